@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 import isthmus
 from isthmus.align import Auto, Relevance, Reliability, ScoreCalibration, ScoreStandardization
 from isthmus.align._hit_model import HitModel, Logistic
+from isthmus.align._relevance_sentences import threshold_sentence
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 DIRECTIONS = (("image", "text"), ("text", "image"))
@@ -205,8 +207,28 @@ def test_reliability_is_a_table_and_a_file(relevance: Relevance, tmp_path: Path)
     assert reliability.counts.sum() == 4 * 400
 
 
+def test_higher_precision_never_finds_more_matches_in_a_sentence(relevance: Relevance) -> None:
+    direction, model = next(iter(relevance.models.items()))
+
+    class Extrapolated(HitModel):
+        def recall(self, precision: float, n_stored: int | None = None, /) -> float:
+            return 0.14 if precision < 0.85 else 0.16
+
+    sentence = threshold_sentence(direction, Extrapolated(**vars(model)), None)
+    assert [int(share) for share in re.findall(r"(\d+) % at a precision", sentence)] == [14, 14]
+
+
+def test_relevance_of_repeated_texts_states_no_larger_corpus_than_there_is(rng: np.random.Generator) -> None:
+    pairs = simulated(60, 0)
+    texts = np.repeat(pairs.y.read(0, 60), 3, axis=0) + 0.3 * rng.normal(size=(180, 48))
+    captions = isthmus.Pairs(image=pairs.x.read(0, 60), text=texts, index=np.repeat(np.arange(60), 3))
+    sentences = " ".join(isthmus.explain(captions).relevance_sentences(0.5))
+    sizes = [int(size) for size in re.findall(r"If \w+ queries search (\d+) \w+ rows", sentences)]
+    assert sizes[0] == 3 * sizes[1] < len(texts)
+
+
 def test_sentences_give_thresholds_or_deny_them(relevance: Relevance) -> None:
-    assert "Of the matches, a threshold on the probability finds" in relevance.sentences()[0]
+    assert "of the matches, a threshold on the probability finds" in relevance.sentences()[0]
     noisy = ScoreCalibration().fit(simulated(300, 0, noise=1.5))
     assert (
         "do not allow to tell right hits from wrong ones"

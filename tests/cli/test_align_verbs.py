@@ -277,7 +277,7 @@ def test_fit_and_apply_of_a_score_correction_of_three_modalities(files: Path) ->
 
 def test_fit_calibrates_the_relevance_of_hits_and_saves_it(files: Path) -> None:
     words = ("fit", "ScoreCalibration", "image.npy", "text.npy", "-o", "c.safetensors", "--relevance", 0.5)
-    assert "Image queries search 300 text rows, and 50 % of them have no match." in said(*words)
+    assert "If image queries search 300 text rows, and 50 % of the queries have no match:" in said(*words)
     content = json.loads(said(*words, "--json"))
     assert content["relevance"] == isthmus.load("c.safetensors").relevance().sentences()
     assert "relevance" not in content["fit_info"]

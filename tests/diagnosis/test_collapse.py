@@ -94,5 +94,5 @@ def test_report_of_clip_has_its_golden_values(clip_coco: Pairs) -> None:
     c = report(clip_coco)
     assert (c.ranks, c.centred_ranks, c.shared.value, c.guaranteed) == ((251, 232), (296, 277), 2, 0)
     assert c.hypotheses[0].predictions[0].verdict == UNDECIDED  # fewer items than dimensions
-    assert c.hypotheses[0].verdict == REFUTED  # 72 degrees against 25
+    assert c.hypotheses[0].verdict == UNDECIDED  # 500 rows know no subspace of 512 dimensions
     assert c.hypotheses[1].verdict == UNDECIDED  # the two centred spans fill the space

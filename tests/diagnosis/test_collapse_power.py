@@ -175,3 +175,54 @@ def test_angles_of_noisy_subspaces_have_a_sampling_error(rng: np.random.Generato
 def test_sentence_without_a_gap_says_what_is_excluded(n: int, expected: str, rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, n, 12)) + 0.5
     assert any(sentence.startswith(expected) for sentence in isthmus.explain(Pairs(image=x, text=y)).verdict)
+
+
+def subspaces_with_one_angle(rng: np.random.Generator, n: int, dim: int, rank: int) -> Rows:
+    """Clouds that share `rank` directions, with constant axes 65 degrees apart beside them."""
+    frame = np.linalg.qr(rng.normal(size=(dim, rank + 2)))[0]
+    x, y = (0.7 * unit_rows(rng.normal(size=(n, rank))) @ frame[:, 2:].T for _ in range(2))
+    return x + 0.7 * frame[:, 0], y + 0.7 * frame[:, :2] @ np.array([np.cos(np.radians(65)), np.sin(np.radians(65))])
+
+
+def test_few_rows_in_many_dimensions_do_not_refute_that_the_gap_is_the_angle_of_the_subspaces() -> None:
+    image, text = subspaces_with_one_angle(np.random.default_rng(0), 60, 96, 80)
+    pairs = Pairs(image=image, text=text)
+    explanation = isthmus.explain(pairs)
+    assert explanation.collapse.hypotheses[0].verdict == UNDECIDED
+    assert explanation.collapse.hypotheses[0].sentence().endswith(": 60 distinct rows cannot fill 96 dimensions.")
+    assert isthmus.theory.check(pairs)["different_subspaces"].holds is None
+
+
+def test_texts_of_few_classes_are_not_called_collapsed(rng: np.random.Generator) -> None:
+    classes = np.r_[np.zeros(100, dtype=int), rng.integers(1, 30, 300)]
+    centres = rng.normal(size=(30, 40)) + 2
+    pairs = Pairs(image=centres[classes] + rng.normal(size=(400, 40)), text=centres[classes])
+    with pytest.warns(isthmus.IsthmusWarning, match="rows are distinct"):
+        explanation = isthmus.explain(pairs.x.read(0, 400), pairs.y.read(0, 400))
+    assert explanation.collapse.collapsed == (False, False)
+    assert "There are fewer independent items (30) than dimensions (40)" in " ".join(explanation.verdict)
+    assert "(dimension collapse)" not in " ".join(explanation.verdict)
+    assert explanation.collapse.hypotheses[0].verdict == UNDECIDED
+
+
+def test_smallest_of_many_equal_angles_below_the_gap_does_not_refute(rng: np.random.Generator) -> None:
+    frame = np.linalg.qr(rng.normal(size=(64, 32)))[0]
+    shared, *own = 0.5 * rng.normal(size=(3, 400, 10)) / np.sqrt(np.arange(1, 11))
+    x, y = (shared @ frame[:, :10].T + rows @ frame[:, k : k + 10].T for rows, k in zip(own, (10, 20), strict=True))
+    noise = 0.02 * rng.normal(size=(2, 400, 64))
+    angles = SubspaceAngles.of(Moments.of(x + noise[0] + frame[:, 30], y + noise[1] + frame[:, 31]))
+    assert angles.smallest < angles.gap  # both are 90 degrees
+    assert angles.judge_gap()[0] is not False
+
+
+def test_mean_that_lies_nearly_in_the_directions_of_the_rows_adds_no_dimension(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(400, 20)) * np.r_[np.ones(6), np.full(14, 1e-3)] + np.r_[np.full(6, 2.0), np.full(14, 0.05)]
+    angles = SubspaceAngles.of(Moments.of(x, x[::-1].copy(), normalize=False))
+    assert angles.x.basis.shape == (20, 6)
+
+
+def test_means_that_differ_by_noise_alone_refute_no_offset(rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(2, 400, 12)) + 0.5
+    offset_verdict = isthmus.explain(Pairs(image=rows[0], text=rows[1])).collapse.hypotheses[1]
+    assert offset_verdict.verdict == UNDECIDED
+    assert "swaps of the modalities explain the distance between the means" in offset_verdict.sentence()

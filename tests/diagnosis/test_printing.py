@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,10 @@ def test_lines_of_degenerate_clouds_contain_no_nan(rng: np.random.Generator) -> 
     lines = "\n".join(explanation_lines(isthmus.explain(isthmus.Pairs(image=x, text=y))))
     assert "The captured fraction of the covariance is undefined" in lines
     assert "nan" not in lines
+
+
+def test_captured_fraction_is_printed_without_its_unit(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(400, 8)) + 1
+    explanation = isthmus.explain(isthmus.Pairs(image=x, text=x + rng.normal(size=(400, 8)) + 1))
+    line = next(line for line in waterfall(explanation.budget) if "Matching pairs reach" in line)
+    assert re.search(r"reach 0\.\d+ \[0\.\d+, 0\.\d+\] (\(plug-in 0\.\d+\) )?of the largest covariance", line)

@@ -310,3 +310,15 @@ def test_compare_of_modalities_called_y_and_x_gives_the_scores_of_other_names() 
         for first, second in (("y", "x"), ("a", "b"))
     ]
     assert [row["scores"] for row in tables[0]["rows"]] == [row["scores"] for row in tables[1]["rows"]]
+
+
+def test_halves_of_one_corpus_that_share_no_rows_are_not_warned_of(rng: np.random.Generator) -> None:
+    classes = np.r_[np.zeros(150, dtype=int), rng.integers(1, 30, 450)]
+    centres = 3 * rng.normal(size=(30, 24))
+    x, y = centres[classes] + rng.normal(size=(600, 24)), centres[classes] + 0.2 * rng.normal(size=(600, 24))
+    y[:150] = centres[0]
+    with pytest.warns(isthmus.IsthmusWarning) as caught:
+        isthmus.compare(x, y, aligners=[isthmus.align.ScoreCalibration()], splits=1)
+    messages = [str(warning.message) for warning in caught]
+    assert any("rows are distinct" in message for message in messages)
+    assert not any("unlike those of the fit" in message for message in messages)

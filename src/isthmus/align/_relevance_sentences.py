@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from isthmus.align._hit_model import HitModel
 from isthmus.align._score_model import Direction
 
@@ -19,13 +21,15 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
     size = model.n_stored if n_stored is None else n_stored
     query, stored = direction
     setting = (
-        f"{query[0].upper()}{query[1:]} queries search {size:,} {stored} rows, and "
-        f"{_percent(model.share_without_match)} of them have no match."
+        f"If {query} queries search {size:,} {stored} rows, and {_percent(model.share_without_match)} of the queries "
+        "have no match:"
     )
-    recall = {precision: model.recall(precision, size) for precision in PRECISIONS}
+    # The recall of each precision is extrapolated by itself, and a higher precision never finds more.
+    values = np.minimum.accumulate([model.recall(precision, size) for precision in PRECISIONS])
+    recall = dict(zip(PRECISIONS, values.tolist(), strict=True))
     if recall[PRECISIONS[0]] < MIN_RECALL:
         return (
-            f"{setting} These data do not allow to tell right hits from wrong ones: at a precision of "
+            f"{setting} these data do not allow to tell right hits from wrong ones, because at a precision of "
             f"{_percent(PRECISIONS[0])}, {_percent(recall[PRECISIONS[0]])} of the matches are found."
         )
     reached = " and ".join(
@@ -35,7 +39,7 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
         if value > 0
     )
     return (
-        f"{setting} Of the matches, a threshold on the probability finds {reached}. The probabilities are wrong by "
+        f"{setting} of the matches, a threshold on the probability finds {reached}. The probabilities are wrong by "
         f"{100 * model.full.reliability().error:.0f} points on average."
     )
 

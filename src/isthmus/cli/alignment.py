@@ -182,7 +182,9 @@ def _fit(
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
         if relevance is not None:
-            estimator.relevance(pairs, share_without_match=relevance, n_stored=pairs.n_items)
+            from isthmus.data.grouping import rows_of_each
+
+            estimator.relevance(pairs, share_without_match=relevance, n_stored=rows_of_each(pairs))
     warn_if_unpaired(pairs)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 

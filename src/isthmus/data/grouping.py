@@ -290,3 +290,26 @@ def _warn_of_repeats_in_long(source: Source, *, normalize: bool) -> None:
             IsthmusWarning,
             stacklevel=6,
         )
+
+
+def rows_of_each(pairs: Pairs, /) -> int | None:
+    """Return the number of rows of each modality, or None if rows repeat, so that the modalities differ in it.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+
+    Returns
+    -------
+    int or None
+        The number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Pairs
+    >>> rows_of_each(Pairs(image=np.eye(3), text=np.eye(3)))
+    3
+    """
+    return pairs.n_items if pairs.index is None and pairs.y_groups is None else None

@@ -184,7 +184,7 @@ def report_collapse(
         collapsed=(subspaces.x.is_collapsed, subspaces.y.is_collapsed),
         hypotheses=(
             undecided_if(reason, collapse_hypothesis(context, subspaces, budget)),
-            undecided_if(reason, offset_hypothesis(context, share)),
+            undecided_if(reason, offset_hypothesis(context, subspaces, share)),
         ),
     )
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from isthmus.align import Relevance, ScoreCalibration
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import blas_limited, run_parallel
+from isthmus.data.grouping import rows_of_each
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
@@ -146,7 +147,7 @@ class Explanation(Tabular):
         try:
             sample = self.pairs.sample(MAX_ITEMS)
             with without_data_warnings():
-                return ScoreCalibration().fit(sample).relevance(sample, n_stored=self.pairs.n_items)
+                return ScoreCalibration().fit(sample).relevance(sample, n_stored=rows_of_each(self.pairs))
         except InputError as error:
             return error
 

@@ -19,7 +19,8 @@ from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
-from isthmus.theory.modality_subspaces import SubspaceAngles, isotropic_rank
+from isthmus.theory.isotropic_ranks import isotropic_rank
+from isthmus.theory.modality_subspaces import SubspaceAngles
 from isthmus.theory.orientation import orientation_exceeds_swaps
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
@@ -128,10 +129,10 @@ def collapse_hypothesis(context: MetricContext, angles: SubspaceAngles, budget: 
 
 
 def _subspace_prediction(context: MetricContext, angles: SubspaceAngles) -> Prediction:
-    items, dim = context.moments.by_item.n_items, context.moments.dim_x
+    items, dim = angles.n_items, context.moments.dim_x
     statement = "both modalities lie in a subspace"
     if items <= dim:
-        return Prediction(statement, f"{items:,} items cannot fill {dim:,} dimensions", UNDECIDED)
+        return Prediction(statement, f"{items:,} distinct rows cannot fill {dim:,} dimensions", UNDECIDED)
     x, y = context.names
     measured = (
         f"the mean and 99 % of the variance lie in {angles.x.rank:,} ({x}) and {angles.y.rank:,} ({y}) of {dim:,} "
@@ -147,6 +148,9 @@ def _subspace_prediction(context: MetricContext, angles: SubspaceAngles) -> Pred
 def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orientation: Estimate) -> Prediction:
     statement = "the two subspaces differ"
     n_angles = int(angles.nonzero.sum())
+    if not angles.are_known:
+        dim = context.moments.dim_x
+        return Prediction(statement, f"{angles.n_items:,} distinct rows cannot fill {dim:,} dimensions", UNDECIDED)
     if not n_angles:
         return Prediction(statement, "no principal angle between them exceeds its sampling error", UNDECIDED)
     nouns = "principal angle exceeds its" if n_angles == 1 else "principal angles exceed their"
@@ -172,13 +176,13 @@ def _angle_prediction(context: MetricContext, angles: SubspaceAngles) -> Predict
     return Prediction(statement, measured, {True: SUPPORTED, False: REFUTED, None: UNDECIDED}[holds])
 
 
-def offset_hypothesis(context: MetricContext, share: Estimate) -> Hypothesis:
+def offset_hypothesis(context: MetricContext, angles: SubspaceAngles, share: Estimate) -> Hypothesis:
     """Judge Chowers et al.: one constant offset, orthogonal to the directions in which the data vary."""
     m = context.moments
     statements = ("the gap is orthogonal to the directions in which the data vary", "every row has the same offset")
     undefined = share.undefined or gap_angle(context).undefined
-    if undefined:
-        measured = f"the gap is undefined, because {undefined}"
+    if undefined or not angles.has_gap:
+        measured = f"the gap is undefined, because {undefined}" if undefined else angles.no_gap
         predictions = tuple(Prediction(statement, measured, UNDECIDED) for statement in statements)
     else:
         few_items = m.by_item.n_items <= m.dim_x

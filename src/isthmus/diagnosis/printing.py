@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.explanation import Explanation
@@ -104,7 +105,7 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
 
 
 def _without_unit(estimate: Estimate) -> str:
-    return str(estimate).removesuffix(f" {estimate.unit}")
+    return str(replace(estimate, unit=""))
 
 
 def _evidence(component: Estimate) -> str:

@@ -12,6 +12,7 @@ from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sampling_clause
+from isthmus.theory.isotropic_ranks import isotropic_rank
 from isthmus.utils.format import percent, visible_decimals
 
 #: Phrase for each component in a sentence.
@@ -76,6 +77,11 @@ def verdict(
     return [sentence for sentence in sentences if sentence]
 
 
+def _independent_items(result: Result) -> int:
+    """Return the number of items, where rows that repeat count once."""
+    return int(result.pairs.get("independent_items", result.pairs["items"]))
+
+
 def retrieval_at_chance(result: Result) -> bool:
     """Return whether recall is within three standard errors of chance in both directions.
 
@@ -118,12 +124,13 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
     caveats += [sentence] if sentence else []
     if is_at_chance and not is_explained:
         caveats.append(_chance_sentence(result, budget, x, y))
-    items, dim = result.pairs.get("independent_items", result.pairs["items"]), result.pairs["dim"]
+    items, dim = _independent_items(result), result.pairs["dim"]
+    noun = "items" if items == result.pairs["items"] else "independent items"
     if items <= dim:
         # With few items recall has little power, so that this caveat is then the stronger one.
         caveats.insert(
             0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
-            f"There are {'as many' if items == dim else 'fewer'} items ({items:,}) {'as' if items == dim else 'than'} "
+            f"There are {'as many' if items == dim else 'fewer'} {noun} ({items:,}) {'as' if items == dim else 'than'} "
             f"dimensions ({dim:,}), so ranks, overlap, orientation and pairing would change with more items.",
         )
     if result.pairs.get("no_interval"):
@@ -265,12 +272,13 @@ def component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool)
 
 def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
     """Return the ranks of both modalities, and the verdicts on the explanations of the gap."""
-    items, dim = result.pairs["items"], result.pairs["dim"]
+    items, dim = _independent_items(result), result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{name}"].value for name in (x, y))
     if collapse is not None and items > dim and not any(collapse.collapsed) and not _has_collapsed(result):
         sentence = (
             f"Neither modality has collapsed: 99 % of the variance lies in {collapse.centred_ranks[0]:,} ({x}) and "
-            f"{collapse.centred_ranks[1]:,} ({y}) of {dim:,} dimensions, about as in isotropic clouds"
+            f"{collapse.centred_ranks[1]:,} ({y}) of {dim:,} dimensions, and isotropic clouds fill "
+            f"{isotropic_rank(items, dim):,}"
         )
     else:
         sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, Identity, RecallWarning, ScoreCorrection, SelfJudging
+from isthmus.align._corpus_check import CorpusWarning
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
@@ -30,6 +31,7 @@ from isthmus.statistics.result import NAN
 from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
 from isthmus.tasks._joint_search import search_together
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import without_warnings
 
 #: Fewer fitting items than this define no map.
 MIN_FIT_ITEMS = 4
@@ -191,6 +193,7 @@ class TestHalf:
         x, y = (to_numpy(rows) for rows in _rows_after(aligner, *self.rows))
         return x, y
 
+    @without_warnings(CorpusWarning)  # the halves are parts of one corpus
     def run_tasks(
         self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
     ) -> dict[str, TaskScores]:
@@ -201,6 +204,7 @@ class TestHalf:
             task_data.shared |= searched.shared
         return {task.name: task.run(task_data) for task in self.design.tasks}
 
+    @without_warnings(CorpusWarning)
     def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Search the raw embeddings and those of the corrections at once, and return what their tasks share."""
         raw = self.task_data(x, y, (None, None))

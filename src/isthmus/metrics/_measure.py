@@ -273,7 +273,7 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     if pairs is not None:
         provenance |= {
             "items": min(pairs.sizes) if isinstance(pairs, UnpairedSets) else pairs.n_items,
-            "independent_items": _n_independent_items(pairs),
+            "independent_items": min(_n_independent_items(pairs), *m.n_distinct),
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,

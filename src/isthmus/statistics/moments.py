@@ -174,7 +174,10 @@ class Moments:
             ) from None
         item_moments = ItemMoments(**by_item, **distinct_rows(pairs, *items)) if by_item else None
         sums["cos_sq"] = float(sums["cos_sq"])
-        return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
+        moments = cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
+        if item_moments is None and pairs.y_groups is not None:  # equal rows of y that stay apart as items
+            return replace(moments, item_moments=replace(moments.by_item, **distinct_rows(pairs, *items)))
+        return moments
 
     def __repr__(self) -> str:
         return f"Moments({self.n:,} pairs, dimensions {self.dim_x:,} and {self.dim_y:,})"
@@ -311,8 +314,7 @@ class Moments:
             for f in fields(sums) if sums is not None else ():
                 value = getattr(sums, f.name)
                 if f.name not in _SETTINGS:
-                    dtype = np.int64 if isinstance(value, int) else np.float64
-                    tables[prefix + f.name] = np.asarray(value, dtype=dtype)
+                    tables[prefix + f.name] = np.asarray(value, np.int64 if isinstance(value, int) else np.float64)
         save_arrays(path, "moments", tables, {"matmul_dtype": self.matmul_dtype, "normalize": self.normalize})
 
     @classmethod
@@ -392,8 +394,7 @@ def moments_of(
     >>> moments_of(pairs) is moments_of(pairs)
     True
     """
-    moments_by_options = _CACHE.setdefault(pairs, {})
-    options = (normalize, matmul_dtype)
+    moments_by_options, options = _CACHE.setdefault(pairs, {}), (normalize, matmul_dtype)
     if options not in moments_by_options:
         moments_by_options[options] = known or Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
     return moments_by_options[options]

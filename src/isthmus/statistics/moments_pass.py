@@ -85,9 +85,14 @@ def distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
     >>> distinct_rows(Pairs(image=rows, text=rows[[0, 0, 1, 2]], index=[0, 0, 1, 2]), 0, 2)
     {'n_x': 2, 'n_y': 3}
     """
-    y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
     component = pairs.sampling_units
     counts = np.bincount(component)
     begins = np.cumsum(counts) - counts  # components are whole in the part in which they begin
     is_inside = ((begins >= start) & (begins < stop))[component][pairs.owner]
-    return {"n_x": len(np.unique(pairs.owner[is_inside])), "n_y": len(np.unique(y_rows[is_inside]))}
+    n_x = len(np.unique(pairs.owner[is_inside]))
+    if pairs.y_groups is None:
+        return {"n_x": n_x, "n_y": int(np.count_nonzero(is_inside))}
+    # Where items and not components are units, a row of y may match items of several parts and counts once.
+    order = np.argsort(component[pairs.owner], kind="stable")
+    first = order[np.unique(pairs.y_groups[order], return_index=True)[1]]
+    return {"n_x": n_x, "n_y": int(np.count_nonzero(is_inside[first]))}

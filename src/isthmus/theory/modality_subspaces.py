@@ -15,12 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 from isthmus.linalg.shared_directions import SubspacePair
 from isthmus.linalg.significance import energy_rank, principal_directions, significant_rank
 from isthmus.statistics.intervals import satterthwaite_p_value
 from isthmus.statistics.mean_intervals import debiased_mean_cosine, gap_p_value, mean_product_noise
 from isthmus.statistics.moments import Moments
+from isthmus.theory.isotropic_ranks import largest_collapsed_rank
 
 #: Level at which the means differ, and at which two angles differ.
 LEVEL = 0.01
@@ -32,67 +32,14 @@ MEAN_LEVEL = 0.001
 MIN_EIGENVALUE_RATIO = 10.0
 #: ... and the eigenvalues up to there hold at least this share of the variance.
 MIN_VARIANCE_SHARE = 0.9
-#: A rank is clearly below that of an isotropic cloud if this share of the dimensions, at least one, lies between them
-#: and the subspace has an edge, or if it is at most the second share of the isotropic rank.
-RANK_MARGIN, GRADUAL_SHARE = 0.02, 0.75
 #: A squared sine below this multiple of its expected noise, or below rounding errors, is that of an angle of zero.
 NOISE_MULTIPLE = 4.0
 ROUNDING_SQUARED_SINE = 1e-10
 ROUNDING_DEGREES = 1e-4
 #: Eigenvalues and squared lengths below this share of the total are rounding errors.
 ROUNDING_VARIANCE = 1e-11
-
-
-def isotropic_rank(n_items: int, dim: int, /) -> int:
-    """Return the number of dimensions that hold 99 % of the variance of an isotropic cloud of n rows.
-
-    Parameters
-    ----------
-    n_items : int
-        Number of independent rows.
-    dim : int
-        Dimension of the space.
-
-    Returns
-    -------
-    int
-        The rank under the law of Marchenko and Pastur.
-
-    Examples
-    --------
-    >>> isotropic_rank(1000, 8), isotropic_rank(2000, 128)
-    (8, 126)
-    """
-    return energy_rank(np.sqrt(isotropic_spectrum(n_items, dim)))
-
-
-def largest_collapsed_rank(n_items: int, dim: int, /, *, has_edge: bool = False) -> int:
-    """Return the largest rank that is clearly below that of an isotropic cloud.
-
-    Parameters
-    ----------
-    n_items : int
-        Number of independent rows.
-    dim : int
-        Dimension of the space.
-    has_edge : bool, default False
-        Whether the spectrum falls steeply where the subspace ends. Then 2 % of the dimensions, at least one, suffice.
-        Otherwise the rank is at most three quarters of that of an isotropic cloud.
-
-    Returns
-    -------
-    int
-        The rank. It is 0 for no more rows than dimensions, which never fill the space.
-
-    Examples
-    --------
-    >>> largest_collapsed_rank(1000, 8, has_edge=True), largest_collapsed_rank(2000, 128), largest_collapsed_rank(8, 8)
-    (7, 94, 0)
-    """
-    if n_items <= dim:
-        return 0
-    isotropic = isotropic_rank(n_items, dim)
-    return isotropic - max(1, int(RANK_MARGIN * dim)) if has_edge else int(GRADUAL_SHARE * isotropic)
+#: Largest share of the squared mean outside directions that hold the mean.
+MAX_MEAN_OUTSIDE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +110,8 @@ class ModalitySubspace:
         weak = self._spectrum[1][:, rank:]
         outside = weak @ (weak.T @ self.mean)
         squared_length = float(outside @ outside)
-        if squared_length <= ROUNDING_VARIANCE * float(self.mean @ self.mean):
+        # Directions that hold 99 % of the mean hold it as they hold the variance.
+        if squared_length <= MAX_MEAN_OUTSIDE * float(self.mean @ self.mean):
             return outside, False
         # The mean scatters outside with the rows, and the error of the directions turns its inner component outward.
         noise = (self._spectrum[0][rank:] + self._turned(self.mean, rank)) / self.n_items
@@ -288,7 +236,8 @@ class SubspaceAngles:
 
     @classmethod
     def _of(cls, m: Moments) -> SubspaceAngles:
-        items_x, items_y = m.by_item.n_items, m.swapped().by_item.n_items
+        # Few distinct rows, such as the texts of classes, fill few dimensions whatever the number of pairs.
+        items_x, items_y = (min(m.by_item.n_items, n_distinct) for n_distinct in m.n_distinct)
         cosine, variance = debiased_mean_cosine(m)
         # Components of the means that are zero in expectation add noise which the first order misses.
         variance += mean_product_noise(m) / max(float(m.mean_x @ m.mean_x) * float(m.mean_y @ m.mean_y), 1e-300)
@@ -305,14 +254,32 @@ class SubspaceAngles:
         return self.gap_p_value < LEVEL
 
     @property
+    def no_gap(self) -> str:
+        """Reason why there is no gap to judge if `has_gap` is False."""
+        return f"swaps of the modalities explain the distance between the means (p = {self.gap_p_value:.2g})"
+
+    @property
+    def n_items(self) -> int:
+        """Number of independent rows of the modality that has fewer."""
+        return min(self.x.n_items, self.y.n_items)
+
+    @property
     def is_filled(self) -> bool:
         """True if a modality fills the space as an isotropic cloud does, so that it has no subspace."""
-        return self.x.n_items > self.x.dim and not (self.x.is_collapsed and self.y.is_collapsed)
+        return any(cloud.n_items > cloud.dim and not cloud.is_collapsed for cloud in (self.x, self.y))
 
     @property
     def are_collapsed(self) -> bool:
         """True if both modalities have collapsed into subspaces with an edge."""
         return all(cloud.is_collapsed and cloud.has_edge for cloud in (self.x, self.y))
+
+    @property
+    def are_known(self) -> bool:
+        """True if there are more rows than dimensions, or than each subspace has dimensions.
+
+        Few rows of a cloud of many dimensions span a subspace of their own, whose angles say nothing about the cloud.
+        """
+        return all(cloud.n_items > cloud.dim or cloud.basis.shape[1] < cloud.n_items - 1 for cloud in (self.x, self.y))
 
     @cached_property
     def spaces(self) -> SubspacePair:
@@ -352,6 +319,15 @@ class SubspaceAngles:
         return math.degrees(math.sqrt(variance) / sine)
 
     @property
+    def smallest_bias(self) -> float:
+        """Largest amount in degrees by which sampling lowers the smallest of several equal angles.
+
+        Sampling adds noise to the matrix (m, m) of the cosines of m equal angles, of which the largest singular value
+        is at most 2 sqrt(m) standard deviations.
+        """
+        return 2 * math.sqrt(max(int(self.nonzero.sum()) - 1, 0)) * self.smallest_error + self.tolerance
+
+    @property
     def difference_error(self) -> float:
         """Standard error of the difference between the gap and `smallest` in degrees."""
         return math.hypot(self.gap_error, self.smallest_error)
@@ -377,21 +353,25 @@ class SubspaceAngles:
             The measured angles, or why they are not compared.
         """
         if not self.has_gap:
-            return None, f"swaps of the modalities explain the distance between the means (p = {self.gap_p_value:.2g})"
+            return None, self.no_gap
         if self.is_filled:
             return None, "there are no two subspaces whose angle the gap could be"
         gap = f"the gap is {self.gap:.1f} degrees"
         if not self.nonzero.any():
             message = f"{gap}, and no angle between the subspaces exceeds its sampling error"
             return (False if self.are_collapsed else None), message
-        measured = f"{gap}, and the smallest principal angle above zero is {self.smallest:.1f}"
+        if not self.are_known:
+            return None, f"{self.n_items:,} distinct rows cannot fill {self.x.dim:,} dimensions"
+        measured = f"{gap}, and the smallest angle above zero between the subspaces is {self.smallest:.1f}"
         measured += f" (standard error of the difference {self.difference_error:.2g})"
         if self.agree:
             # Without an edge the directions depend on a threshold, and a large error agrees with every angle.
             holds = self.are_collapsed and self.tolerance < self.smallest / 2
             return holds or None, measured
-        # With few rows the angles between sampled subspaces are too large, so that only a gap above them refutes.
-        return (None if self.x.n_items <= self.x.dim and self.gap < self.smallest else False), measured
+        # With few rows the angles between sampled subspaces are too large, and the smallest of several is too small.
+        is_few = self.n_items <= self.x.dim and self.gap < self.smallest
+        is_smallest_of_several = 0 <= self.gap - self.smallest <= self.smallest_bias
+        return (None if is_few or is_smallest_of_several else False), measured
 
 
 #: Angles of moments that still exist, which explanation and assumptions share.

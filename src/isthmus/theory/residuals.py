@@ -16,8 +16,9 @@ from isthmus.statistics.mean_intervals import mean_p_value
 from isthmus.statistics.moments import Moments
 from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
+from isthmus.theory.isotropic_ranks import isotropic_rank
 from isthmus.theory.loss_bounds import finite_bound, loss_bound, uniform_bound_is_proved
-from isthmus.theory.modality_subspaces import SubspaceAngles, isotropic_rank
+from isthmus.theory.modality_subspaces import SubspaceAngles
 from isthmus.theory.orientation import orientation_exceeds_swaps
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
@@ -145,11 +146,11 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
 def _subspace(evidence: Evidence, modality: int) -> Assumption:
     name = f"subspace_{evidence.names[modality]}"
     statement = "the modality lies in a subspace of clearly fewer dimensions than an isotropic cloud fills"
-    items, dim = evidence.n_items, evidence.dim
-    if items <= dim:
-        reason = f"{items:,} items never fill {dim:,} dimensions, whatever the encoder does"
-        return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
     cloud = (evidence.angles.x, evidence.angles.y)[modality]
+    items, dim = cloud.n_items, evidence.dim
+    if items <= dim:
+        reason = f"{items:,} distinct rows never fill {dim:,} dimensions, whatever the encoder does"
+        return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
     isotropic = isotropic_rank(items, dim)
     tolerance = cloud.largest_collapsed_rank / dim
     if float(np.trace(cloud.cov)) <= MAX_CONSTANT_SPREAD * float(cloud.mean @ cloud.mean):
@@ -166,8 +167,11 @@ def _subspace(evidence: Evidence, modality: int) -> Assumption:
 def _different_subspaces(evidence: Evidence) -> Assumption:
     name, statement = "different_subspaces", "the two subspaces differ"
     angles = evidence.angles
-    if evidence.n_items > evidence.dim and angles.is_filled:
+    if angles.is_filled:
         reason = "at least one modality fills the space as an isotropic cloud does"
+        return Assumption.untested(name, statement, "yes or no", 0.0, reason)
+    if not angles.are_known:
+        reason = f"{angles.n_items:,} distinct rows never fill {evidence.dim:,} dimensions, whatever the encoder does"
         return Assumption.untested(name, statement, "yes or no", 0.0, reason)
     nonzero, ranks = angles.nonzero, angles.spaces.ranks
     evidence_text = (
