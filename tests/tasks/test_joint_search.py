@@ -1,4 +1,4 @@
-"""Retrieval and mixed search of one pass have the scores of separate searches."""
+"""Retrieval, mixed and two-sided search of one pass have the scores of separate searches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from isthmus.align import InvertedSoftmax, ScoreCalibration, ScoreStandardization
 from isthmus.compute.running_top import RunningTop
 from isthmus.tasks import TaskData, _joint_search, registry
-from isthmus.tasks._joint_search import TILE_SHAPE, joint_results, search_together
+from isthmus.tasks._joint_search import TILE_ROWS, joint_results, search_together
 
 TASKS = ("retrieval", "mixed_search")
+TWO_SIDED = (*TASKS, "two_sided_search")
 
 
 def unit(rows: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
@@ -25,11 +26,13 @@ def pairs(n: int, m: int, rng: np.random.Generator, dtype: Any = np.float64) -> 
     return unit(x, dtype), unit(x[owner] + rng.normal(size=(m, 12)) + 0.5, dtype), owner
 
 
-def assert_same_scores(x: np.ndarray, y: np.ndarray, **options: Any) -> None:
-    apart, joint = TaskData(x, y, **options), TaskData(x, y, tasks=TASKS, **options)
+def assert_same_scores(x: np.ndarray, y: np.ndarray, tasks: Any = TASKS, **options: Any) -> None:
+    apart, joint = TaskData(x, y, **options), TaskData(x, y, tasks=tasks, **options)
     assert joint_results(apart) is None
-    assert joint_results(joint) is not None
-    for name in TASKS:
+    results = joint_results(joint)
+    assert results is not None
+    assert ("two_sided_search" in tasks) == bool(results.two_sided)
+    for name in tasks:
         expected, result = (registry()[name].run(data) for data in (apart, joint))
         for score, values in expected.per_item.items():
             np.testing.assert_allclose(result.per_item[score], values, atol=1e-12, err_msg=score)
@@ -38,7 +41,7 @@ def assert_same_scores(x: np.ndarray, y: np.ndarray, **options: Any) -> None:
 
 @pytest.mark.parametrize(("captions", "dtype"), [(1, np.float32), (2, np.float64)])  # float64 is screened in float32
 def test_joint_search_more_rows_than_a_tile_is_that_of_separate_searches(captions, dtype):
-    n = 2 * TILE_SHAPE[0] + 300
+    n = 2 * TILE_ROWS + 300
     x, y, owner = pairs(n, captions * n, np.random.default_rng(0), dtype)
     assert_same_scores(x, y, owner=owner, seed=3)
 
@@ -81,17 +84,50 @@ def test_joint_search_corrected_scores_is_that_of_separate_searches(correction):
     assert_same_scores(x, y, owner=owner, correction=correction)
 
 
+@pytest.mark.parametrize("tasks", [TWO_SIDED, ("retrieval", "two_sided_search")])
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_joint_search_with_two_sided_search_is_that_of_separate_searches(tasks, labelled, dtype, monkeypatch):
+    monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
+    monkeypatch.setattr(_joint_search, "TILE_ROWS", 72)
+    rng = np.random.default_rng(9)
+    x, y, owner = pairs(150, 400, rng, dtype)
+    x[20:24], y[30:36] = x[20], y[30]
+    labels = rng.integers(0, 40, 150) if labelled else None
+    assert_same_scores(x, y, tasks, owner=owner, labels=labels, seed=1)
+    correction = ScoreCalibration().fit(*pairs(200, 200, rng)[:2])
+    assert_same_scores(x.astype(float), y.astype(float), tasks, owner=owner, labels=labels, correction=correction)
+
+
+def test_joint_two_sided_search_queries_with_many_near_ties_are_searched_apart(monkeypatch):
+    monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
+    rng = np.random.default_rng(10)
+    x, y, owner = pairs(60, 180, rng)
+    y[:90] = unit(y[0] + 1e-9 * rng.normal(size=(90, 12)))  # closer than float32 tells apart
+    results = joint_results(TaskData(x, y, owner=owner, tasks=TWO_SIDED))
+    assert 0 < results.two_sided["y"].unsure.sum() < 180
+    assert_same_scores(x, y, TWO_SIDED, owner=owner)
+
+
+def test_joint_search_of_large_classes_leaves_two_sided_search_apart():
+    x, y, _ = pairs(150, 150, np.random.default_rng(11))
+    data = TaskData(x, y, labels=np.arange(150) % 2, tasks=TWO_SIDED)
+    assert joint_results(data).two_sided == {}
+    expected = registry()["two_sided_search"].run(TaskData(x, y, labels=data.labels)).scores()
+    assert registry()["two_sided_search"].run(data).scores() == expected
+
+
 @pytest.mark.parametrize("row_map", [None, "Centering"])  # the products of the raw rows serve the first one alone
 def test_search_together_of_raw_and_corrected_rows_is_that_of_separate_searches(row_map, monkeypatch):
     monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
     rng = np.random.default_rng(8)
-    x, y, _ = pairs(150, 150, rng, np.float32)
+    x, y, owner = pairs(150, 300, rng, np.float32)
     correction = ScoreCalibration(row_map=row_map).fit(*pairs(200, 200, rng, np.float32)[:2])
-    raw = TaskData(x, y, tasks=TASKS)
-    together, apart = TaskData(x, y, tasks=TASKS, correction=correction), TaskData(x, y, correction=correction)
+    raw, together = (TaskData(x, y, owner=owner, tasks=TWO_SIDED, correction=c) for c in (None, correction))
+    raw_apart, apart = (TaskData(x, y, owner=owner, correction=c) for c in (None, correction))
     search_together([raw, together])
-    for name in TASKS:
-        for data, alone in ((raw, TaskData(x, y)), (together, apart)):
+    for name in TWO_SIDED:
+        for data, alone in ((raw, raw_apart), (together, apart)):
             expected, result = (registry()[name].run(inputs) for inputs in (alone, data))
             for score, values in expected.per_item.items():
                 np.testing.assert_allclose(result.per_item[score], values, atol=1e-6, err_msg=score)

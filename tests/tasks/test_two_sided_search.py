@@ -136,7 +136,7 @@ def test_compare_evaluates_items_with_several_captions(captions: Any) -> None:
 def test_large_groups_are_searched_like_small_ones(captions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, owner = captions
     few = TwoSidedSearch.of(x, y, index=owner)
-    monkeypatch.setattr("isthmus.tasks.two_sided_search.MAX_MEMBERS", 1)
+    monkeypatch.setattr("isthmus.tasks._two_sided_corpus.MAX_MEMBERS", 1)
     many = TwoSidedSearch.of(x, y, index=owner)
     for name in ("x_ranks", "y_ranks", "x_ndcg", "y_ndcg"):
         np.testing.assert_allclose(getattr(few, name), getattr(many, name), rtol=1e-12)

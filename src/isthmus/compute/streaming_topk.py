@@ -108,9 +108,9 @@ class _Block:
         n_groups = min(GROUPS * self._k, n_columns)
         maxima = np.maximum.reduceat(scores, np.arange(n_groups) * n_columns // n_groups, axis=axis)
         maxima = np.ascontiguousarray(maxima.T) if is_transposed else maxima
-        place = max(n_groups - self._k, 0)
-        maxima.partition(place, axis=1)
-        return maxima[:, place].copy()
+        column = max(n_groups - self._k, 0)
+        maxima.partition(column, axis=1)
+        return maxima[:, column].copy()
 
     def _add_candidates(self, scores: np.ndarray, mask: np.ndarray, first: int, *, is_transposed: bool) -> None:
         n_rows, n_columns = scores.shape
@@ -137,10 +137,10 @@ class _Block:
             queries, columns, values = queries[order], columns[order], values[order]
         counts = np.bincount(queries, minlength=self._size)
         width = int(counts.max(initial=0))
-        places = queries * width + np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
+        positions = queries * width + np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
         scores = np.full((self._size, width), -np.inf, dtype=self._scores.dtype)
         index = np.zeros((self._size, width), dtype=np.int64)
-        scores.reshape(-1)[places], index.reshape(-1)[places] = values, columns
+        scores.reshape(-1)[positions], index.reshape(-1)[positions] = values, columns
         self._merge(scores, index)
 
     def _merge(self, scores: np.ndarray, index: np.ndarray) -> None:

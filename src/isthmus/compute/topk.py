@@ -134,9 +134,9 @@ def _topk_of_tiles(queries: np.ndarray, corpus: np.ndarray, k: int, exclude_self
         block, span = tile
         rows, columns = blocks[block], spans[span]
         scores = matrix.tile(rows, columns)
-        own = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
-        if exclude_self and len(own):
-            scores[own - rows.start, own - columns.start] = -np.inf
+        if exclude_self:
+            diagonal = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
+            scores[diagonal - rows.start, diagonal - columns.start] = -np.inf
         nearest.add(scores, block, columns)
         if is_symmetric and block != span:
             nearest.add_transposed(scores, span, rows)

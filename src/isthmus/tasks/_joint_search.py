@@ -1,15 +1,15 @@
-"""Retrieval and mixed search from one pass over the scores, for callers that run both tasks on the same rows.
+"""Retrieval, mixed and two-sided search from one pass over the scores, for callers that run them on the same rows.
 
 Both corpora of mixed search hold the rows of one half of the items as x and those of the other half as y. Every score
 that they need between the modalities is one that retrieval needs too, and a score within a modality serves both of its
-rows. So half of the products of the separate searches suffice.
+rows. So half of the products of the separate searches suffice. Two-sided search adds the scores within the halves.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from isthmus.compute.score_matrix import even_slices
 from isthmus.compute.score_sweep import Workspace
 from isthmus.compute.topk import tile_map
 from isthmus.tasks._base import TaskData
+from isthmus.tasks._joint_two_sided import TwoSidedResults, TwoSidedTiles, two_sided_tiles
 from isthmus.tasks._mixed_corpus import QueryResults, stored_items
-from isthmus.tasks._searched_modality import SearchedModality, Terms
+from isthmus.tasks._searched_modality import SearchedModality, Terms, pairs_of_tile, products_of_pairs, ragged
+from isthmus.tasks._two_sided_corpus import row_classes
 from isthmus.tasks.ranks import TIE, max_norm
 
-#: Tasks that one pass serves.
-JOINT_TASKS = frozenset({"retrieval", "mixed_search"})
 #: Rows and columns of a tile: 5 MB of float32, which stay in the cache while they are counted.
-TILE_SHAPE = (1000, 1256)
+TILE_ROWS = 1128
 #: From this number of scores on, rows of float64 are multiplied in float32, and scores near a bound are repaired.
 SCREENED_SCORES = 2**20
 #: Length of the difference of two rows up to which products of one stand for those of the other, before the repair.
@@ -37,21 +37,23 @@ FIRST, SECOND, ALWAYS = range(3)
 
 
 class JointResults(NamedTuple):
-    """Results of both tasks.
+    """Results of the tasks.
 
     Attributes
     ----------
     ranks_x, ranks_y : ranks of retrieval, as those of `isthmus.tasks.ranks.matching_ranks`
     mixed : results of mixed search by modality of the query, for the rows of x and the distinct rows of y
+    two_sided : those of two-sided search, empty if the pass does not serve it
     """
 
     ranks_x: np.ndarray
     ranks_y: np.ndarray
     mixed: dict[str, QueryResults]
+    two_sided: dict[str, TwoSidedResults]
 
 
 def joint_results(data: TaskData) -> JointResults | None:
-    """Return the results of retrieval and mixed search, computed once, or None if the tasks have to search apart.
+    """Return the results of retrieval and of the other tasks, computed once, or None if they have to search apart.
 
     Parameters
     ----------
@@ -61,8 +63,8 @@ def joint_results(data: TaskData) -> JointResults | None:
     Returns
     -------
     JointResults or None
-        None if not both tasks run, on a device, for a correction without terms, and for items whose rows are not those
-        of their matches.
+        None if retrieval runs alone or not at all, on a device, for a correction without terms, and for items whose
+        rows are not those of their matches.
     """
     if "joint" not in data.shared:
         search_together([data])
@@ -78,7 +80,7 @@ def search_together(inputs: Sequence[TaskData]) -> None:
     inputs : sequence of TaskData
         The rows, and the same rows with corrections. Their `joint_results` are computed.
     """
-    passes = [_prepared(data) if data.tasks >= JOINT_TASKS else None for data in inputs]
+    passes = [_prepared(data) for data in inputs]
     first = passes[0]
     if first is not None:
         first.followers = [single for single in passes[1:] if single is not None and single.can_follow(first)]
@@ -89,7 +91,10 @@ def search_together(inputs: Sequence[TaskData]) -> None:
 
 
 def _prepared(data: TaskData) -> _Pass | None:
-    """Return the pass over the scores of rows, or None if one pass does not serve both tasks."""
+    """Return the pass over the scores of rows, or None if one pass does not serve several tasks."""
+    is_mixed, is_two_sided = ("mixed_search" in data.tasks), ("two_sided_search" in data.tasks)
+    if "retrieval" not in data.tasks or not (is_mixed or is_two_sided):
+        return None
     matches, correction = data.matches, data.correction
     if current().devices or (correction is not None and not hasattr(correction, "score_terms")):
         return None
@@ -119,7 +124,11 @@ def _prepared(data: TaskData) -> _Pass | None:
     numbers = {name: _inverse(modality.order) for name, modality in modalities.items()}
     pairs = numbers["x"][relevant[0]], numbers["y"][relevant[1]]
     matching = numbers["x"][matches.owner], numbers["y"][columns]
-    return _Pass(modalities, pairs, matching, same_pairs=matches.columns is None)
+    single = _Pass(modalities, pairs, matching, same_pairs=matches.columns is None, is_mixed=is_mixed)
+    if is_two_sided and (data.labels is None or len(data.labels) == len(x)):
+        classes = {name: values[modalities[name].order] for name, values in row_classes(matches, data.labels).items()}
+        single.two_sided = two_sided_tiles(modalities, classes, pairs, single.blocks, single.slack)
+    return single if is_mixed or single.two_sided is not None else None
 
 
 def _pairs_of_items(x_items: np.ndarray, y_items: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -155,6 +164,8 @@ class _Pass:
         Rows of x and of y that match. They are among the pairs.
     same_pairs : bool
         Whether all pairs match.
+    is_mixed : bool
+        Whether mixed search is asked for.
     """
 
     def __init__(
@@ -163,18 +174,19 @@ class _Pass:
         pairs: tuple[np.ndarray, ...],
         matching: tuple[np.ndarray, ...],
         same_pairs: bool,
+        is_mixed: bool,
     ):
         self.x, self.y = modalities["x"], modalities["y"]
         order = np.argsort(pairs[0], kind="stable")
         self.rows, self.columns = pairs[0][order], pairs[1][order]
         keys = [rows * len(self.y.rows) + columns for rows, columns in ((self.rows, self.columns), matching)]
         self.unmatched = np.zeros(len(self.rows), dtype=bool) if same_pairs else ~np.isin(*keys)
-        self.products = products = _products(self.x.exact, self.y.exact, self.rows, self.columns)
+        self.products = products = products_of_pairs(self.x.exact, self.y.exact, self.rows, self.columns)
         largest = max_norm(self.x.exact) * max_norm(self.y.exact)
         for modality, rows, columns in ((self.x, self.rows, self.columns), (self.y, self.columns, self.rows)):
             terms = modality.terms["other"]
             scores = terms.scores(products, rows, columns)
-            modality.relevant = _ragged(scores, rows, len(modality.rows))
+            modality.relevant = ragged(scores, rows, len(modality.rows))
             modality.best = np.full(len(modality.rows), -np.inf, dtype=scores.dtype)
             np.maximum.at(modality.best, rows[~self.unmatched], scores[~self.unmatched])
         sizes = [
@@ -186,6 +198,11 @@ class _Pass:
         largest = max(max_norm(self.x.exact), max_norm(self.y.exact)) ** 2
         for modality, opposite in ((self.x, self.y), (self.y, self.x)):
             modality.prepare(opposite, self.slack, largest)
+        self.blocks = {
+            name: [block for span in modality.spans for block in _blocks(span)] for name, modality in modalities.items()
+        }
+        self.is_mixed = is_mixed
+        self.two_sided: TwoSidedTiles | None = None
         self.workspace = Workspace()
         self.followers: list[_Pass] = []
 
@@ -201,17 +218,28 @@ class _Pass:
     def run(self) -> None:
         """Look at all tiles, also for the passes that follow."""
         x, y = self.x, self.y
-        tiles = [
+        tiles: list[tuple[slice, slice, Callable[..., None], tuple[Any, ...]]] = [
             (rows, columns, self._between, (part_x == part_y, part_x in (part_y, ALWAYS)))
             for part_x in (FIRST, SECOND, ALWAYS)
             for part_y in (FIRST, SECOND)
-            for rows, columns in _tiles(x.spans[part_x], y.spans[part_y])
-        ] + [
-            (rows, columns, self._within, (name, half != ALWAYS))
-            for name, modality in (("x", x), ("y", y))
-            for half, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
-            for rows, columns in _tiles(modality.spans[half], modality.spans[opposite])
+            for rows, columns in itertools.product(_blocks(x.spans[part_x]), _blocks(y.spans[part_y]))
         ]
+        for name, modality in (("x", x), ("y", y)):
+            is_queried = self.two_sided is not None and name in self.two_sided.queried
+            if self.is_mixed or is_queried:
+                tiles += [
+                    (rows, columns, self._within, (name, half != ALWAYS, self.is_mixed))
+                    for half, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
+                    for rows, columns in itertools.product(
+                        _blocks(modality.spans[half]), _blocks(modality.spans[opposite])
+                    )
+                ]
+            if is_queried:  # scores within a half are part of no mixed corpus
+                tiles += [
+                    (rows, columns, self._within, (name, False, False))
+                    for span in modality.spans
+                    for rows, columns in itertools.combinations_with_replacement(_blocks(span), 2)
+                ]
         with tile_map(len(x.rows) * len(y.rows)) as run:
             for _ in run(lambda tile: tile[2](tile[0], tile[1], *tile[3]), tiles):
                 pass
@@ -219,7 +247,7 @@ class _Pass:
     def results(self) -> JointResults:
         """Return the results of all tiles."""
         x, y, results = self.x, self.y, {}
-        for name, modality, opposite_modality in (("x", x, y), ("y", y, x)):
+        for name, modality, opposite_modality in (("x", x, y), ("y", y, x)) if self.is_mixed else ():
             corpora = []
             for queried, stored in ((FIRST, SECOND), (SECOND, FIRST)):
                 # Queries of x look for y rows of their own half. The rows of x beside them are those of the other half.
@@ -230,7 +258,7 @@ class _Pass:
         ranks_x, ranks_y = np.zeros(len(x.rows), dtype=np.int64), np.empty(len(y.rows), dtype=np.int64)
         ranks_x[x.order] = np.where(np.isneginf(x.best), 0, x.above_best + 1)
         ranks_y[y.order] = y.above_best + 1
-        return JointResults(ranks_x, ranks_y, results)
+        return JointResults(ranks_x, ranks_y, results, {} if self.two_sided is None else self.two_sided.results())
 
     def _tile(self, a: SearchedModality, b: SearchedModality, rows: slice, columns: slice) -> np.ndarray:
         """Return the products of a tile. The next call in the same thread overwrites them."""
@@ -240,14 +268,13 @@ class _Pass:
     def _between(self, rows: slice, columns: slice, *searched: bool) -> None:
         """Look at a tile of scores between the modalities. Pairs of one item do not count."""
         scores = self._tile(self.x, self.y, rows, columns)
-        begin, end = np.searchsorted(self.rows, (rows.start, rows.stop))
-        pair_rows, pair_columns = self.rows[begin:end] - rows.start, self.columns[begin:end] - columns.start
-        inside = (pair_columns >= 0) & (pair_columns < scores.shape[1])
-        pair_rows, pair_columns, unmatched = pair_rows[inside], pair_columns[inside], self.unmatched[begin:end][inside]
+        pair_rows, pair_columns, numbers = pairs_of_tile(self.rows, self.columns, rows, columns)
         scores[pair_rows, pair_columns] = -np.inf
-        unmatched_pairs = pair_rows[unmatched], pair_columns[unmatched], (begin + np.flatnonzero(inside))[unmatched]
+        unmatched = self.unmatched[numbers]
+        unmatched_pairs = pair_rows[unmatched], pair_columns[unmatched], numbers[unmatched]
         for single in (self, *self.followers):
             single._look_between(scores, rows, columns, searched, unmatched_pairs)
+        self._look_two_sided(scores, rows, columns, "xy")
 
     def _look_between(
         self,
@@ -261,21 +288,37 @@ class _Pass:
         views = ((self.x, rows, 0, columns), (self.y, columns, 1, rows))
         for (modality, queries, axis, stored), is_searched in zip(views, searched, strict=True):
             view = self._added(scores, modality.added["other"], stored, axis)
-            modality.look(view, queries, stored, "other", axis=axis, searched=is_searched)
+            modality.look(view, queries, stored, "other", axis=axis, searched=is_searched and self.is_mixed)
             if len(unmatched[0]):  # rows of the item that do not match count in retrieval
                 products = self.products[unmatched[2]]
                 modality.add_best(queries.start + unmatched[axis], stored.start + unmatched[1 - axis], products)
 
-    def _within(self, rows: slice, columns: slice, name: str, asks_rows: bool) -> None:
+    def _within(self, rows: slice, columns: slice, name: str, asks_rows: bool, is_mixed: bool) -> None:
         """Look at a tile of scores within a modality, which serves the rows of both of its axes as queries."""
         modality: SearchedModality = getattr(self, name)
         scores = self._tile(modality, modality, rows, columns)
-        for single in (self, *self.followers):
+        for single in (self, *self.followers) if is_mixed else ():
             modality = getattr(single, name)
             for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
                 if axis or asks_rows:
                     view = self._added(scores, modality.added["own"], stored, axis)
                     modality.look(view, queries, stored, "own", axis=axis, searched=True)
+        self._look_two_sided(scores, rows, columns, name + name)
+
+    def _look_two_sided(self, scores: np.ndarray, rows: slice, columns: slice, kind: str) -> None:
+        """Look at a tile for two-sided search, after the other tasks, because relevant rows are left out."""
+        if self.two_sided is None:
+            return
+        self.two_sided.exclude(scores, kind, rows, columns)
+        views = ((kind[0], kind[1], rows, columns, 0), (kind[1], kind[0], columns, rows, 1))
+        for single in (self, *self.followers):
+            if single.two_sided is None:
+                continue
+            for query, stored_name, queries, stored, axis in views:
+                if query in single.two_sided.queried and not (axis and kind[0] == kind[1] and rows == columns):
+                    added = getattr(single, query).added["own" if query == stored_name else "other"]
+                    view = self._added(scores, added, stored, axis)
+                    single.two_sided.look(view, queries, stored, query, stored_name, axis=axis)
 
     def _added(self, scores: np.ndarray, added: np.ndarray | None, stored: slice, axis: int) -> np.ndarray:
         """Return the scores with the terms of the stored rows."""
@@ -289,27 +332,6 @@ def _length(span: slice) -> int:
     return int(span.stop - span.start)
 
 
-def _tiles(span_a: slice, span_b: slice) -> list[tuple[slice, slice]]:
-    """Return the tiles of two spans of rows."""
-    rows, columns = (
-        [slice(span.start + half.start, span.start + half.stop) for half in even_slices(_length(span), length)]
-        for span, length in zip((span_a, span_b), TILE_SHAPE, strict=True)
-    )
-    return list(itertools.product(rows, columns))
-
-
-def _products(x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return x[rows[p]] . y[columns[p]] for every pair p."""
-    blocks = even_slices(len(rows), 2048)
-    products = [np.einsum("ij,ij->i", x[rows[block]], y[columns[block]]) for block in blocks]
-    return np.concatenate(products) if products else np.empty(0, dtype=x.dtype)
-
-
-def _ragged(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return the values (p,) of each row in descending order, (n_rows, most), -inf beyond them."""
-    order = np.lexsort((-values, rows))
-    counts = np.bincount(rows, minlength=n_rows)
-    table = np.full((n_rows, max(int(counts.max(initial=0)), 1)), -np.inf, dtype=values.dtype)
-    column = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows[order]]
-    table[rows[order], column] = values[order]
-    return table
+def _blocks(span: slice) -> list[slice]:
+    """Return the blocks of rows of a span that tiles cover."""
+    return [slice(span.start + block.start, span.start + block.stop) for block in even_slices(_length(span), TILE_ROWS)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isthmus.compute.running_top import RunningTop
-from isthmus.compute.score_matrix import count_columns, count_rows
+from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
 from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores
 
 
@@ -113,7 +113,7 @@ class SearchedModality:
         }
         scores = np.where(np.isneginf(self.relevant), np.inf, self.relevant - slack)
         best = np.where(np.isneginf(self.best), np.inf, self.best - slack)[:, None]
-        errors = {
+        self.errors = errors = {
             name: 0.0 if self.is_exact else _error(self.rows, largest, columns)
             for name, columns in self.columns.items()
         }
@@ -213,3 +213,33 @@ def _error(rows: np.ndarray, largest: float, columns: np.ndarray | None) -> floa
     width = 4 * rows.shape[1] ** 0.5 + 16
     offset = 0.0 if columns is None else float(np.abs(columns).max(initial=0.0))
     return float(np.finfo(rows.dtype).eps) * (width * largest + 4 * offset)
+
+
+def pairs_of_tile(
+    rows: np.ndarray, columns: np.ndarray, tile_rows: slice, tile_columns: slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows and columns of the pairs in a tile, counted from its first ones, and the numbers of the pairs.
+
+    `rows` (p,) ascend.
+    """
+    begin, end = np.searchsorted(rows, (tile_rows.start, tile_rows.stop))
+    columns = columns[begin:end]
+    inside = np.flatnonzero((columns >= tile_columns.start) & (columns < tile_columns.stop))
+    return rows[begin:end][inside] - tile_rows.start, columns[inside] - tile_columns.start, begin + inside
+
+
+def products_of_pairs(x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return x[rows[p]] . y[columns[p]] for every pair p."""
+    blocks = even_slices(len(rows), 2048)
+    products = [np.einsum("ij,ij->i", x[rows[block]], y[columns[block]]) for block in blocks]
+    return np.concatenate(products) if products else np.empty(0, dtype=x.dtype)
+
+
+def ragged(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return the values (p,) of each row in descending order, (n_rows, most), -inf beyond them."""
+    order = np.lexsort((-values, rows))
+    counts = np.bincount(rows, minlength=n_rows)
+    table = np.full((n_rows, max(int(counts.max(initial=0)), 1)), -np.inf, dtype=values.dtype)
+    column = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows[order]]
+    table[rows[order], column] = values[order]
+    return table

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
-from isthmus.compute.score_matrix import select_topk
-from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._joint_search import joint_results
+from isthmus.tasks._joint_two_sided import TwoSidedResults
 from isthmus.tasks._labels import require_labels
-from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, discounted_gain
+from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y
 from isthmus.tasks._per_item import mean_per_item
+from isthmus.tasks._two_sided_corpus import row_classes, search_corpus_of_both, two_sided_queries
 from isthmus.tasks.matches import Matches
-from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
 
 #: Reason for a refusal, after the name of the task.
@@ -24,8 +24,6 @@ MISSING = "needs labels or several rows of y for one item, so that rows of both 
 
 #: Share of the rows of a modality that have to be queries, and items, so that two-sided search decides by itself.
 MIN_QUERIES, MIN_ITEMS = 0.5, 40
-#: More relevant rows of a query are found by comparing the groups of all rows.
-MAX_MEMBERS = 64
 
 
 def has_two_sided_truth(n_x: int, n_y: int, /, *, index: Any = None, y_groups: Any = None, labels: Any = None) -> bool:
@@ -56,7 +54,7 @@ def has_two_sided_truth(n_x: int, n_y: int, /, *, index: Any = None, y_groups: A
     """
     if index is None and y_groups is None and labels is None:
         return False
-    classes, of_y = _classes(Matches.of(n_x, n_y, index, y_groups), labels)
+    classes, of_y = row_classes(Matches.of(n_x, n_y, index, y_groups), labels).values()
     counts = [np.bincount(values, minlength=int(classes.max()) + 1) for values in (classes, of_y)]
     if len(np.unique(of_y)) < 2 or (labels is not None and n_x < MIN_ITEMS):
         return False
@@ -65,12 +63,6 @@ def has_two_sided_truth(n_x: int, n_y: int, /, *, index: Any = None, y_groups: A
         if is_query.mean() >= MIN_QUERIES and np.median(own[classes_of_rows[is_query]]) <= TOP:
             return True
     return False
-
-
-def _classes(matches: Matches, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class of each row of x and of each distinct row of y. Without labels it is their item."""
-    classes = matches.x_components if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
-    return classes, classes[matches.y_items]
 
 
 @dataclass(frozen=True)
@@ -142,27 +134,39 @@ class TwoSidedSearch:
         InputError
             If no row has a relevant row in both modalities.
         """
-        matches = Matches.of(len(x), len(y), index, y_groups)
-        y, owner = y[matches.y_rows], matches.y_items
-        classes, of_y = _classes(matches, labels)
-        groups = {"x": classes, "y": of_y}
-        n_groups = int(classes.max()) + 1
-        counts = {name: np.bincount(values, minlength=n_groups) for name, values in groups.items()}
-        ranks = {name: np.zeros((len(values), 2), dtype=np.int64) for name, values in groups.items()}
-        ndcg = {name: np.full(len(values), np.nan) for name, values in groups.items()}
-        for modality, other in (("x", "y"), ("y", "x")):
-            group = groups[modality]
-            rows = np.flatnonzero((counts[modality][group] > 1) & (counts[other][group] > 0))
-            if not len(rows):
+        return cls._of_classes(x, y, Matches.of(len(x), len(y), index, y_groups), labels, correction, {})
+
+    @classmethod
+    def _of_classes(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        matches: Matches,
+        labels: Any,
+        correction: Any,
+        known_results: Mapping[str, TwoSidedResults],
+    ) -> TwoSidedSearch:
+        """Search with all queries, or with those that are unsure among known results."""
+        rows, classes = {"x": x, "y": y[matches.y_rows]}, row_classes(matches, labels)
+        is_query = two_sided_queries(classes)
+        ranks = {name: np.zeros((len(values), 2), dtype=np.int64) for name, values in classes.items()}
+        ndcg = {name: np.full(len(values), np.nan) for name, values in classes.items()}
+        for modality, opposite in (("x", "y"), ("y", "x")):
+            is_searched = is_query[modality]
+            if known_results:
+                ranks[modality], ndcg[modality], is_searched = known_results[modality]
+            queries = np.flatnonzero(is_searched)
+            if not len(queries):
                 continue
-            queries, corpora = corrected_x_and_y(correction, (x, y)[modality == "y"][rows], {"x": x, "y": y}, modality)
-            corpus = np.concatenate([corpora[modality], corpora[other]])
-            corpus_groups = np.concatenate([group, groups[other]])
-            results = _search(queries, rows, corpus, corpus_groups, len(group))
-            ranks[modality][rows], ndcg[modality][rows] = results
-        if not any(values.any() for values in ranks.values()):
+            query_rows, corpora = corrected_x_and_y(correction, rows[modality][queries], rows, modality)
+            corpus = np.concatenate([corpora[modality], corpora[opposite]])
+            corpus_classes = np.concatenate([classes[modality], classes[opposite]])
+            ranks[modality][queries], ndcg[modality][queries] = search_corpus_of_both(
+                query_rows, queries, corpus, corpus_classes, len(classes[modality])
+            )
+        if not any(mask.any() for mask in is_query.values()):
             raise InputError(f"two-sided search {MISSING}")
-        return cls(ranks["x"], ranks["y"], ndcg["x"], ndcg["y"], owner)
+        return cls(ranks["x"], ranks["y"], ndcg["x"], ndcg["y"], matches.y_items)
 
     def ndcg(self) -> float:
         """Return NDCG@10 over the relevant rows of both modalities, the mean over both query modalities.
@@ -267,61 +271,11 @@ def two_sided_search(data: TaskData) -> TaskScores:
         labels = require_labels(data, "two_sided_search")
     elif data.y_groups is None and len(np.unique(data.owner)) == len(data.owner):
         raise InputError(f"two_sided_search {MISSING}")
-    search = TwoSidedSearch.of(
-        data.x, data.y, index=data.owner, y_groups=data.y_groups, labels=labels, correction=data.correction
-    )
+    joint = joint_results(data)
+    results = {} if joint is None else joint.two_sided
+    search = TwoSidedSearch._of_classes(data.x, data.y, data.matches, labels, data.correction, results)
     per_item = {"two_sided_NDCG@10": search.per_item(search.x_ndcg, search.y_ndcg)}
     for column, modality in enumerate(("same", "other")):
         per_item |= {f"{modality}_target_R@{k}": search.hits(k, column) for k in (1, TOP)}
     per_item["two_sided_R@1"] = (per_item["same_target_R@1"] + per_item["other_target_R@1"]) / 2
     return TaskScores(per_item)
-
-
-def _search(
-    queries: np.ndarray, rows: np.ndarray, corpus: np.ndarray, groups: np.ndarray, n_own: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ranks of the best relevant row of the own and the other modality (n, 2), and NDCG@10 (n,).
-
-    The first `n_own` corpus rows have the modality of the queries. Query i is corpus row `rows[i]` and does not find
-    itself. Ranks above 10 are 11.
-    """
-    ranks, ndcg = np.empty((len(queries), 2), dtype=np.int64), np.empty(len(queries))
-    slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
-    ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
-    members, n_members = _members(groups)
-    (matrix,) = score_matrices(queries, corpus)
-    for block in matrix.blocks():
-        scores = to_numpy(matrix.tile(block))
-        query = np.arange(len(scores))[:, None]
-        scores[query[:, 0], rows[block]] = -np.inf
-        if members is None:
-            is_relevant = groups[rows[block], None] == groups
-            relevant = np.where(is_relevant, scores, -np.inf)
-            irrelevant, _ = select_topk(np.where(is_relevant, -np.inf, scores), TOP)
-            best = np.stack([relevant[:, :n_own].max(axis=1), relevant[:, n_own:].max(axis=1)], axis=1)
-        else:  # few relevant rows are taken out
-            columns = members[groups[rows[block]]]
-            is_row = columns >= 0
-            relevant = np.where(is_row, scores[query, columns], -np.inf)
-            scores[np.broadcast_to(query, columns.shape)[is_row], columns[is_row]] = -np.inf
-            irrelevant, _ = select_topk(scores, TOP)
-            is_own = columns < n_own
-            best = np.stack([np.where(mask, relevant, -np.inf).max(axis=1) for mask in (is_own, ~is_own)], axis=1)
-        n_relevant = n_members[groups[rows[block]]] - 1  # without the query
-        ranks[block] = 1 + count_ahead(best, irrelevant, slack)
-        top, _ = select_topk(relevant, TOP)
-        positions = 1 + np.arange(top.shape[1]) + count_ahead(top, irrelevant, slack)
-        gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
-        ndcg[block] = gains.sum(axis=1) / ideal_gains[np.minimum(n_relevant, TOP) - 1]
-    return ranks, ndcg
-
-
-def _members(groups: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Return the rows of each group (n_groups, most), -1 beyond them, or None if a group is large, and their counts."""
-    counts = np.bincount(groups)
-    if counts.max() > MAX_MEMBERS:
-        return None, counts
-    members = np.full((len(counts), int(counts.max())), -1)
-    order = np.argsort(groups, kind="stable")
-    members[groups[order], np.arange(len(order)) - (np.cumsum(counts) - counts)[groups[order]]] = order
-    return members, counts
