@@ -147,6 +147,10 @@ def test_open_pairs_names_modalities_after_paths(tmp_path: Path) -> None:
     np.save(tmp_path / "other" / "image.npy", np.eye(3))
     with pytest.raises(InputError, match="would both be called 'image'; name them with --names"):
         isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "other" / "image.npy")
+    for name in ("image", "text"):
+        np.savez(tmp_path / f"{name}.npz", clip=np.eye(3))
+    columns = [f"{tmp_path}/{name}.npz::clip" for name in ("image", "text")]
+    assert isthmus.open_pairs(*columns).names == ("image", "text")
     for names in (["a"], ["a", "a"], ["a", ""]):
         with pytest.raises(InputError, match="expected two different ones"):
             isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "text.npy", names=names)

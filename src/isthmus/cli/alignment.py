@@ -31,7 +31,7 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.printing import print_bullets, print_line, print_table
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_suffix, check_writable
@@ -200,10 +200,10 @@ def _fit_modalities(
     estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, drop_bad: bool, as_is: bool, quiet: bool
 ) -> str:
     """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
-    from isthmus.data.sources import modality_name
+    from isthmus.data.sources import distinct_modality_names
     from isthmus.data.sources._stacks import stack_names
 
-    modalities = split_names(names) or stack_names(paths) or [modality_name(path) for path in paths]
+    modalities = split_names(names) or stack_names(paths) or distinct_modality_names(paths)
     if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
         raise InputError(
             f"got the names {', '.join(modalities)} for {len(paths)} files, expected as many different ones; name them "
@@ -280,7 +280,7 @@ def apply(
     """
     from isthmus.align.streaming import apply as apply_to_source
     from isthmus.align.streaming import drift_warnings
-    from isthmus.data.sources import modality_name, split_member
+    from isthmus.data.sources import modality_name_among, split_member
     from isthmus.data.sources._store import find_store
     from isthmus.utils.errors import without_password
 
@@ -298,12 +298,13 @@ def apply(
         options = {"role": role, "queries": queries, "drop_bad": drop_bad}
         apply_columns(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
         return
-    modality = modality or modality_name(rows)
+    modality = modality or modality_name_among(rows, loaded.modalities)
     source = _usable({modality: open_sources([rows])[0]}, drop_bad)[modality]
     path = outputs[0] if outputs else column_beside(rows, source)
     if Path(path).exists() and Path(path).samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     with stages("aligning", quiet=json_) as progress:
+        work = WorkNoted(progress)
         shape = apply_to_source(
             loaded,
             source,
@@ -315,13 +316,19 @@ def apply(
             replace=replace,
             codes=codes,
             ranges=code_ranges,
-            progress=progress,
+            progress=work,
         )
+    is_unchanged = not work.was_called and find_store(path) is not None
     for sentence in drift_warnings(loaded, source, modality):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     written_codes = {} if codes is None else {"codes": codes, "read_with": reading_option(codes, path, code_ranges)}
     if json_:
-        typer.echo(json.dumps({"path": without_password(path), "rows": shape[0], "width": shape[1]} | written_codes))
+        content = {"path": without_password(path), "rows": shape[0], "width": shape[1], "unchanged": is_unchanged}
+        typer.echo(json.dumps(content | written_codes))
+        return
+    if is_unchanged:
+        counted = f"all {shape[0]:,} x {shape[1]} rows are in {without_password(path)} already"
+        typer.echo(f"Nothing was left to do: {counted}")
         return
     kind = f"aligned rows as {codes} codes" if codes else "rows"
     typer.echo(f"Wrote {shape[0]:,} x {shape[1]} {kind}: {without_password(path)}")
@@ -344,7 +351,7 @@ def adapt(
 ) -> None:
     """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
     from isthmus.align.streaming import modality_number
-    from isthmus.data.sources import modality_name
+    from isthmus.data.sources import modality_name_among
 
     check_writable(output)
     check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
@@ -353,7 +360,7 @@ def adapt(
         raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")
     names = loaded.modalities[:2]
     if y is None:
-        names = (loaded.modalities[modality_number(loaded, modality or modality_name(x))],)
+        names = (loaded.modalities[modality_number(loaded, modality or modality_name_among(x, loaded.modalities))],)
     sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
     rows = {name: source.read(0, source.shape[0]) for name, source in _usable(sources, drop_bad).items()}
     with stages("adapting", quiet=json_):

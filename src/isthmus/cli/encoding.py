@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli._common import Json
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import WorkNoted, stages
 from isthmus.utils.progress import ProgressCallback
 
 #: Shorter runs show no rate, in seconds.
@@ -76,6 +76,7 @@ def encode(
     )
     unit = "images" if encoder.modality == "image" else "sounds"
     with stages(f"encoding on {encoder.device}", quiet=json_) as update:
+        work = WorkNoted(None if update is None else _with_rate(update, unit))
         encoded = run(
             encoder,
             items,
@@ -84,12 +85,16 @@ def encode(
             batch=batch,
             shard=shard,
             workers=workers,
-            progress=None if update is None else _with_rate(update, unit),
+            progress=work,
         )
     if json_:
-        typer.echo(json.dumps(encoded.to_dict(), indent=1))
+        typer.echo(json.dumps(encoded.to_dict() | {"unchanged": not work.was_called}, indent=1))
         return
-    typer.echo(f"Encoded {encoded.images:,} {unit} and {encoded.captions:,} captions: {output}")
+    counts = f"{encoded.images:,} {unit} and {encoded.captions:,} captions"
+    if work.was_called:
+        typer.echo(f"Encoded {counts}: {output}")
+    else:
+        typer.echo(f"Nothing was left to do: {counts} are in {output} already")
     for entry in encoded.skipped[:N_PRINTED_SKIPS]:
         typer.echo(f"  skipped with its captions: {entry['image_id']} {entry['reason']}")
     if len(encoded.skipped) > N_PRINTED_SKIPS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,6 +66,25 @@ def stages(description: str, *, quiet: bool = False) -> Iterator[ProgressCallbac
         display.finish()
     finally:
         display.close()
+
+
+class WorkNoted:
+    """A callback of progress that notes whether there was work. Work that an earlier call finished calls it never.
+
+    Parameters
+    ----------
+    update : callable or None
+        Callback that receives the calls.
+    """
+
+    def __init__(self, update: Callable[..., None] | None) -> None:
+        self.update, self.was_called = update, False
+
+    def __call__(self, *progress: Any) -> None:
+        """Pass the progress on."""
+        self.was_called = True
+        if self.update is not None:
+            self.update(*progress)
 
 
 def shortened(text: str, width: int, /) -> str:

@@ -21,7 +21,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
-from isthmus.data.sources import Source, modality_name, open_source
+from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._members import listed
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
@@ -355,7 +355,7 @@ def two_modalities(stack: Any) -> tuple[Any, Any]:
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:
     """Return the names of two modalities: `names` after a check, or else those that the paths name."""
     if names is None:
-        names = stack_names([x, y]) or [modality_name(path) for path in (x, y)]
+        names = stack_names([x, y]) or distinct_modality_names([x, y])
         if names[0] == names[1]:
             raise InputError(
                 f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "

@@ -7,6 +7,7 @@ is decorated with `register` is found without a second edit.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,14 +162,39 @@ def modality_name(path: str | os.PathLike[str]) -> str:
     >>> modality_name("image.parquet::embedding"), modality_name("text_embeddings.npz"), modality_name("audio.h5")
     ('image', 'text', 'audio')
     """
-    stored = find_store(str(path))
-    if stored is None:
-        file, member = split_member(split_format(str(path))[1])
-    else:
-        address = stored[1]
-        file, member = address.table, dict(address.filters).get("modality", address.column)
+    file, member = _file_and_member(path)
     named = None if member is None else modality_of_column(member)
     return _modality_of_file(Path(file)) if named is None else named
+
+
+def distinct_modality_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return the modalities that paths name: those of the files or tables if columns have one name.
+
+    >>> distinct_modality_names(["image.parquet::clip", "text.parquet::clip"])
+    ['image', 'text']
+    """
+    names = [modality_name(path) for path in paths]
+    of_files = [_modality_of_file(Path(_file_and_member(path)[0])) for path in paths]
+    return of_files if len(set(names)) < len(names) == len(set(of_files)) else names
+
+
+def modality_name_among(path: str | os.PathLike[str], modalities: Sequence[str]) -> str:
+    """Return the modality that a path names by its column, or by its file or table if only this one is known.
+
+    >>> modality_name_among("text.parquet::clip", ["image", "text"])
+    'text'
+    """
+    name, of_file = modality_name(path), _modality_of_file(Path(_file_and_member(path)[0]))
+    return of_file if name not in modalities and of_file in modalities else name
+
+
+def _file_and_member(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Return the file or table of a path, and its array, column or value of ``?modality=``."""
+    stored = find_store(str(path))
+    if stored is None:
+        return split_member(split_format(str(path))[1])
+    address = stored[1]
+    return address.table, dict(address.filters).get("modality", address.column)
 
 
 def modality_of_column(name: str) -> str | None:
