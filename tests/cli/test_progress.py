@@ -55,6 +55,15 @@ def test_bar_shows_stage_and_detail_on_a_terminal(
     assert "comparing: Centering" in capsys.readouterr().err
 
 
+def test_bar_of_a_stage_that_counts_on_keeps_its_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar, resets = progress._Bar("training"), []
+    monkeypatch.setattr(bar.progress, "reset", lambda *_, **options: resets.append(options["description"]))
+    for done, total, stage in ((0, 4, "losses"), (2, 4, "ablations"), (0, 4, "measuring"), (1, 3, "explaining")):
+        bar(done, total, stage)
+    bar.close()
+    assert resets == ["losses", "measuring", "explaining"]
+
+
 def test_silence_outside_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     report_progress(1, 2, "measuring")
     assert capsys.readouterr().err == ""

@@ -18,6 +18,7 @@ from isthmus.studies.theorems import Row, experiments, page, run
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, undefined
 from isthmus.studies.theorems._journal import journal_line, result_of
 from isthmus.utils.errors import InputError
+from isthmus.utils.progress import listening
 
 #: Name -> the verdict with `quick`, up to the condition under which a claim holds.
 VERDICTS = {
@@ -169,8 +170,11 @@ def test_collect_with_an_unknown_name_runs_nothing() -> None:
 
 def test_collect_reports_progress_before_each_experiment_and_at_the_end() -> None:
     calls: list[tuple[int, int, str]] = []
-    page.collect(["certificate"], quick=True, progress=lambda *state: calls.append(state))
+    stages: list[tuple[int, int | None, str, str]] = []
+    with listening(lambda *state: stages.append(state)):
+        page.collect(["certificate"], quick=True, progress=lambda *state: calls.append(state))
     assert calls == [(0, 1, "certificate"), (1, 1, "")]
+    assert stages == [(0, 1, "experiment certificate", "")]
 
 
 def test_list_prints_a_table_and_json() -> None:

@@ -36,6 +36,7 @@ from isthmus.studies.training.seed_statistics import (
     paired_difference,
 )
 from isthmus.train import registry
+from isthmus.utils.progress import listening
 
 
 def make_run(setting: Setting, **end: float | None) -> TrainingRun:
@@ -213,8 +214,11 @@ def test_run_study_after_interruption_resumes_from_the_journal(tiny: list[Settin
     assert len(tiny) == 3
     with (tmp_path / "j.jsonl").open("a") as file:
         file.write('{"setting": {"se')  # a line of a killed run
-    runs = run_study(["losses", "alternatives"], seeds=2, journal=tmp_path / "j.jsonl")
+    stages: list[tuple[int, int | None, str]] = []
+    with listening(lambda done, total, stage, _: stages.append((done, total, stage))):
+        runs = run_study(["losses", "alternatives"], seeds=2, journal=tmp_path / "j.jsonl")
     assert len(tiny) == 4  # one setting remained, and settings of two parts are trained once
+    assert stages == [(number, 4, "training for losses") for number in range(4)]
     assert [run.setting.seed for run in runs["losses"]] == [0, 0, 1, 1]
     assert runs["losses"] == run_study(["losses"], seeds=2)["losses"]
     (tmp_path / "notes").write_text("hello\n")

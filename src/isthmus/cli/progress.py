@@ -181,12 +181,14 @@ class _Bar:
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self.progress.start()
         self.stage = description
+        self.total: int | None = None
         self.task = self.progress.add_task(description, total=None)
 
     def __call__(self, done: int, total: int | None, stage: str, detail: str = "") -> None:
-        if stage != self.stage:
-            self.stage = stage
+        # A stage that counts on from the last one, like each experiment of many, keeps the times of all of them.
+        if stage != self.stage and not (done and total == self.total):
             self.progress.reset(self.task, description=stage, total=total)
+        self.stage, self.total = stage, total
         width = self.progress.console.width - BAR_WIDTH - TIMES_WIDTH
         text = shortened(f"{stage}: {detail}" if detail else stage, width)
         self.progress.update(self.task, completed=done, total=total, description=text)

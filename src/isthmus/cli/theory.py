@@ -14,6 +14,7 @@ from isthmus.cli.printing import print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import precise_number
+from isthmus.utils.progress import report_progress
 from isthmus.utils.version import __version__
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bo
         check_folder(folder)  # fail before minutes of work, not after
     goes_on = wants_page and names is None
     stored = resumable(folder, quick=quick) if goes_on else nullcontext()
-    with stages("theory", quiet=json_) as progress, stored as journal:
-        results = collect(names, quick=quick, progress=progress, journal=journal)
+    with stages("theory", quiet=json_), stored as journal:
+        results = collect(names, quick=quick, journal=journal)
+        if wants_page:
+            report_progress(0, None, "drawing the page")
         page = write(results, folder) if wants_page else None
     if json_:
         _print_json(

@@ -14,6 +14,7 @@ from isthmus.cli._help import UncutSummaries
 from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.progress import report_progress
 
 app = typer.Typer(
     cls=UncutSummaries, help="Train dual encoders and measure the gap.", no_args_is_help=True, rich_markup_mode=None
@@ -54,17 +55,11 @@ def demo(
     for name in parts:
         next(settings_of(name, seeds=seeds, quick=quick))  # raises for unknown parts before the folder is created
     output.mkdir(parents=True, exist_ok=True)
-    with stages("training", quiet=json_) as update:
-        runs = run_study(
-            parts,
-            seeds=seeds,
-            quick=quick,
-            journal=output / "train.jsonl",
-            progress=update,
-        )
-    result = StudyResult(runs)
-    result.save(output / "train.json")
-    write_page(result, output / "train.html")
+    with stages("training", quiet=json_):
+        result = StudyResult(run_study(parts, seeds=seeds, quick=quick, journal=output / "train.jsonl"))
+        report_progress(0, None, "drawing the page")
+        result.save(output / "train.json")
+        write_page(result, output / "train.html")
     if json_:
         json.dump(result.to_dict(), sys.stdout, allow_nan=False)
         sys.stdout.write("\n")

@@ -16,6 +16,7 @@ from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, precise_number
 from isthmus.utils.journal import Journal
+from isthmus.utils.progress import report_progress
 
 #: Name of the experiment on the central claim.
 CENTRAL = "theorem_3"
@@ -119,6 +120,7 @@ def collect(
     stored = {} if journal is None else stored_results(journal)
     results = []
     for n_finished, experiment in enumerate(selected):
+        report_progress(n_finished, len(selected), f"experiment {experiment.name}")
         if progress is not None:
             progress(n_finished, len(selected), experiment.name)
         if experiment.name not in stored:

@@ -11,6 +11,7 @@ from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import TrainingRun, train_setting
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.journal import Journal
+from isthmus.utils.progress import report_progress
 
 #: Function of (finished runs, all runs, name of the next run or "").
 Progress = Callable[[int, int, str], None]
@@ -42,7 +43,7 @@ def run_study(
     journal: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, list[TrainingRun]]:
-    """Train all settings of parts of the grid. A setting of two parts is trained once.
+    """Train all settings of parts of the grid. A setting of two parts is trained once, and is a stage of the first.
 
     Parameters
     ----------
@@ -76,8 +77,12 @@ def run_study(
     settings = {name: list(settings_of(name, seeds=seeds, quick=quick)) for name in parts}
     log = None if journal is None else Journal(journal, "train demo", {})
     finished = {} if log is None else {run.setting: run for run in map(TrainingRun.from_dict, log.lines)}
-    queue = list(dict.fromkeys(setting for settings_of_part in settings.values() for setting in settings_of_part))
+    first_part: dict[Setting, str] = {}
+    for part, settings_of_part in settings.items():
+        first_part |= {setting: part for setting in settings_of_part if setting not in first_part}
+    queue = list(first_part)
     for number, setting in enumerate(queue):
+        report_progress(number, len(queue), f"training for {first_part[setting]}", setting.label)
         if progress is not None:
             progress(number, len(queue), setting.label)
         if setting not in finished:
