@@ -293,7 +293,7 @@ def _warn_of_repeats_in_long(source: Source, *, normalize: bool) -> None:
 
 
 def rows_of_each(pairs: Pairs, /) -> int | None:
-    """Return the number of rows of each modality, or None if rows repeat, so that the modalities differ in it.
+    """Return the number of distinct rows of each modality, or None if items have several rows of y.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def rows_of_each(pairs: Pairs, /) -> int | None:
     Returns
     -------
     int or None
-        The number.
+        The number. Items that share a row count once.
 
     Examples
     --------
@@ -312,4 +312,4 @@ def rows_of_each(pairs: Pairs, /) -> int | None:
     >>> rows_of_each(Pairs(image=np.eye(3), text=np.eye(3)))
     3
     """
-    return pairs.n_items if pairs.index is None and pairs.y_groups is None else None
+    return pairs.n_components if pairs.index is None else None
