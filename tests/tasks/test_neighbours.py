@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from isthmus import InputError
-from isthmus.tasks import TaskData, neighbour_overlap, registry
+from isthmus.compute.topk import topk
+from isthmus.tasks import TaskData, neighbour_overlap, neighbours, registry
 
 Unit = Callable[[np.ndarray], np.ndarray]
 
@@ -26,6 +27,23 @@ def test_neighbour_overlap_equals_a_slow_loop(
             order = sorted((j for j in range(30) if j != i), key=lambda j: -float(rows[i] @ rows[j]))
             sets.append(set(order[:k]))
         assert overlap[i] == len(sets[0] & sets[1]) / k
+
+
+def test_neighbour_overlap_of_several_maps_searches_the_raw_rows_once(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, unit: Unit
+) -> None:
+    searched = []
+    monkeypatch.setattr(
+        neighbours, "topk", lambda rows, *args, **options: searched.append(1) or topk(rows, *args, **options)
+    )
+    raw = unit(rng.normal(size=(80, 5)))
+    maps = [unit(raw + 0.1 * rng.normal(size=raw.shape)) for _ in range(3)]
+    apart = [neighbour_overlap(raw, rows, ks=[4]) for rows in maps]
+    assert len(searched) == 4
+    raw = unit(raw + 0.5)  # other rows have neighbours of their own
+    for rows, overlap in zip(maps, apart, strict=True):
+        assert not np.array_equal(neighbour_overlap(raw, rows, ks=[4]), overlap)
+    assert len(searched) == 5
 
 
 def test_neighbour_overlap_after_a_rotation_is_one(rng: np.random.Generator, unit: Unit) -> None:

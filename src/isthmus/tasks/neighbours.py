@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.compute.score_matrix import ScoreMatrix
+from isthmus.compute.topk import topk
+from isthmus.linalg.remembered import DecompositionCache
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.utils.errors import InputError
 
 #: Number of neighbours that the task compares.
 K = 10
+#: Neighbours by the content of the rows. All maps of a comparison are compared with the same raw rows.
+_CACHE = DecompositionCache(2**24)
 
 
 def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
@@ -52,14 +55,12 @@ def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[
         raise InputError(f"{n:,} rows before the map and {len(after):,} after it: they must be the same rows")
     if not ks or min(ks) < 1 or max(ks) >= n:
         raise InputError(f"k = {', '.join(map(str, ks)) or 'none'}: expected 1 to {n - 1} neighbours of {n} rows")
+    nearest = [_nearest(rows, max(ks)) for rows in (before, after)]
     overlap = np.empty((n, len(ks)))
-    matrices = [ScoreMatrix(rows, rows) for rows in (before, after)]
-    for block in matrices[0].blocks():
-        for column, k in enumerate(ks):
-            nearest = [np.sort(_nearest(matrix, block, k), axis=1) for matrix in matrices]
-            # Equal numbers of the two sorted lists are adjacent after the lists are merged.
-            merged = np.sort(np.concatenate(nearest, axis=1), axis=1)
-            overlap[block, column] = np.count_nonzero(merged[:, 1:] == merged[:, :-1], axis=1) / k
+    for column, k in enumerate(ks):
+        # Equal numbers of the two lists are adjacent after they are merged.
+        merged = np.sort(np.concatenate([index[:, :k] for index in nearest], axis=1), axis=1)
+        overlap[:, column] = np.count_nonzero(merged[:, 1:] == merged[:, :-1], axis=1) / k
     return overlap
 
 
@@ -83,8 +84,8 @@ def neighbours(data: TaskData) -> TaskScores:
     return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, items, data.n_items)})
 
 
-def _nearest(matrix: ScoreMatrix, block: slice, k: int) -> np.ndarray:
-    """Return the numbers of the k nearest other rows of each row in the block, in any order."""
-    scores = matrix.tile(block)
-    matrix.fill_diagonal(scores, block.start, -np.inf)
-    return matrix.topk_set(scores, k)
+def _nearest(rows: np.ndarray, k: int) -> np.ndarray:
+    """Return the numbers of the k nearest other rows of each row, (n, k)."""
+    rows = np.asarray(rows)
+    (index,) = _CACHE.get(rows, f"{k} nearest", lambda: (topk(rows, rows, k=k, exclude_self=True).index,))
+    return index
