@@ -96,7 +96,7 @@ PROGRAMS = [
 )
 def test_programs_run(page: Path, number: int, needs: str, program: str, tmp_path: Path) -> None:
     def run(code: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
     process = run(program)
     if process.returncode:

@@ -99,7 +99,7 @@ def test_blocks_of_the_page_run(
             program, *arguments = shlex.split(os.path.expandvars(line))
             assert program == "isthmus"
             process = subprocess.run(
-                [sys.executable, "-m", "isthmus", *arguments], capture_output=True, text=True, timeout=120
+                [sys.executable, "-m", "isthmus", *arguments], capture_output=True, text=True, timeout=600
             )
             assert process.returncode == 0, f"{line}: {process.stderr}"
 

@@ -12,7 +12,7 @@ from isthmus.encode.loading import prefetch
 
 
 def test_prefetch_loads_in_parallel_and_yields_in_order() -> None:
-    barrier = threading.Barrier(3, timeout=30)  # three jobs must run at once
+    barrier = threading.Barrier(3, timeout=300)  # three jobs must run at once
 
     def load(number: int) -> int:
         barrier.wait()

@@ -338,7 +338,7 @@ def test_monitor_in_two_processes_equals_one_process(rng: np.random.Generator, t
     code = [sys.executable, "-c", TWO]
     both = [subprocess.Popen([*code, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
     for process in both:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     monitor = GapMonitor(every=3, window=2)
     for batch in batches:

@@ -64,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.nda
             worker.stdin.close()
             worker.stdin = None
         for worker in workers:
-            output, _ = worker.communicate(timeout=120)
+            output, _ = worker.communicate(timeout=600)
             assert worker.returncode == 0, output
     finally:
         for worker in workers:
