@@ -200,6 +200,14 @@ def test_empty_argument_or_one_file_is_refused_in_one_sentence(tmp_path: Path) -
     alone = ["fit", "Translation", str(tmp_path / "x.npy"), "-o", str(tmp_path / "a.safetensors")]
     with pytest.raises(InputError, match=r"got .*x.npy alone, expected the embeddings of two modalities"):
         CliRunner().invoke(app, alone, catch_exceptions=False)
+    both = tmp_path / "clip.npz"
+    np.savez(both, image=X, text=Y)
+    message = r"clip.npz: holds the arrays image, text; give two of them as \S*clip.npz::image \S*clip.npz::text"
+    with pytest.raises(InputError, match=message):
+        isthmus.measure(both)
+    for arguments in (["measure", both], ["fit", "Centering", both, "-o", tmp_path / "a.safetensors"]):
+        with pytest.raises(InputError, match=message):
+            run(*arguments)
 
 
 @pytest.mark.parametrize(("transposed", "warned"), [("image", True), ("text", True), ("both", True), ("none", False)])

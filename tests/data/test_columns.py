@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 import isthmus
 from isthmus import InputError, Pairs
+from isthmus.data.columns import column_modalities, to_array
 from isthmus.data.opening import as_pairs
 
 RNG = np.random.default_rng(25)
@@ -157,7 +159,7 @@ def test_as_pairs_takes_pairs_mappings_stacks_tuples_and_paths(tmp_path: Path) -
         ((Pairs(image=X, text=Y), Y), "got Pairs and a second argument"),
         ((X,), r"got one ndarray of shape \(60, 8\), expected two modalities"),
         (({"image": X},), "got 1 modalities, expected two"),
-        (("image.npy",), "got one str, expected two modalities"),
+        (("image.npy",), "image.npy: no such file or folder"),
     ],
 )
 def test_as_pairs_of_one_modality_or_three_is_refused(arguments: tuple[Any, ...], message: str) -> None:
@@ -247,3 +249,50 @@ def test_measure_of_subclasses_of_arrays_agrees_with_the_array_or_says_what_to_c
         InputError, match=r"x: is a sparse csr_array, expected dense rows; convert it with .toarray\(\)"
     ):
         isthmus.measure(scipy.sparse.csr_array(x), y)
+
+
+class Stream:
+    """An object that has the Arrow PyCapsule interface and nothing else."""
+
+    def __init__(self, table: Any):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def test_streams_of_one_and_of_two_columns_are_read(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 40, 6))
+    table = pa.table({"img_emb": list(x), "text_emb": list(y)})
+    np.testing.assert_array_equal(to_array(Stream(table.select(["img_emb"])), "image"), x)
+    np.testing.assert_array_equal(to_array(Stream(table["img_emb"]), "image"), x)
+    for both in (Stream(table), table.to_reader()):
+        assert as_pairs(both).names == ("image", "text")
+
+
+def test_float_columns_with_missing_values_are_read(rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(5, 3))
+    frame = pd.DataFrame(rows).astype("Float64")
+    np.testing.assert_array_equal(to_array(frame, "x"), rows)
+    frame.iloc[2, 1] = pd.NA
+    assert np.isnan(to_array(frame, "x")[2, 1])
+
+
+def test_columns_of_text_codes_or_streams_get_the_next_step(rng: np.random.Generator) -> None:
+    text = pd.Series([str(row) for row in rng.normal(size=(5, 3)).tolist()])
+    with pytest.raises(
+        InputError, match=r"expected a list of floats in each row; run \[json.loads\(text\) for text in"
+    ):
+        to_array(text, "x")
+    with pytest.raises(InputError, match="none of its 3 columns holds floats, such as 0, 1, 2; whole numbers are ids"):
+        to_array(pd.DataFrame(rng.integers(0, 9, size=(5, 3))), "x")
+    streamed = SimpleNamespace(with_format=lambda name: None)
+    with pytest.raises(InputError, match="is a streamed data set, expected rows in memory"):
+        to_array(streamed, "x")
+    with pytest.raises(InputError, match="got a data set of the splits train, expected one"):
+        isthmus.measure({"train": streamed})
+
+
+def test_columns_without_a_name_are_x_and_y(rng: np.random.Generator) -> None:
+    series = [SimpleNamespace(name=name) for name in ("", "text")]
+    assert column_modalities(*series) is None

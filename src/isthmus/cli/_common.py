@@ -104,13 +104,11 @@ def two_paths(x: str, y: str | None) -> tuple[str, str]:
     """Return the paths of two modalities. One file may hold a stack (2, n, d) of both."""
     if y is not None:
         return x, y
-    from isthmus.data.opening import is_stack, two_modalities
-    from isthmus.data.sources import open_source
+    from isthmus.data.opening import is_stack, one_path_error, two_modalities
 
     if is_stack(x):
         return two_modalities(x)
-    open_source(x)  # the error of a file of several arrays lists them
-    raise InputError(f"got {x} alone, expected the embeddings of two modalities or more, or a stack (2, n, d) of two")
+    raise one_path_error(x)
 
 
 def modality_paths(paths: Sequence[str]) -> list[str]:

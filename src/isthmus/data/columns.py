@@ -63,6 +63,8 @@ def to_array(rows: Any, name: str) -> Array:
         return rows.detach() if getattr(rows, "requires_grad", False) else rows
     if hasattr(rows, "to_native"):  # narwhals
         return to_array(rows.to_native(), name)
+    if hasattr(getattr(rows, "source", rows), "with_format") and not hasattr(getattr(rows, "source", rows), "num_rows"):
+        raise InputError(f"{name}: is a streamed data set, expected rows in memory; load it without streaming=True")
     if hasattr(rows, "with_format"):  # a data set of Hugging Face
         return _from_arrow(rows.with_format("arrow")[:], name)
     if hasattr(rows, "source") and hasattr(rows, "column_name"):  # a column of one
@@ -138,7 +140,7 @@ def _name_of_column(rows: Any) -> str | None:
     if isinstance(rows, (Source, str, os.PathLike)) or arrays.is_non_numpy(rows):
         return None
     name = getattr(rows, "column_name", getattr(rows, "name", None))
-    return name if isinstance(name, str) and name not in RESERVED_NAMES else None
+    return name if isinstance(name, str) and name and name not in RESERVED_NAMES else None
 
 
 def pair_of_columns(data: Any) -> dict[str, Any]:
@@ -160,7 +162,11 @@ def pair_of_columns(data: Any) -> dict[str, Any]:
     >>> list(pair_of_columns(pandas.DataFrame({"img_emb": [[1.0, 0.0]], "text_emb": [[0.0, 1.0]]})))
     ['image', 'text']
     """
-    names = getattr(data, "column_names", getattr(data, "columns", ()))
+    names = getattr(data, "column_names", getattr(data, "columns", None))
+    if names is None and hasattr(data, "__arrow_c_stream__"):
+        pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(data).__name__}")
+        stream = pa.RecordBatchReader.from_stream(data)
+        data, names = stream.read_all(), stream.schema.names
     if not isinstance(names, Iterable) or not hasattr(data, "__getitem__"):
         return {}
     columns = [name for name in names if isinstance(name, str)]
@@ -265,7 +271,10 @@ def _from_arrow(table: Any, name: str) -> np.ndarray:
 def _from_lists(column: Any, name: str) -> np.ndarray:
     """Return an Arrow column of lists of floats as an array."""
     if not (_arrow_lists.is_float_list(column.type) or _arrow_lists.is_code_list(column.type)):
-        raise InputError(f"{name}: holds {str(column.type)[:60]}, expected a list of floats in each row")
+        advice = (
+            "; run [json.loads(text) for text in column] if each text is a list" if "string" in str(column.type) else ""
+        )
+        raise InputError(f"{name}: holds {str(column.type)[:60]}, expected a list of floats in each row{advice}")
     blocks: list[np.ndarray] = []
     first, width = 0, None
     for chunk in column.chunks:
@@ -292,7 +301,10 @@ def _from_data_frame(rows: Any, name: str) -> np.ndarray:
             return to_array(rows[rows.columns[0]].to_numpy(), name)
         columns = [str(c) for c, dtype in zip(rows.columns, dtypes, strict=True) if not dtype.startswith("float")]
         _check_float_columns(name, columns, len(dtypes))
-    return to_array(rows.to_numpy(), name)
+    array = rows.to_numpy()
+    if array.dtype.kind == "O" and all(dtype.startswith("float") for dtype in dtypes):
+        array = rows.to_numpy(dtype=np.float64, na_value=np.nan)  # columns of pandas that know a missing value
+    return to_array(array, name)
 
 
 def _dtypes(rows: Any) -> list[str]:
@@ -302,6 +314,11 @@ def _dtypes(rows: Any) -> list[str]:
 
 def _check_float_columns(name: str, others: Sequence[str], count: int) -> None:
     """Raise `InputError` if a table of one column a dimension has columns that are no floats."""
+    if len(others) == count:
+        raise InputError(
+            f"{name}: none of its {count:,} columns holds floats, such as {_first(others)}; whole numbers are ids, or "
+            "codes that need a scale: open_pairs(..., scale=) of rows.to_numpy()"
+        )
     if others:
         raise InputError(
             f"{name}: of its {count:,} columns, {len(others):,} hold no floats: {_first(others)}; give the columns of "

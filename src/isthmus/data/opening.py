@@ -22,7 +22,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
-from isthmus.data.sources._members import listed
+from isthmus.data.sources._members import SeveralArraysError, listed
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -317,12 +317,16 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
         return open_pairs(data, y, **options)
     if isinstance(data, Mapping):
         if len(data) != 2:
+            if all(hasattr(split, "with_format") for split in data.values()):
+                raise InputError(f"got a data set of the splits {listed(list(data))}, expected one: give data['NAME']")
             raise InputError(f"got {len(data)} modalities, expected two; isthmus.Modalities takes more than two")
         return open_pairs(*data.values(), **{"names": tuple(data), **options})
     if isinstance(data, tuple) and len(data) == 2:
         return open_pairs(*data, **options)
     if is_stack(data):
         return open_pairs(*two_modalities(data), **options)
+    if isinstance(data, (str, os.PathLike)):
+        raise one_path_error(data)
     columns = pair_of_columns(data)
     if columns:
         return open_pairs(*columns.values(), **{"names": tuple(columns), **options})
@@ -330,6 +334,17 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
     raise InputError(
         f"got one {type(data).__name__}{f' of shape {shape}' if shape else ''}, expected two modalities: give "
         "(x, y), Pairs(image=x, text=y), a table of two columns, or a stack of shape (2, n, d)"
+    )
+
+
+def one_path_error(path: Any) -> InputError:
+    """Return the error for the path of a file alone. A file of several arrays is opened with two of them."""
+    try:
+        open_source(path)
+    except SeveralArraysError as error:
+        return InputError(f"{error.holds}; give two of them as {' '.join(error.addresses[:2])}")
+    return InputError(
+        f"got {path} alone, expected the embeddings of two modalities or more, or a stack (2, n, d) of two"
     )
 
 

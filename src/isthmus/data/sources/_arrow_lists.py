@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.data.sources._members import listed
+from isthmus.data.sources._members import SeveralArraysError, listed
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 
@@ -48,10 +48,8 @@ def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str
     elif len(candidates) == 1:
         name = candidates[0]
     elif candidates:
-        raise InputError(
-            f"{address}: holds several columns of embeddings ({listed(candidates)}); say which one as "
-            f"{address}::{candidates[0]}"
-        )
+        holds = f"{address}: holds several columns of embeddings ({listed(candidates)})"
+        raise SeveralArraysError(holds, [f"{address}::{column}" for column in candidates])
     else:
         columns = listed([f"{field.name}: {field.type}" for field in schema]) or "no column"
         raise InputError(f"{address}: holds no column of lists of floats, only {columns}")

@@ -12,6 +12,14 @@ from isthmus.utils.errors import InputError, unknown_name
 MAX_LISTED = 5
 
 
+class SeveralArraysError(InputError):
+    """Raised if a file holds several arrays or columns and none is selected."""
+
+    def __init__(self, holds: str, addresses: Sequence[str]):
+        self.holds, self.addresses = holds, list(addresses)
+        super().__init__(f"{holds}; say which one as {addresses[0]}")
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first names and the number of the others."""
     more = f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else ""
@@ -24,7 +32,7 @@ def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
         raise InputError(f"{path}: holds no array")
     if member is None:
         if len(names) > 1:
-            raise InputError(f"{path}: holds the arrays {listed(names)}; say which one as {path}::{names[0]}")
+            raise SeveralArraysError(f"{path}: holds the arrays {listed(names)}", [f"{path}::{name}" for name in names])
         return names[0]
     if member not in names:
         raise unknown_name(f"array in {path}", member, names)
