@@ -62,6 +62,7 @@ class TestCompare:
         [
             (["-o", "table.xlsx"], "the name must end in .html, .json, .csv, .md or .tex"),
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
+            (["--sample", "9"], "sample=9: expected 100 items or more"),
             (["--fit-sizes", "ten"], "'ten' is not a whole number"),
             (["--tasks", "retrieve"], "unknown task 'retrieve'"),
             (["--labels", "image.npy"], "labels has shape (120, 8), expected one for each of the 120 rows of image"),

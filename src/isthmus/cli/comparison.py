@@ -78,6 +78,9 @@ def compare(
     resume: Annotated[
         Path | None, typer.Option(help="journal (.jsonl) of finished trials; an interrupted run continues from it")
     ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="number of items in the random sample that is compared; default: 10000")
+    ] = None,
     labels: Labels = None,
     class_texts: ClassTexts = None,
     index: Index = None,
@@ -110,6 +113,7 @@ def compare(
             fit_sizes=None if fit_sizes is None else [_parse_size(size) for size in _items(fit_sizes)],
             class_texts=read_class_texts(class_texts, pairs),
             journal=resume,
+            sample=sample,
         )
     warn_if_unpaired(pairs)
     _report([table], output, json_)
@@ -228,6 +232,7 @@ def _print_comparison(table: Comparison) -> None:
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
+    sizes += f", {table.sample_words} (--sample)" if table.sample_words else ""
     print_line(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (table.with_names(score), "change [95 %]")]
     lines = [_table_line(summary, main_scores) for summary in summaries]

@@ -31,6 +31,7 @@ from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, has_two_sided_truth, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.progress import as_steps_of, report_progress
+from isthmus.utils.validation import check_sample
 
 #: More items than this are sampled, because the tasks cost n^2 for every aligner and split.
 MAX_ITEMS = 10_000
@@ -90,6 +91,7 @@ def compare(
     drop_bad: bool = False,
     group: bool = True,
     pool: str | None = None,
+    sample: int | None = None,
 ) -> Comparison:
     """Fit each aligner on one half of the pairs and evaluate it on the other half, over several random halves.
 
@@ -99,8 +101,8 @@ def compare(
     Parameters
     ----------
     pairs : Pairs, array-like or path
-        Pairs of rows, or the rows of the first modality: an array, list, column or file. If there are
-        more than 10,000 items, a random sample of 10,000 is used. Items with the same row of x stay in one half.
+        Pairs of rows, or the rows of the first modality: an array, list, column or file. Items with the same row of x
+        stay in one half.
     y : array-like or path, optional
         Rows of the second modality. Arrays are called 'x' and 'y'.
     aligners : sequence of Aligner or str, optional
@@ -134,6 +136,8 @@ def compare(
         Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
+    sample : int, optional
+        Number of items in the random sample that is compared, 100 or more. Default: 10,000. The table states it.
 
     Returns
     -------
@@ -143,8 +147,8 @@ def compare(
     Raises
     ------
     InputError
-        If there are fewer than 8 items, a task lacks labels, or a name is unknown. Also if `fit` holds the test
-        pairs: the same object, the same files or the same rows.
+        If there are fewer than 8 items, a task lacks labels, the sample is too small, or a name is unknown. Also if
+        `fit` holds the test pairs: the same object, the same files or the same rows.
 
     Notes
     -----
@@ -175,11 +179,12 @@ def compare(
     )
     selected_tasks = select_tasks(_default_tasks(pairs) if tasks is None else tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
+    check_sample(sample)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
     warn_of_data(pairs)
-    paths, dependence = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence
-    pairs = pairs.sample(MAX_ITEMS, rng=rng)
+    paths, dependence, n_items = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence, pairs.n_items
+    pairs = pairs.sample(MAX_ITEMS if sample is None else sample, rng=rng)
     item_group = item_groups(pairs)
     if fit is None:
         check_groups(item_group, MIN_ITEMS, pairs=pairs)
@@ -190,7 +195,7 @@ def compare(
         "fit": None if fit is None else fingerprint(fit),
         "class_texts": None if class_texts is None else sorted(map(str, class_texts)),
     }
-    data_facts = _describe(pairs, paths, dependence)
+    data_facts = _describe(pairs, paths, dependence, n_items)
     log = None if journal is None else TrialLog(journal, {"fingerprint": data_facts["fingerprint"], **settings})
     blocks = _blocks(candidates, fit_sizes)
     design = Design(pairs, fit, item_group, selected_tasks, blocks, class_texts, normalize, rng)
@@ -263,8 +268,8 @@ def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress
     return sorted(trials, key=lambda trial: (trial.split, order[trial.summary_key]))
 
 
-def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None) -> dict[str, Any]:
-    """Return the description of the data that is stored with the table."""
+def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None, n_items: int) -> dict[str, Any]:
+    """Return the description of the data that is stored with the table. They are a sample of `n_items` items."""
     return {
         "name": _short_name(paths, pairs.names),
         "names": list(pairs.names),
@@ -274,6 +279,7 @@ def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None) -> d
         "dim": pairs.dim,
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
+        **({} if pairs.n_items == n_items else {"sampled_from": n_items}),
         **({} if dependence is None else {"no_interval": dependence}),
     }
 

@@ -173,6 +173,13 @@ class Comparison(Tabular):
         return columns_of([self])
 
     @property
+    def sample_words(self) -> str:
+        """Return 'a random sample of 10,000 of 20,000 items', or nothing if all items are compared."""
+        if "sampled_from" not in self.data:
+            return ""
+        return f"a random sample of {self.data['items']:,} of {self.data['sampled_from']:,} items"
+
+    @property
     def main_scores(self) -> list[str]:
         """Return the main scores of the tasks that were run."""
         known = registry()

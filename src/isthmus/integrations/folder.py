@@ -133,5 +133,6 @@ def _card(
         paragraphs.append(f"Without a graph, because they depend on the nearest rows of a bank: {', '.join(without)}.")
     if comparison is not None:
         sizes = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on"
+        sizes += f", of {comparison.sample_words}" if comparison.sample_words else ""
         paragraphs += ["## Held-out numbers", f"{sizes}, {comparison.splits} splits.", comparison.to_markdown().strip()]
     return "\n".join([*header, "---", ""]) + "\n" + "\n\n".join(paragraphs) + "\n"

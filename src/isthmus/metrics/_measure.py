@@ -28,11 +28,10 @@ from isthmus.statistics.result import Estimate, Result, renamed_measure
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.progress import report_progress
+from isthmus.utils.validation import check_sample
 
 #: Numbers of one modality from which measures run side by side, and items from which one pass has several threads.
 MIN_PARALLEL_VALUES, MIN_SWEPT_ITEMS = 2**17, 3_000
-#: Fewest items of a sample that is asked for.
-MIN_SAMPLE_ITEMS = 100
 #: Short names of measures.
 ALIASES = {"angle": "centroid_angle", "rmg": "relative_modality_gap", "paired_cosine": "mean_paired_cosine"}
 
@@ -103,8 +102,7 @@ def measure(
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
-    if sample is not None and sample < MIN_SAMPLE_ITEMS:
-        raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")
+    check_sample(sample)
     pairs: Pairs | UnpairedSets | None = None
     if unpaired or isinstance(data, UnpairedSets):
         pairs = open_sets(data, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)

@@ -81,6 +81,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     x, y = comparison.data["names"]
     splits = "one split" if comparison.splits == 1 else f"{comparison.splits} splits"
     facts = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on, {splits}"
+    facts += f", {comparison.sample_words}" if comparison.sample_words else ""
     sections = [_trade_off_section(comparison, fitted, name) for name in figure_scores]
     sections.append(_table_section(comparison, fitted, main_scores))
     recommendation, _, in_index = recommendation_sentence(comparison).partition(" In an index: ")

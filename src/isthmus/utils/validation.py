@@ -13,6 +13,8 @@ from isthmus.utils.transposition import transposed_clause
 if TYPE_CHECKING:
     import numpy as np
 
+#: Fewest items of a sample that is asked for.
+MIN_SAMPLE_ITEMS = 100
 #: Description of what the caller should pass where rows are read.
 EMBEDDINGS = (
     "the path of an embedding file (.npy, .parquet, .h5 ...; see `isthmus list sources`) or of a folder of shards"
@@ -378,3 +380,20 @@ def _invalid_clause(non_finite: np.ndarray, zero: np.ndarray, max_listed: int) -
             state = state if max_listed > 1 else state.partition(" and ha")[0]
             kinds.append(f"{format_rows(rows, max_listed)}{counted} {state}")
     return " and ".join(kinds)
+
+
+def check_sample(sample: int | None, /) -> None:
+    """Refuse a random sample of so few items that its scores say nothing.
+
+    Parameters
+    ----------
+    sample : int or None
+        Number of items. None stands for the default.
+
+    Raises
+    ------
+    InputError
+        If it is less than 100.
+    """
+    if sample is not None and sample < MIN_SAMPLE_ITEMS:
+        raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")
