@@ -11,7 +11,7 @@ from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.degeneracy import constant_modalities
-from isthmus.statistics.intervals import clip_interval, length_interval
+from isthmus.statistics.intervals import Z95, clip_interval, length_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -127,8 +127,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
 
     The conformity of n different unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation
     with the cosine to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S
-    (1/n). The value and its interval are those of the square without its bias. The null is the plug-in of directions
-    whose mean is zero, sqrt(tr S^2 / n).
+    (1/n). The value and its interval are those of the square without its bias. The interval is wider where a few rows
+    decide. The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)
@@ -163,4 +163,5 @@ def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
     products = np.einsum("ij,ij->i", sample.by_item(u), sample.by_item(u * along_mean[:, None]))
     second = sample.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
     second = second + 2 * (products - sample.counts * sample.by_item(along_s_mean)) - sample.by_item(along_mean) ** 2
-    return plug_in, sample.bias(second), sample.variance(along_mean**2 + 2 * along_s_mean)
+    scores = along_mean**2 + 2 * along_s_mean
+    return plug_in, sample.bias(second), sample.variance(scores) * (sample.quantile(scores) / Z95) ** 2

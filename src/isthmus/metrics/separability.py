@@ -11,11 +11,15 @@ import numpy as np
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
+from isthmus.statistics.intervals import Z95, wilson_interval
 from isthmus.statistics.result import Estimate
 
 #: Weight of the log loss against |w|^2 / 2, the default of scikit-learn.
 C = 1.0
+#: Degrees of freedom that the variance of independent rows counts as, where few items decide the area under the curve.
+INDEPENDENT_DF = 5
+#: Halvings of the distance to 0 or 1 in the search for the end of an interval.
+BISECTIONS = 50
 #: Fewest items for a split into two halves.
 MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
@@ -163,23 +167,47 @@ def separability_auc(context: MetricContext) -> Estimate:
     """Area under the ROC curve of the held-out decision values of `linear_separability`.
 
     It is the probability that an x row has a larger value than an independent y row, where ties count half. Chance is
-    .5. The interval is DeLong's, with both rows of an item taken together. It is absent if the values of the modalities
-    do not overlap, or matching rows are the same.
+    .5. The interval has DeLong's standard error, with both rows of an item taken together, and its ends are areas that
+    would have the measured one at that distance. Where a few items decide, the standard error is mixed with that of
+    Hanley and McNeil for independent rows. It is absent if matching rows are the same.
     """
     probe = context.shared(Probe)
     y_below = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
     x_above = 1 - _share_below(probe.y, probe.x)
-    value = float(y_below.mean())
-    var = float((y_below + x_above).var(ddof=1)) / len(y_below)
-    if var == 0:
-        reason = (
-            "the decision values of the modalities do not overlap"
-            if value in (0, 1)
-            else "both rows of every item are equally separable"
+    value, n = float(y_below.mean()), len(y_below)
+    sums = y_below + x_above
+    squares = (sums - sums.mean()) ** 2
+    variance = float(squares.sum()) / (n - 1) / n
+    if variance == 0 and value not in (0, 1):
+        return Estimate(value, null=0.5, note="no interval: both rows of every item are equally separable")
+    ratio = 1.0
+    if variance > 0:
+        spread = float(squares.var())
+        df = 2 * n * float(squares.mean()) ** 2 / spread if spread > 0 else math.inf
+        of_independent_rows = _area_variance(value, n)
+        share = df / (df + INDEPENDENT_DF)
+        ratio = (
+            share * variance / of_independent_rows + 1 - share if math.isfinite(df) else variance / of_independent_rows
         )
-        return Estimate(value, null=0.5, note=f"no interval: {reason}")
-    low, high = normal_interval(value, var)
-    return Estimate(value, max(low, 0.0), min(high, 1.0), 0.5)
+    low, high = (_area_at_end(value, n, ratio, end) for end in (0.0, 1.0))
+    return Estimate(value, low, high, 0.5)
+
+
+def _area_variance(area: float, n: int) -> float:
+    """Return the variance of an area under the curve of n independent rows of each class (Hanley and McNeil)."""
+    return area * (1 - area) * (1 + (n - 1) * ((1 - area) / (2 - area) + area / (1 + area))) / n**2
+
+
+def _area_at_end(area: float, n: int, ratio: float, end: float) -> float:
+    """Return the area between the measured one and 0 or 1 that is 1.96 of its own standard errors from it."""
+    inside, outside = area, end
+    for _ in range(BISECTIONS):
+        middle = (inside + outside) / 2
+        if (area - middle) ** 2 > Z95**2 * ratio * _area_variance(middle, n):
+            outside = middle
+        else:
+            inside = middle
+    return end if area == end else (inside + outside) / 2
 
 
 def _share_below(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
