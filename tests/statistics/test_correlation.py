@@ -9,7 +9,12 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.isotonic import IsotonicRegression
 
-from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.correlation import (
+    isotonic_r2,
+    isotonic_r2_of_samples,
+    spearman,
+    spearman_of_samples,
+)
 
 
 def test_spearman_with_ties_is_that_of_scipy(rng: np.random.Generator) -> None:
@@ -52,3 +57,21 @@ def test_isotonic_r2_of_a_constant_is_zero_and_of_a_constant_response_undefined(
     assert isotonic_r2(np.ones(5), np.arange(5.0)) == 0.0
     assert math.isnan(isotonic_r2(np.arange(5.0), np.ones(5)))
     assert math.isnan(isotonic_r2(np.ones(5), np.ones(5)))
+
+
+@pytest.mark.parametrize("n", [12, 150], ids=["fewer values than cells", "more values than cells"])
+def test_correlations_of_samples_are_those_of_the_drawn_pairs(n: int, rng: np.random.Generator) -> None:
+    a, b = rng.normal(size=n).round(1), rng.normal(size=n)
+    drawn = rng.integers(0, n, size=(6, n))
+    counts = np.stack([np.bincount(rows, minlength=n) for rows in drawn])
+    ranks, shares = spearman_of_samples(a, b, counts), isotonic_r2_of_samples(a, b, counts)
+    for rows, rank, share in zip(drawn, ranks, shares, strict=True):
+        assert rank == pytest.approx(spearmanr(a[rows], b[rows]).statistic, rel=1e-12)
+        cells = np.round(a[rows] / (0.02 * np.ptp(a[rows])))
+        fitted = [IsotonicRegression(increasing=up).fit(cells, b[rows]).predict(cells) for up in (True, False)]
+        residual = min(np.sum((b[rows] - f) ** 2) for f in fitted)
+        assert share == pytest.approx(1 - residual / np.sum((b[rows] - b[rows].mean()) ** 2), rel=1e-12)
+
+
+def test_isotonic_r2_of_an_undefined_response_is_undefined() -> None:
+    assert math.isnan(isotonic_r2(np.arange(3.0), np.array([1.0, math.nan, 2.0])))

@@ -21,7 +21,7 @@ from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alig
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
-from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.correlation import isotonic_r2_of_samples, spearman_of_samples
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
@@ -281,9 +281,8 @@ def _explained(points: list[InterventionPoint], score: str, gap_measure: str, rn
     """Return the associations of a score with the gap and with the alignment, with bootstrap intervals."""
     table = np.array([[getattr(p, gap_measure), p.alignment, p.scores[score]] for p in points])
     interventions = np.array([point.intervention for point in points])
-    generator = np.random.default_rng(rng)
-    draws = np.array([_associations(table[_resample(interventions, generator)]) for _ in range(BOOTSTRAPS)])
-    values = _associations(table)
+    draws = _associations(table, _bootstrap_counts(interventions, np.random.default_rng(rng)))
+    values = _associations(table, np.ones((1, len(points))))[0]
     estimates = {}
     names = ("gap", "alignment", "difference", "gap_curve", "alignment_curve", "curve_difference")
     for column, name in enumerate(names):
@@ -295,17 +294,21 @@ def _explained(points: list[InterventionPoint], score: str, gap_measure: str, rn
     return estimates
 
 
-def _resample(interventions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Draw the numbers of the points with replacement within each intervention."""
-    return np.concatenate(
-        [
-            generator.choice(np.flatnonzero(interventions == name), np.sum(interventions == name))
-            for name in np.unique(interventions)
-        ]
-    )
+def _bootstrap_counts(interventions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Draw points with replacement within each intervention, and return how often each is drawn, (samples, points)."""
+    _, kinds, sizes = np.unique(interventions, return_inverse=True, return_counts=True)
+    order = np.argsort(kinds, kind="stable")  # points of one intervention are next to each other
+    begins = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    positions = generator.integers(0, np.broadcast_to(np.repeat(sizes, sizes), (BOOTSTRAPS, len(order))))
+    counts = np.zeros((BOOTSTRAPS, len(order)))
+    np.add.at(counts, (np.arange(BOOTSTRAPS)[:, None], order[begins + positions]), 1)
+    return counts
 
 
-def _associations(table: np.ndarray) -> tuple[float, ...]:
-    gap, alignment = (spearman(table[:, column], table[:, 2]) for column in (0, 1))
-    gap_curve, alignment_curve = (isotonic_r2(table[:, column], table[:, 2]) for column in (0, 1))
-    return gap, alignment, abs(alignment) - abs(gap), gap_curve, alignment_curve, alignment_curve - gap_curve
+def _associations(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return rank correlations, shares of variance and their differences in each sample of points, (samples, 6)."""
+    columns = table.T
+    gap, alignment = (spearman_of_samples(columns[number], columns[2], counts) for number in (0, 1))
+    gap_curve, alignment_curve = (isotonic_r2_of_samples(columns[number], columns[2], counts) for number in (0, 1))
+    differences = np.abs(alignment) - np.abs(gap), alignment_curve - gap_curve
+    return np.column_stack([gap, alignment, differences[0], gap_curve, alignment_curve, differences[1]])
