@@ -227,10 +227,9 @@ def test_samples_of_large_pairs_read_no_other_rows(tmp_path, monkeypatch):
 
 
 def test_numbers_of_a_sample_are_marked_in_the_verdict_and_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("isthmus.metrics._context.MAX_ROW_ITEMS", 100)
     monkeypatch.setattr("isthmus.evaluation.comparison.MAX_ITEMS", 80)
     pairs = shifted_pairs(200, 6)
-    text, explanation = page(pairs, tmp_path)
+    text, explanation = page(pairs, tmp_path, sample=100)
     plain_text, mark = Page(text).text, "a random sample of 100 of 200 items, standard error"
     assert any(f"among {mark}" in sentence for sentence in explanation.verdict)
     assert f"of {mark}" in plain_text
@@ -253,6 +252,8 @@ def test_report_to_a_path_that_cannot_be_written_fails_first(bad, tmp_path, monk
     monkeypatch.setattr("isthmus.reporting.report_page.explain", lambda *_, **__: pytest.fail("worked first"))
     with pytest.raises(isthmus.InputError, match="folder"):
         isthmus.report(shifted_pairs(), tmp_path / bad)
+    with pytest.raises(isthmus.InputError, match="sample=99: expected 100 items or more"):
+        isthmus.report(shifted_pairs(), tmp_path / "report.html", sample=99)
     assert not os.listdir(tmp_path)
 
 

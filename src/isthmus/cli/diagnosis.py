@@ -234,6 +234,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    sample: Sample = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -247,7 +248,7 @@ def report(
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             explanations = opened_modalities.explain(
-                metrics="all", normalize=not raw, drop_bad=drop_bad, group=not as_is
+                metrics="all", normalize=not raw, drop_bad=drop_bad, sample=sample, group=not as_is
             )
             modalities_page(explanations, output, title=title)
         if json_:
@@ -259,7 +260,7 @@ def report(
         pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
         with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             texts: dict[str, Any] = {"captions": _lines_of(captions), "ids": _lines_of(ids), "images": images}
-            explanation = isthmus.report(pairs, output, title=title, normalize=not raw, **texts)
+            explanation = isthmus.report(pairs, output, title=title, normalize=not raw, sample=sample, **texts)
         if json_:
             values = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()
             typer.echo(json.dumps(values, indent=1))

@@ -12,6 +12,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.fit_observers import observing_fits
+from isthmus.metrics import check_sample
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
@@ -34,6 +35,7 @@ def report(
     drop_bad: bool = False,
     group: bool = True,
     pool: str | None = None,
+    sample: int | None = None,
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
 
@@ -72,6 +74,8 @@ def report(
         Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
+    sample : int, optional
+        Items in the sample of measures that need rows, as in `isthmus.measure`. Default: 10,000.
 
     Returns
     -------
@@ -81,8 +85,8 @@ def report(
     Raises
     ------
     InputError
-        If the HTML file cannot be written, which is checked first. Also if `isthmus.compare` raises it for another
-        reason than too few items.
+        If the HTML file cannot be written or `sample` is below 100, which is checked first. Also if `isthmus.compare`
+        raises it for another reason than too few items.
 
     Examples
     --------
@@ -104,6 +108,7 @@ def report(
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
     check_suffix(path, PAGE_SUFFIXES, "a page")
+    check_sample(sample)
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     fit = (
         None
@@ -128,7 +133,7 @@ def report(
             f"the comparison has no {' and no '.join(sorted(missing))}, which the page shows; run compare with "
             "tasks=['retrieval', 'mixed_search'] among others"
         )
-    explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize)
+    explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize, sample=sample)
     if no_comparison:
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
     report_progress(0, None, "drawing the page")
