@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.arrays import InvalidRowsError, RowNormalizer, to_numpy, unit_rows
 from isthmus.data.sources import Source
 
 #: Values of one modality that are read for a sample, and rows at most.
@@ -65,12 +65,12 @@ class RowSample:
         table_x, table_y = (np.empty((total, source.shape[1]), dtype=np.float32) for source in (x, y))
         numbers = np.empty(total, dtype=np.int64)
         for start, stop in ranges:
-            unit_x, unit_y = (_unit_rows(source, start, stop) for source in (x, y))
-            usable = np.isfinite(unit_x).all(axis=1) & np.isfinite(unit_y).all(axis=1)
-            usable &= unit_x.any(axis=1) & unit_y.any(axis=1)
-            block = slice(count, count := count + int(usable.sum()))
-            table_x[block], table_y[block] = unit_x[usable], unit_y[usable]
-            numbers[block] = start + np.flatnonzero(usable)
+            (unit_x, usable_x), (unit_y, usable_y) = (_unit_rows(source, start, stop) for source in (x, y))
+            usable = np.flatnonzero(usable_x & usable_y)
+            block = slice(count, count := count + len(usable))
+            if len(usable) < len(usable_x):
+                unit_x, unit_y = unit_x[usable], unit_y[usable]
+            table_x[block], table_y[block], numbers[block] = unit_x, unit_y, start + usable
         return cls(table_x[:count], table_y[:count], numbers[:count])
 
     def centred(self, mean_x: np.ndarray, mean_y: np.ndarray) -> RowSample:
@@ -89,9 +89,16 @@ class RowSample:
         return RowSample(self.x - mean_x, self.y - mean_y, self.numbers)
 
 
-def _unit_rows(source: Source, start: int, stop: int) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(unit_rows(to_numpy(source.read(start, stop)).astype(np.float64)), dtype=np.float32)
+def _unit_rows(source: Source, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit rows in float32, and whether each row has a direction."""
+    rows = to_numpy(source.read(start, stop))
+    try:
+        return RowNormalizer("float32")(rows), np.ones(len(rows), dtype=bool)
+    except InvalidRowsError:  # or rows of float64 that leave the range of float32
+        with np.errstate(over="ignore", invalid="ignore"):
+            unit = np.asarray(unit_rows(rows.astype(np.float64)), dtype=np.float32)
+        usable: np.ndarray = np.isfinite(unit).all(axis=1) & unit.any(axis=1)
+        return unit, usable
 
 
 def sample_ranges(n: int, dim: int, ends: np.ndarray | None = None, /) -> list[tuple[int, int]]:
