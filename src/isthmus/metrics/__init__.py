@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment
 from isthmus.metrics._evaluation import evaluate
-from isthmus.metrics._measure import check_sample, expand_alias, families, measure
+from isthmus.metrics._measure import expand_alias, families, measure
 from isthmus.metrics._metric import FAMILIES, Metric, metric, register, registry, unregister
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
@@ -25,7 +25,6 @@ __all__ = [
     "RandomAngles",
     "SecondMoment",
     "Subspaces",
-    "check_sample",
     "evaluate",
     "expand_alias",
     "families",

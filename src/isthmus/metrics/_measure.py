@@ -142,27 +142,6 @@ def measure(
     return Result(estimates, curves, provenance, pairs)
 
 
-def check_sample(sample: int | None, /) -> None:
-    """Raise an error if a number of items is too small for the sample of measures that need rows.
-
-    Parameters
-    ----------
-    sample : int or None
-        Items in the sample. None stands for the default.
-
-    Raises
-    ------
-    InputError
-        If `sample` is below 100.
-
-    Examples
-    --------
-    >>> check_sample(100)
-    """
-    if sample is not None and sample < MIN_SAMPLE_ITEMS:
-        raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")
-
-
 def _spread_over_modules(entries: Sequence[Metric]) -> list[Metric]:
     """Return the first measure of every module, then the second ones, and so on.
 

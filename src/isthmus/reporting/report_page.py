@@ -12,13 +12,12 @@ from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.fit_observers import observing_fits
-from isthmus.metrics import check_sample
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.progress import report_progress
-from isthmus.utils.validation import PAGE_SUFFIXES, check_suffix, check_writable
+from isthmus.utils.validation import PAGE_SUFFIXES, check_sample, check_suffix, check_writable
 
 
 def report(

@@ -97,8 +97,7 @@ def _unit_rows(source: Source, start: int, stop: int) -> tuple[np.ndarray, np.nd
     except InvalidRowsError:  # or rows of float64 that leave the range of float32
         with np.errstate(over="ignore", invalid="ignore"):
             unit = np.asarray(unit_rows(rows.astype(np.float64)), dtype=np.float32)
-        usable: np.ndarray = np.isfinite(unit).all(axis=1) & unit.any(axis=1)
-        return unit, usable
+        return unit, np.logical_and(np.isfinite(unit).all(axis=1), unit.any(axis=1))
 
 
 def sample_ranges(n: int, dim: int, ends: np.ndarray | None = None, /) -> list[tuple[int, int]]:
