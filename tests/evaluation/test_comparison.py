@@ -232,6 +232,25 @@ class TestIntervals:
         assert math.isnan(pool_changes("ARI", trials_without_items((0.5, 0.6), 50, 50)).low)
         assert math.isfinite(pool_changes("ARI", trials_without_items((0.5, 0.6, 0.7), 50, 50)).low)
 
+    @pytest.mark.parametrize("name", ["mixed_R@1", "fairness", "R@1", "median_rank"])
+    def test_pool_changes_that_no_item_shows_leave_room_for_unseen_ones(self, name: str) -> None:
+        """Of n items none changes with the probability .025 if 3.7 are expected to change."""
+        changes = dict.fromkeys(("mixed_R@1", "fairness", "R@1", "median_rank"), (0.0, 0.0))
+        changes["mixed_MRR"] = 0.1, 0.001
+        trials = [Trial("Centering", {}, split, 150, 150, changes=changes) for split in range(3)]
+        change = pool_changes(name, trials, n_items=100)
+        if name == "mixed_R@1":  # ranks change
+            assert (1 - change.high) ** 100 == pytest.approx(0.025, rel=0.1)
+            assert change.low == -change.high
+            assert "100 held-out items" in change.note
+            assert pool_changes(name, trials).high == pytest.approx(change.high / 3)
+        elif name == "fairness":  # a ratio
+            assert math.isnan(change.low)
+            assert "no interval: no two of 100 held-out items" in change.note
+        else:  # no score of retrieval changes
+            assert (change.low, change.high) == (0, 0)
+            assert "no width" in change.note
+
     @pytest.mark.filterwarnings("ignore:The rows match, but the modalities are rotated")
     def test_interval_of_repeated_rows_is_not_narrower(self, rng: np.random.Generator) -> None:
         x, y = rng.normal(size=(2, 60, 6)) + 1.0

@@ -41,8 +41,7 @@ def test_variance_of_mean_is_that_of_the_sums_over_splits(rng: np.random.Generat
     values = rng.normal(size=N_GROUPS) + noise * rng.normal(size=(6, N_GROUPS))
     variances, sums, contributions = contributions_of_splits(values, held_out)
     by_item = contributions.mean(axis=0)
-    n = N_GROUPS // 2
-    expected = FITTING_FACTOR * float(by_item @ by_item) * n / (n - 1)
+    expected = FITTING_FACTOR * float(by_item @ by_item)
     assert variance_of_mean(np.zeros(6), variances, sums, shared=0.5) == pytest.approx((expected, 0), rel=0.02)
 
 
@@ -120,7 +119,7 @@ def test_interval_of_mean_of_normal_changes_is_nearly_symmetric(rng: np.random.G
 def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums() -> None:
     values, unit = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]), np.array([0, 0, 0, 1])
     contributions, variances = unit_contributions(values, unit)
-    assert contributions[0] == pytest.approx([0.25, -0.25])
+    assert contributions[0] == pytest.approx([0.25 * math.sqrt(2), -0.25 * math.sqrt(2)])
     assert variances == pytest.approx([2 * 2 * 0.25**2, 0])
 
 

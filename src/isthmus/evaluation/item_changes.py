@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from isthmus.evaluation.split_variance import stored_sums, unit_contributions
+from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.statistics.result import NAN
 from isthmus.tasks import TaskScores
 
-#: Variance of a score that counts neighbours, in units of that from the queries. An item is a query and a stored row.
-#: If it moves the score as much in both roles, with a correlation of 1/2, their sum has three times the variance.
+#: Variance of a score that counts neighbours, in units of that from the queries, where the effects of stored rows are
+#: not known. If an item moves the score as much in both roles, with a correlation of 1/2, their sum has three times the
+#: variance.
 NEIGHBOUR_FACTOR = 3.0
+#: Smallest share of the variance of the contributions that is left after the variance of pairs is subtracted.
+MIN_SHARE = 0.05
 
 
 class ItemChange(NamedTuple):
@@ -38,6 +42,7 @@ def item_changes(
     random_group: np.ndarray,
     *,
     of_neighbours: Collection[str] = (),
+    as_stored: Mapping[str, StoredEffect] | None = None,
 ) -> dict[str, ItemChange]:
     """Return the change of each score of a task from the raw embeddings.
 
@@ -51,6 +56,8 @@ def item_changes(
         Random group of each unit.
     of_neighbours : collection of str, optional
         Scores that count rows among the neighbours of the queries.
+    as_stored : mapping of str to StoredEffect, optional
+        What items add as stored rows to the changes of some scores.
 
     Returns
     -------
@@ -69,9 +76,13 @@ def item_changes(
     differences |= {name: values - raw_scores.influence[name] for name, values in scores.influence.items()}
     if not differences:
         return changes
+    effects = {name: effect for name, effect in (as_stored or {}).items() if name in differences}
+    differences |= {name: differences[name] + effect.values for name, effect in effects.items()}
     contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
+    of_pairs = np.array([effects[name].pair_variance if name in effects else 0.0 for name in differences])
+    variances = np.maximum(variances - of_pairs, MIN_SHARE * variances)
     sums = stored_sums(contributions, random_group, variances)
     for name, variance, group_sums in zip(differences, variances.tolist(), sums, strict=True):
-        factor = NEIGHBOUR_FACTOR if name in of_neighbours else 1.0
+        factor = NEIGHBOUR_FACTOR if name in of_neighbours and name not in effects else 1.0
         changes[name] = ItemChange(changes[name].value, factor * variance, group_sums)
     return changes

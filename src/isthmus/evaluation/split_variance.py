@@ -71,21 +71,21 @@ def unit_contributions(values: np.ndarray, unit: np.ndarray, /) -> tuple[np.ndar
     Returns
     -------
     contributions : np.ndarray of shape (k, n_units)
-        Sum of the values of each unit over the number of items, minus the mean of these sums.
+        Sum of the values of each unit over the number of items, minus the mean of these sums. They are multiplied by
+        sqrt(n_units / (n_units - 1)), so that the sum of their squares is the variance.
     variances : np.ndarray of shape (k,)
         Variances of the means, where a unit is one observation.
 
     Examples
     --------
     >>> contributions, variances = unit_contributions(np.array([[1.0, 0.0, 2.0, 1.0]]), np.array([0, 0, 1, 1]))
-    >>> contributions.tolist(), variances.tolist()
-    ([[-0.25, 0.25]], [0.25])
+    >>> contributions.round(3).tolist(), variances.round(3).tolist()
+    ([[-0.354, 0.354]], [0.25])
     """
     sums = _sums_over(values, unit, int(unit.max()) + 1) / values.shape[1]
-    contributions = sums - sums.mean(axis=1, keepdims=True)
-    n_units = contributions.shape[1]
-    variances = np.einsum("ij,ij->i", contributions, contributions) * (n_units / max(n_units - 1, 1))
-    return contributions, variances
+    deviations = sums - sums.mean(axis=1, keepdims=True)
+    factor = deviations.shape[1] / max(deviations.shape[1] - 1, 1)
+    return deviations * np.sqrt(factor), factor * np.einsum("ij,ij->i", deviations, deviations)
 
 
 def stored_sums(contributions: np.ndarray, group: np.ndarray, variances: np.ndarray, /) -> list[list[int]]:
@@ -227,7 +227,7 @@ def variance_of_mean(
     total = float(variances.mean())
     if n_splits == 1:
         return total, 0.0
-    common = total * _correlation(variances, sums, shared) if total else 0.0
+    common = _common_variance(variances, sums, shared)
     single = total - common
     of_items = common + single / n_splits
     excess, weight = float(values.var(ddof=1)) - single, 1 / n_splits
@@ -246,11 +246,11 @@ def _contributions(variances: np.ndarray, sums: Sequence[Sequence[int]]) -> np.n
     return np.array(filled, dtype=np.float64) / PARTS * np.sqrt(variances)[:, None]
 
 
-def _correlation(variances: np.ndarray, sums: Sequence[Sequence[int]], shared: float) -> float:
-    """Return the mean covariance of two splits in units of the mean variance, from the items that both hold out."""
-    table = _contributions(variances, sums)
+def _common_variance(variances: np.ndarray, sums: Sequence[Sequence[int]], shared: float) -> float:
+    """Return the mean covariance of two splits, from the items that both hold out."""
+    table, total = _contributions(variances, sums), float(variances.mean())
     if table is None:
-        return shared
-    products = table @ table.T
-    n_splits, trace = len(products), float(np.trace(products))
-    return max((float(products.sum()) - trace) / (n_splits - 1) / trace, 0.0)
+        return shared * total
+    n_splits, of_sums = len(table), table.sum(axis=0)
+    of_two_splits = float(of_sums @ of_sums) - float(np.vdot(table, table))
+    return min(max(of_two_splits / (n_splits * (n_splits - 1)), 0.0), total)

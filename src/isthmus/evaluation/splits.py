@@ -23,6 +23,7 @@ from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.item_changes import ItemChange, item_changes
 from isthmus.evaluation.mapped_clouds import MappedClouds
 from isthmus.evaluation.split_variance import random_groups
+from isthmus.evaluation.stored_effects import StoredEffect, stored_effects
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
 from isthmus.statistics.data_warnings import without_data_warnings
@@ -233,11 +234,14 @@ class TestHalf:
             tasks=[task.name for task in self.design.tasks],
         )
 
-    def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, ItemChange]:
+    def changes(
+        self, scores: TaskScores, raw: TaskScores, as_stored: Mapping[str, StoredEffect]
+    ) -> dict[str, ItemChange]:
         """Return the difference of each score from the raw embeddings, with the contributions of the items to it."""
-        declared = {name: score for task in self.design.tasks for name, score in task.scores.items()}
-        of_neighbours = {name for name, score in declared.items() if score.counts_neighbours}
-        return item_changes(scores, raw_scores, self.group, self.random_group, of_neighbours=of_neighbours)
+        declared = [item for task in self.design.tasks for item in task.scores.items()]
+        neighbours = {name for name, score in declared if score.counts_neighbours}
+        units = self.group, self.random_group
+        return item_changes(scores, raw, *units, of_neighbours=neighbours, as_stored=as_stored)
 
 
 @dataclass
@@ -304,12 +308,13 @@ class Split:
         gap, scores = clouds.gap(inflation=inflation), clouds.scores()
         for result in task_scores.values():
             scores |= result.scores()
+        as_stored = {} if is_raw else stored_effects(self.test.task_data(x, y, (None, None), correction))
 
         def fields() -> dict[str, Any]:
             raw_scores = self._raw_scores()
             changes: dict[str, ItemChange] = {}
             for name, result in task_scores.items():
-                changes |= self.test.changes(result, raw_scores[name])
+                changes |= self.test.changes(result, raw_scores[name], as_stored)
             return {
                 "scores": scores,
                 "changes": {name: (change.value, change.variance) for name, change in changes.items()},

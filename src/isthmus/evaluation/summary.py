@@ -13,12 +13,18 @@ import numpy as np
 from isthmus.align import Aligner, get
 from isthmus.evaluation.split_variance import interval_of_mean
 from isthmus.evaluation.trial import Trial
+from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.tasks import registry
 
 #: Fewer splits than this give no interval for a score whose error items do not show.
 MIN_SPLITS = 3
 #: Note of an interval of no width.
 NO_CHANGE = "the interval has no width, because no two held-out items change differently"
+#: Note of a change that no two items show differently, while they change other scores of the task.
+RARE_CHANGE = "no two of {n:,} held-out items change differently"
+#: With this expected number of rare changes, none is seen in 2.5 %.
+UNSEEN_CHANGES = -math.log(0.025)
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,9 @@ def changed_options(aligner: Aligner, /) -> dict[str, Any]:
     return {f.name: getattr(aligner, f.name) for f in fields(aligner) if getattr(aligner, f.name) != f.default}
 
 
-def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str | None = None) -> Summary:
+def pool_trials(
+    trials: Sequence[Trial], data: str = "", /, *, no_interval: str | None = None, n_items: int | None = None
+) -> Summary:
     """Return the mean over splits of the trials of one aligner.
 
     Parameters
@@ -99,6 +107,8 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str 
         Name of the pairs.
     no_interval : str, optional
         Why no change has an interval, such as few independent pairs.
+    n_items : int, optional
+        Number of items that the splits hold out. Default: the number of pairs.
 
     Returns
     -------
@@ -115,7 +125,7 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str 
     gap = NAN if reason else float(np.mean([trial.gap for trial in trials]))
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
-    changes = {name: pool_changes(name, trials) for name in first.changes}
+    changes = {name: pool_changes(name, trials, n_items=n_items) for name in first.changes}
     if no_interval:
         changes = {name: Estimate(change.value, note=no_interval) for name, change in changes.items()}
     # Notes of different splits often differ only in their numbers. The first of each kind is shown.
@@ -125,7 +135,7 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str 
     return Summary(aligner, scores, changes, list(notes.values()), first.fit_size, data)
 
 
-def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
+def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None = None) -> Estimate:
     """Return the mean change of a score with its 95 % interval.
 
     Parameters
@@ -134,6 +144,8 @@ def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
         Name of the score.
     trials : sequence of Trial
         Trials of one aligner on different splits.
+    n_items : int, optional
+        Number of items that the splits hold out. Default: the number of pairs.
 
     Returns
     -------
@@ -155,12 +167,13 @@ def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
         shared = 0.5 if first.fit_size else first.test_pairs / max(first.test_pairs + first.fit_pairs, 1)
         sums = [trial.group_sums.get(name, []) for trial in trials]
         corrects_scores = bool(get(first.aligner).corrects_scores)
-        has_no_width = not variances.any() and first.aligner != "Identity"
         n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
+        if not variances.any() and first.aligner != "Identity":
+            return _equal_change(name, trials, mean, n_items or n_units)
         ends = interval_of_mean(
             values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores
         )
-        return Estimate(mean, *ends, note=NO_CHANGE if has_no_width else "")
+        return Estimate(mean, *ends)
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():
@@ -171,3 +184,22 @@ def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
     error = math.sqrt(float(values.var(ddof=1)) * (1 / len(values) + overlap))
     half_width = float(stdtrit(len(values) - 1, 0.975)) * error
     return Estimate(mean, mean - half_width, mean + half_width)
+
+
+def _equal_change(name: str, trials: Sequence[Trial], mean: float, n_items: int) -> Estimate:
+    """Return a change that no two items show differently.
+
+    If no other score of the task shows any either, the order of the rows stays, and the interval has no width. Else a
+    few items in all of the data may change. The interval holds as many as are overlooked in 2.5 %.
+    """
+    scores = next((task.scores for task in registry().values() if name in task.scores), {})
+    is_changed = any(trial.changes.get(score, (0, 0))[1] > 0 for trial in trials for score in scores)
+    if not is_changed:
+        return Estimate(mean, mean, mean, note=NO_CHANGE)
+    span = scores[name].range[1] - scores[name].range[0]
+    if scores[name].is_ratio or math.isinf(span):
+        return Estimate(mean, note=f"no interval: {RARE_CHANGE.format(n=n_items)}")
+    half_width = span * min(UNSEEN_CHANGES / n_items, 1.0)
+    ends = clip_interval((mean - half_width, mean + half_width), -span, span)
+    note = f"{RARE_CHANGE.format(n=n_items)}; the interval leaves room for {UNSEEN_CHANGES:.1f}"
+    return Estimate(mean, *ends, note=note)

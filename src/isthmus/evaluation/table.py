@@ -103,7 +103,8 @@ class Comparison(Tabular):
         for trial in trials:
             groups.setdefault(trial.summary_key, []).append(trial)
         reason = data.get("no_interval")
-        rows = [pool_trials(group, data.get("name", ""), no_interval=reason) for group in groups.values()]
+        name, n_items = data.get("name", ""), data.get("items")
+        rows = [pool_trials(group, name, no_interval=reason, n_items=n_items) for group in groups.values()]
         first = next((trial for trial in trials if trial.fit_size is None), trials[0])
         splits = len({trial.split for trial in trials})
         return cls(rows, first.fit_pairs, first.test_pairs, splits, list(trials), data, settings, better)

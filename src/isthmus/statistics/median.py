@@ -7,6 +7,27 @@ import numpy as np
 from isthmus.statistics.intervals import Z95
 
 
+def median_step(n: int, /) -> float:
+    """Return half of the difference of two probabilities around 1/2, whose quantiles show the density at the median.
+
+    Parameters
+    ----------
+    n : int
+        Number of values.
+
+    Returns
+    -------
+    float
+        0.98 / sqrt n, and at most 1/2.
+
+    Examples
+    --------
+    >>> round(median_step(100), 3)
+    0.098
+    """
+    return min(Z95 / 2 / n**0.5, 0.5)
+
+
 def median_influence(values: np.ndarray, /) -> np.ndarray:
     """Return the influence of each value on the median, whose standard error is their standard deviation / sqrt n.
 
@@ -39,7 +60,7 @@ def median_influence(values: np.ndarray, /) -> np.ndarray:
     n = len(values)
     counts = np.bincount(values)
     cumulative = np.cumsum(counts)
-    step = min(Z95 / 2 / n**0.5, 0.5)
+    step = median_step(n)
     targets = n * np.array([0.5 - step, 0.5, 0.5 + step])
     quantiles = np.maximum(np.searchsorted(cumulative, targets), values.min())
     low, median, high = quantiles + 0.5 - (cumulative[quantiles] - targets) / counts[quantiles]

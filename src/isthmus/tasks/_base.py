@@ -146,6 +146,8 @@ class Score:
         The score is a measured time, which differs between equal runs.
     counts_neighbours : bool, default False
         The score counts rows among the neighbours, so that an item moves it as a query and as much as a stored row.
+    is_ratio : bool, default False
+        The score is a ratio of two means over items.
 
     Examples
     --------
@@ -159,6 +161,7 @@ class Score:
     is_shown: bool = False
     is_time: bool = False
     counts_neighbours: bool = False
+    is_ratio: bool = False
 
 
 @dataclass(frozen=True)

@@ -350,14 +350,18 @@ class MixedSearch:
             counts_neighbours=True,
         ),
         "same_modality_ratio": Score(
-            "neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf), counts_neighbours=True
+            "neither",
+            "same_modality_share over its expected value; 1 is fair",
+            (0, np.inf),
+            counts_neighbours=True,
+            is_ratio=True,
         ),
         "restricted_R@1": Score(
             "higher", "share of queries that find their item first among the rows of its modality, mean of both"
         ),
-        "mixed_share_of_restricted": Score("higher", "mixed_R@1 over restricted_R@1"),
+        "mixed_share_of_restricted": Score("higher", "mixed_R@1 over restricted_R@1", is_ratio=True),
         "fairness": Score(
-            "higher", "share of the hits of restricted_R@1 that stay first wherever the target is stored"
+            "higher", "share of the hits of restricted_R@1 that stay first wherever the target is stored", is_ratio=True
         ),
     },
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",

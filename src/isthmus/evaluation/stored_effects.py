@@ -1,0 +1,193 @@
+"""Effects of items as stored rows on changes of the median rank and of the shares of the same modality.
+
+Each item is a query, and a stored row that the other queries meet. Both move a score. In narrow cones the same rows
+precede every match. Then the ranks of the queries vary, but their median hardly does: what an item adds as a query, it
+takes away as a stored row. A share of the same modality counts the stored rows themselves.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from isthmus.statistics.median import median_step
+from isthmus.tasks import TaskData
+from isthmus.tasks._mixed_corpus import TOP, stored_items
+from isthmus.tasks.ranks import tie_slack
+
+#: Most scores of queries and stored rows of one direction. Beyond it the effects of stored rows are not computed.
+MAX_SCORES = 2**20
+
+
+class StoredEffect(NamedTuple):
+    """Effects of items as stored rows on the change of a score.
+
+    Attributes
+    ----------
+    values : (n_items,), effect of each item times the number of items, so that it adds to the value of a query
+    pair_variance : variance of the change that belongs to pairs of a query and a stored row
+    """
+
+    values: np.ndarray
+    pair_variance: float
+
+
+def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
+    """Return the effects of items, as stored rows, on the changes of scores by a row map.
+
+    Parameters
+    ----------
+    data : TaskData
+        Mapped rows and raw rows.
+
+    Returns
+    -------
+    dict of str to StoredEffect
+        Effects on the median rank and the shares of the same modality, if their tasks run. Empty for a score
+        correction, if rows of y belong to several items, and beyond `MAX_SCORES`.
+
+    Notes
+    -----
+    The effect of a stored row on a query is the score of the query with it minus the score without it. This belongs to
+    the pair of both. It is in the value of the query already, so that the sum over the roles of an item counts it
+    twice. `StoredEffect.pair_variance` is its variance, which is to be subtracted once.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(2, 20, 4))
+    >>> effects = stored_effects(TaskData(rows[0] - 1, rows[1], raw_x=rows[0], raw_y=rows[1], tasks=["retrieval"]))
+    >>> list(effects), effects["median_rank"].values.shape
+    (['median_rank'], (20,))
+    """
+    owner, n = data.matches.owner, data.n_items
+    is_known = data.correction is None and data.matches.columns is None and len(np.unique(owner)) == n > 2
+    if not is_known or len(owner) * max(n, len(owner)) > MAX_SCORES:
+        return {}
+    owners = {"x": np.arange(n), "y": owner}
+    half = stored_items(n, 0.5, data.seed)
+    sums: dict[str, tuple[np.ndarray, float]] = {}
+    for query, target in (("x", "y"), ("y", "x")):
+        mapped, raw = (
+            _Direction(rows[query], rows[target], owners[query], owners[target], half)
+            for rows in ({"x": data.x, "y": data.y}, {"x": data.raw_x, "y": data.raw_y})
+        )
+        effects = {}
+        if "retrieval" in data.tasks:
+            effects["median_rank"] = mapped.effect_on_median(raw)
+        if "mixed_search" in data.tasks:
+            share, variance = mapped.effect_on_share(raw)
+            effects["same_modality_share"] = share, variance
+            expected = mapped.expected_share
+            effects["same_modality_ratio"] = share / expected, variance / expected**2
+        scale = 2 * len(owners[query])  # the mean over queries, and over both directions
+        for name, (effect, variance) in effects.items():
+            values, pair_variance = sums.get(name, (np.zeros(n), 0.0))
+            sums[name] = values + n / scale * effect, pair_variance + variance / scale**2
+    return {name: StoredEffect(*values) for name, values in sums.items()}
+
+
+class _Direction:
+    """Queries of one modality, whose targets are rows of the other one.
+
+    Parameters
+    ----------
+    queries, targets : (k, d) and (m, d) arrays
+        Rows of the modality of the queries, and of the other one.
+    query_items, target_items : (k,) and (m,) int arrays
+        Their items.
+    half : (n,) bool array
+        Which of two corpora of mixed search stores each item as x.
+    """
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        targets: np.ndarray,
+        query_items: np.ndarray,
+        target_items: np.ndarray,
+        half: np.ndarray,
+    ):
+        dtype = np.result_type(queries, targets)
+        self.queries, self.targets = queries.astype(dtype, copy=False), targets.astype(dtype, copy=False)
+        self.query_items, self.target_items, self.half = query_items, target_items, half
+
+    @cached_property
+    def is_match(self) -> np.ndarray:
+        """Return which rows of the other modality match each query, (k, m)."""
+        matches: np.ndarray = self.query_items[:, None] == self.target_items
+        return matches
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """Return the scores of the queries with the rows of the other modality, (k, m)."""
+        products: np.ndarray = self.queries @ self.targets.T
+        return products
+
+    @cached_property
+    def ahead(self) -> np.ndarray:
+        """Return which rows of the other modality precede the best match of each query, (k, m)."""
+        best = np.where(self.is_match, self.scores, -np.inf).max(axis=1, keepdims=True)
+        ahead: np.ndarray = (self.scores >= best - tie_slack(self.queries, self.targets)) & ~self.is_match
+        return ahead
+
+    @cached_property
+    def near_median(self) -> np.ndarray:
+        """Return what one more row ahead of each query adds to the sum over queries that the median stands for, (k,).
+
+        Only the queries whose ranks are near the median count, and the median moves by the mean over them.
+        """
+        ranks, step = self.ahead.sum(axis=1), median_step(len(self.queries))
+        low, high = np.quantile(ranks, [0.5 - step, 0.5 + step])
+        is_near = (ranks >= low) & (ranks <= high)
+        return is_near * (len(ranks) / np.count_nonzero(is_near))
+
+    @property
+    def expected_share(self) -> float:
+        """Return the share of stored rows that have the modality of the query."""
+        return float(np.mean(self.half[self.query_items][:, None] != self.half))
+
+    def effect_on_median(self, raw: _Direction) -> tuple[np.ndarray, float]:
+        """Return the effects of items (n,), and the sum of the squared effects of pairs."""
+        steps = [direction.near_median for direction in (self, raw)]
+        by_row, raw_by_row = (
+            step.astype(np.float32) @ direction.ahead.astype(np.float32)
+            for step, direction in zip(steps, (self, raw), strict=True)
+        )
+        effects = np.bincount(self.target_items, weights=by_row - raw_by_row, minlength=len(self.half))
+        counts, raw_counts, overlap = (rows.sum(axis=1) for rows in (self.ahead, raw.ahead, self.ahead & raw.ahead))
+        squares = steps[0] ** 2 * counts + steps[1] ** 2 * raw_counts - 2 * steps[0] * steps[1] * overlap
+        # All stored rows together add the rank of a query, which does not depend on who they are.
+        sums = steps[0] * counts - steps[1] * raw_counts
+        return effects, float(squares.sum() - sums @ sums / max(self.ahead.shape[1] - 1, 1))
+
+    def effect_on_share(self, raw: _Direction) -> tuple[np.ndarray, float]:
+        """Return the effects of items (n,), and the sum of the squared effects of pairs.
+
+        Without one of the ten best rows the eleventh takes its place.
+        """
+        rows, columns, values, n_best = [], [], [], TOP + 1
+        for direction, sign in ((self, 1.0), (raw, -1.0)):
+            scores = direction._mixed_scores()
+            n_best = min(TOP + 1, int(np.isfinite(scores).sum(axis=1).min()))
+            best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
+            last = np.argmin(np.take_along_axis(scores, best, axis=1), axis=1)
+            is_own = (best >= len(self.targets)).astype(float)
+            values.append(sign * (is_own - np.take_along_axis(is_own, last[:, None], axis=1)).ravel())
+            rows.append(np.repeat(np.arange(len(best)), n_best))
+            columns.append(best.ravel())
+        items, flat = np.concatenate([self.target_items, self.query_items]), np.concatenate(values)
+        column, size = np.concatenate(columns), max(n_best - 1, 1)
+        effects = np.bincount(items[column], weights=flat, minlength=len(self.half)) / size
+        pairs = np.unique(np.concatenate(rows) * len(items) + column, return_inverse=True)[1]
+        by_pair = np.bincount(pairs, weights=flat) / size
+        return effects, float(by_pair @ by_pair)
+
+    def _mixed_scores(self) -> np.ndarray:
+        """Return the scores with the stored rows of both modalities, (k, m + k), -inf for those of the own item."""
+        same_half = self.half[self.query_items][:, None] == self.half
+        is_own_item = self.query_items[:, None] == self.query_items
+        between = np.where(same_half[:, self.target_items] & ~self.is_match, self.scores, -np.inf)
+        within = np.where(~same_half[:, self.query_items] & ~is_own_item, self.queries @ self.queries.T, -np.inf)
+        return np.concatenate([between, within], axis=1)

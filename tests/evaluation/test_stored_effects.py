@@ -1,0 +1,81 @@
+"""What items add as stored rows, against searches without each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus.evaluation import stored_effects as module
+from isthmus.evaluation.stored_effects import stored_effects
+from isthmus.statistics.median import median_influence
+from isthmus.tasks import TaskData
+from isthmus.tasks._mixed_corpus import stored_items
+
+N, SEED = 30, 5
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def rows(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    latent = rng.normal(size=(N, 6))
+    x, y = latent + rng.normal(size=(2, N, 6))
+    return unit(x + 1), unit(y - 1)
+
+
+def test_stored_effects_on_shares_are_those_of_the_ten_best_rows(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = rows
+    unchanged = stored_effects(TaskData(x, y, raw_x=x, raw_y=y, seed=SEED, tasks=["mixed_search"]))
+    assert not np.any(unchanged["same_modality_share"].values)
+    assert unchanged["same_modality_share"].pair_variance == 0
+    half, expected = stored_items(N, 0.5, SEED), np.zeros(N)
+    for queries, targets in ((x, y), (y, x)):
+        is_own = half[:, None] != half
+        scores = np.where(is_own, queries @ queries.T, queries @ targets.T)
+        np.fill_diagonal(scores, -np.inf)
+        order = np.argsort(-scores, axis=1)[:, :11]
+        own = np.take_along_axis(is_own, order, axis=1).astype(float)
+        np.add.at(expected, order, (own - own[:, -1:]) / 20)
+    # All 15 rows of the own modality precede the others, so that no row changes the share of the raw embeddings.
+    raw = unit(np.abs(x))
+    effects = stored_effects(TaskData(x, y, raw_x=raw, raw_y=-raw, seed=SEED, tasks=["mixed_search"]))
+    assert effects["same_modality_share"].values == pytest.approx(expected)
+    assert effects["same_modality_ratio"].values == pytest.approx(2 * expected)
+
+
+def test_stored_effects_on_a_median_cancel_the_influence_of_queries_if_all_queries_see_one_order(
+    rng: np.random.Generator,
+) -> None:
+    """The ranks are 1 to n in every sample. So their median does not vary, but the ranks do."""
+    n = 400
+    level = rng.permutation(n) / n
+    x, y = np.tile([1.0, 0.0], (n, 1)), np.stack([level, np.sqrt(1 - level**2)], axis=1)
+    tied = np.ones((n, 2))  # all ranks are n
+    effect = stored_effects(TaskData(x, y, raw_x=tied, raw_y=tied, tasks=["retrieval"]))["median_rank"].values
+    influence = median_influence(np.argsort(np.argsort(-level)) + 1) / 2
+    assert np.std(influence + effect) < 0.3 * np.std(influence)
+
+
+def test_stored_effects_of_captions_are_summed_over_the_rows_of_an_item(rng: np.random.Generator) -> None:
+    x, y = unit(rng.normal(size=(12, 4))), unit(rng.normal(size=(36, 4)))
+    owner = np.repeat(np.arange(12), 3)
+    raw_x, raw_y = unit(x + 1), unit(y - 1)
+    tasks = ["retrieval", "mixed_search"]
+    effects = stored_effects(TaskData(x, y, owner=owner, raw_x=raw_x, raw_y=raw_y, seed=1, tasks=tasks))
+    order = rng.permutation(36)
+    shuffled = TaskData(x, y[order], owner=owner[order], raw_x=raw_x, raw_y=raw_y[order], seed=1, tasks=tasks)
+    for name, effect in stored_effects(shuffled).items():
+        assert effect.values == pytest.approx(effects[name].values, abs=1e-5)
+        assert effect.pair_variance == pytest.approx(effects[name].pair_variance, rel=1e-5)
+
+
+def test_stored_effects_of_many_rows_and_of_rows_of_several_items_are_empty(
+    rows: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rows
+    several = TaskData(x, y, y_groups=np.arange(N) // 2, tasks=["retrieval"])
+    assert stored_effects(several) == {}
+    monkeypatch.setattr(module, "MAX_SCORES", N**2 - 1)
+    assert stored_effects(TaskData(x, y, tasks=["retrieval"])) == {}
