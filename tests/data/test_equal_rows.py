@@ -76,3 +76,16 @@ def test_rows_of_different_lengths_are_one_item_only_if_they_are_normalised() ->
         with pytest.warns(isthmus.IsthmusWarning, match=f"{items} of 90 x rows are distinct"):
             result = isthmus.measure(x * scales, y, metrics="mean_paired_cosine", normalize=normalize)
         assert result.pairs["items"] == items
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("values", [(-1, 1), (0, 1), (-1, 0.5), (1, 2, 4, 8)])
+def test_find_equal_rows_of_few_values_keeps_different_rows_apart(dtype: str, values: tuple[float, ...]) -> None:
+    rows = np.random.default_rng(0).choice(values, size=(600, 8)).astype(dtype)
+    distinct = rows / np.maximum(np.linalg.norm(rows.astype("f8"), axis=1, keepdims=True), 1e-9)
+    expected = np.unique(np.round(distinct, 6), axis=0, return_inverse=True)[1].ravel()
+    is_zero = ~rows.any(axis=1)  # rows without a direction are distinct
+    expected[is_zero] = expected.max() + 1 + np.arange(is_zero.sum())
+    found = groups(rows)
+    assert found is not None
+    assert np.array_equal(found[:, None] == found, expected[:, None] == expected)

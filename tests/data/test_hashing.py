@@ -53,3 +53,9 @@ def test_hash_text_of_keys_that_differ_in_the_last_byte_of_words_is_different() 
     texts = [f"0000000{a}0000000{b}0000000{c}" for a in letters[:40] for b in letters[:40] for c in letters[:40]]
     for hashes in hash_text(words(texts, 24)):
         assert len(np.unique(hashes)) == len(texts)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_hash_rows_of_signs_is_different(dtype: str) -> None:
+    signs = np.random.default_rng(0).choice([-1, 1], size=(2000, 32)).astype(dtype)
+    assert len(np.unique(hash_rows(signs))) == len(np.unique(signs, axis=0))

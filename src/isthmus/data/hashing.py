@@ -29,7 +29,8 @@ def hash_rows(rows: np.ndarray, /, *, seed: int = 0) -> np.ndarray:
     Notes
     -----
     Let w be the bits of a value and m an odd random number of its column. The hash is the sum of f(w m) over the
-    columns, with f(v) = v ^ (v >> 31), all modulo 2^64. Zeros contribute nothing, so that padding changes no hash.
+    columns, with f(v) = v ^ (v >> 31), all modulo 2^64. Of float64 values, w ^ (w >> 32) takes the place of w, so
+    that signs reach all bits. Zeros contribute nothing, so that padding changes no hash.
 
     Examples
     --------
@@ -49,7 +50,11 @@ def hash_rows(rows: np.ndarray, /, *, seed: int = 0) -> np.ndarray:
     for start in range(0, n, step):  # slices stay in the cache of one core
         count = min(step, n - start)
         np.add(rows[start : start + count], native.type(0), out=values[:count])  # -0.0 becomes 0.0
-        np.multiply(values[:count].view(integers), multipliers, out=words[:count])
+        bits = values[:count].view(integers)
+        if native == np.float64:
+            np.right_shift(bits, np.uint64(32), out=shifted[:count])
+            bits ^= shifted[:count]
+        np.multiply(bits, multipliers, out=words[:count])
         np.right_shift(words[:count], np.uint64(31), out=shifted[:count])
         words[:count] ^= shifted[:count]
         np.add.reduce(words[:count], axis=1, out=hashes[start : start + count])
