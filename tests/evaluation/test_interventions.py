@@ -166,11 +166,19 @@ class TestArguments:
         assert intervene(pairs.take(np.arange(40)), interventions=["translate"], shared=1).n_fit == 20
 
     @pytest.mark.usefixtures("few_bootstraps")
-    def test_intervene_more_items_than_the_limit_are_sampled(
-        self, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+    def test_intervene_more_items_than_the_limit_are_sampled_and_the_sample_is_stated(
+        self, pairs: Pairs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr("isthmus.evaluation.interventions.MAX_ITEMS", 50)
-        assert intervene(pairs, interventions=["translate"], shared=1).n_fit == 25
+        curve = intervene(pairs, interventions=["translate"], shared=1)
+        assert (curve.n_fit, curve.settings["sample"]) == (25, "a random sample of 50 of 60 items")
+        intervention_page(curve, tmp_path / "page.html")
+        assert curve.settings["sample"] in (tmp_path / "page.html").read_text(encoding="utf-8")
+        names = [str(tmp_path / f"{name}.npy") for name in pairs.names]
+        for name, rows in zip(names, (pairs.x, pairs.y), strict=True):
+            np.save(name, rows.read(0, 60))
+        result = CliRunner().invoke(app, ["intervene", *names, "--interventions", "translate", "--shared", "1"])
+        assert "On a random sample of 50 of 60 items." in result.output
 
     @pytest.mark.usefixtures("few_bootstraps")
     def test_intervene_calls_progress_after_each_step(self, pairs: Pairs) -> None:

@@ -191,6 +191,8 @@ def intervene(
         typer.echo(curve.to_json())
         return
     print_bullets(curve.verdict())
+    if curve.settings["sample"]:
+        print_line(f"On {curve.settings['sample']}.")
     _print_outputs(output)
 
 

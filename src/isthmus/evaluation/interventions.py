@@ -27,6 +27,7 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
 from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.format import sample_words
 
 #: The scores that are recorded, and the tasks that they come from.
 SCORES = {"R@1": "retrieval", "mixed_NDCG@10": "mixed_search", "zero_shot_accuracy": "zero_shot"}
@@ -107,7 +108,7 @@ def intervene(
         experiment.fit.n_pairs,
         experiment.test.n_pairs,
         pairs.names,
-        {"interventions": list(interventions), "rng": rng},
+        {"interventions": list(interventions), "rng": rng, "sample": experiment.sample},
     )
 
 
@@ -135,6 +136,7 @@ class _Experiment:
     basis: np.ndarray
     scores: list[str]
     rng: int
+    sample: str
 
     @property
     def rank(self) -> int:
@@ -146,7 +148,9 @@ class _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
         warn_of_data(pairs, stacklevel=4)
+        n_items = pairs.n_items
         pairs = pairs.sample(MAX_ITEMS, rng=rng)
+        sample = sample_words(pairs.n_items, n_items)
         group = item_groups(pairs)
         check_groups(group, MIN_ITEMS, pairs=pairs)
         fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))
@@ -156,7 +160,7 @@ class _Experiment:
             raise InputError(f"shared={shared}, expected 1 to {pairs.dim} directions")
         moments = moments_of(fit)
         scores = [score for score, task in SCORES.items() if task != "zero_shot" or pairs.labels is not None]
-        return cls(fit, test, fit_rows, test_rows, moments, shared_basis(moments, rank), scores, rng)
+        return cls(fit, test, fit_rows, test_rows, moments, shared_basis(moments, rank), scores, rng, sample)
 
 
 def apply_intervention(

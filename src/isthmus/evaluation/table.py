@@ -18,7 +18,7 @@ from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import number, with_interval
+from isthmus.utils.format import number, sample_words, with_interval
 from isthmus.utils.tabular import Tabular, read_result
 from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
@@ -176,9 +176,7 @@ class Comparison(Tabular):
     @property
     def sample_words(self) -> str:
         """Return 'a random sample of 10,000 of 20,000 items', or nothing if all items are compared."""
-        if "sampled_from" not in self.data:
-            return ""
-        return f"a random sample of {self.data['items']:,} of {self.data['sampled_from']:,} items"
+        return sample_words(self.data["items"], self.data["sampled_from"]) if "sampled_from" in self.data else ""
 
     @property
     def main_scores(self) -> list[str]:

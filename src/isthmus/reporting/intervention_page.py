@@ -99,6 +99,7 @@ def _page(curve: InterventionCurve, svg: str) -> str:
         for point in curve.points
     ]
     sizes = f"{curve.n_fit:,} pairs to fit on, {curve.n_test:,} others to judge on"
+    sizes += f", {sample}" if (sample := curve.settings.get("sample")) else ""
     facts = f"{sizes}, {curve.shared_dimensions} covarying directions"
     caption = (
         "The star is the raw space. Each line shows one intervention of growing strength, and the key gives its "

@@ -228,3 +228,24 @@ def json_number(value: float) -> float | None:
     """
     value = float(value)
     return value if math.isfinite(value) else None
+
+
+def sample_words(n_sampled: int, n_items: int) -> str:
+    """Return the words that state a random sample of items.
+
+    Parameters
+    ----------
+    n_sampled, n_items : int
+        Number of items in the sample, and of all items.
+
+    Returns
+    -------
+    str
+        Words, or nothing if the sample holds all items.
+
+    Examples
+    --------
+    >>> sample_words(10_000, 20_000), sample_words(50, 50)
+    ('a random sample of 10,000 of 20,000 items', '')
+    """
+    return f"a random sample of {n_sampled:,} of {n_items:,} items" if n_sampled < n_items else ""
