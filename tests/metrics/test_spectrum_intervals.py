@@ -39,7 +39,7 @@ def test_slope_of_two_groups_of_equal_variances_has_no_interval(rng: np.random.G
     x = rng.normal(size=(1000, 16)) * np.where(np.arange(16) < 4, 2.0, 1.0)
     estimate = isthmus.measure(Pairs(image=x, text=x + 1), metrics=["power_law_slope_image"])["power_law_slope_image"]
     assert math.isnan(estimate.low)
-    assert estimate.note == "no interval: groups of equal eigenvalues would explain the spectrum"
+    assert estimate.note == "no interval: directions of equal variance would explain the spectrum"
 
 
 def test_anisotropy_of_isotropic_rows_has_an_interval_from_one(rng: np.random.Generator) -> None:

@@ -316,7 +316,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     logarithms = np.log(np.maximum(eigenvalues, ROUNDING * eigenvalues[0]))
     with_ties = float(weights @ _with_ties(logarithms, relative_error))
     if with_ties - (value - bias) > MAX_TIED_CHANGE * error:
-        return Estimate(value, null=null, note="no interval: groups of equal eigenvalues would explain the spectrum")
+        return Estimate(value, null=null, note="no interval: directions of equal variance would explain the spectrum")
     half_width = sample.quantile(influence) * math.hypot(error, bias)  # a correction is as uncertain as it is large
     interval = max(value - bias - half_width, 0.0), max(value - bias + half_width, 0.0)
     return Estimate.debiased(value - bias, interval, plugin=max(value, 0.0), null=null)
