@@ -12,6 +12,7 @@ is counted and reported with the number that reproduces the file.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import resource
 import signal
@@ -200,6 +201,8 @@ def main() -> None:
     parser.add_argument("--formats", default=",".join([*formats.FILES, *formats.FOLDERS]))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    # Imported once, and not in each child. Libraries with threads of their own are left to the children.
+    importlib.import_module("isthmus.data.sources")
     bad = 0
     for name in options.formats.split(","):
         begin, counts, n_shown = time.perf_counter(), Counter(), Counter()
