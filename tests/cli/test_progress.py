@@ -131,10 +131,21 @@ def test_fit_of_auto_tells_the_candidates(files: list[str], tmp_path: Path) -> N
 
 def test_verbose_logs_every_step_with_its_time_and_the_memory(files: list[str]) -> None:
     lines = CliRunner().invoke(app, ["measure", *files, "-v"]).stderr.splitlines()
-    assert re.fullmatch(r"isthmus:   0\.\d\d s  isthmus .*, Python 3.*, NumPy .*, \d+ threads", lines[0])
+    assert re.fullmatch(r"isthmus:   0\.\d\d s  isthmus .*, Python 3.*, NumPy .*, \d+ threads?", lines[0])
     assert re.fullmatch(r"isthmus: +\d+\.\d\d s  measuring 1/11: centroid_angle", lines[2])
     assert len([line for line in lines if "measuring" in line]) == 12
     assert re.fullmatch(r"isthmus: .* s  finished: .* s of processor time, .* MB of memory at most", lines[-1])
+
+
+@pytest.mark.parametrize(("available", "stated"), [(1, "1 thread"), (3, "3 threads")])
+def test_log_states_the_threads_that_the_process_may_use(
+    available: int, stated: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("isthmus.compute.resources.available_threads", lambda: available)
+    progress.set_detail(is_quiet=False, is_verbose=True)
+    with progress.stages("working"):
+        pass
+    assert capsys.readouterr().err.splitlines()[0].endswith(f", {stated}")
 
 
 def test_log_of_many_steps_ends(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -124,13 +123,13 @@ class _Log:
     def __init__(self) -> None:
         import platform
 
-        from isthmus.compute.resources import current
+        from isthmus.compute.resources import n_threads
 
         self.start, self.processor_start = time.monotonic(), time.process_time()
         self.steps: dict[str, set[str]] = {}
-        threads = current().threads or os.cpu_count() or 1
-        library = sys.modules["numpy"].__version__
-        self._write(f"isthmus {__version__}, Python {platform.python_version()}, NumPy {library}, {threads} threads")
+        threads, library = n_threads(), sys.modules["numpy"].__version__
+        number = "1 thread" if threads == 1 else f"{threads} threads"
+        self._write(f"isthmus {__version__}, Python {platform.python_version()}, NumPy {library}, {number}")
 
     def __call__(self, done: int, total: int | None, stage: str, detail: str = "") -> None:
         steps = self.steps.setdefault(stage, set())
