@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 import isthmus
 from isthmus.align import Auto, Relevance, Reliability, ScoreCalibration, ScoreStandardization
 from isthmus.align._hit_model import HitModel, Logistic
-from isthmus.align._relevance_sentences import threshold_sentence
+from isthmus.align._relevance_sentences import cosine_sentence, threshold_sentence
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 DIRECTIONS = (("image", "text"), ("text", "image"))
@@ -216,6 +216,12 @@ def test_higher_precision_never_finds_more_matches_in_a_sentence(relevance: Rele
 
     sentence = threshold_sentence(direction, Extrapolated(**vars(model)), None)
     assert [int(share) for share in re.findall(r"(\d+) % at a precision", sentence)] == [14, 14]
+
+
+def test_certain_probabilities_are_not_stated_as_above_one_or_below_zero() -> None:
+    hits = {"from": 0.2, "to": 0.3, "right_share": 0.6, "low": 0.0004, "median": 0.5, "high": 0.9996}
+    sentence = cosine_sentence(("image", "text"), 0.25, hits)
+    assert "being right below 0.01, and another tenth has one above 0.99." in sentence
 
 
 def test_relevance_of_repeated_texts_states_no_larger_corpus_than_there_is(rng: np.random.Generator) -> None:

@@ -220,3 +220,19 @@ def test_repeats_of_the_second_modality_give_what_exchanged_modalities_give_with
     for name in ("R@1", "mixed_R@1", "centroid_angle", "shared_alignment", "budget_pairing", "paired_cosine"):
         for number in ("value", "low", "high"):
             assert getattr(found[name], number) == pytest.approx(getattr(expected[name], number), abs=1e-7, nan_ok=True)
+
+
+def test_texts_of_few_classes_give_the_same_numbers_with_swapped_modalities(rng: np.random.Generator) -> None:
+    classes = np.r_[np.zeros(80, dtype=int), rng.integers(1, 30, 120)]
+    centres = rng.normal(size=(30, 16)) + 1
+    x, y = centres[classes] + rng.normal(size=(200, 16)), centres[classes] + 0.5
+    names = "centroid_angle,centroid_distance,participation_ratio,conformity_sd,cka,coral_distance,shared_directions"
+    with pytest.warns(isthmus.IsthmusWarning, match="no interval: "):
+        first, second = (isthmus.measure(*rows, metrics=names) for rows in ((x, y), (y, x)))
+    for name, estimate in first.items():
+        stem, _, side = name.rpartition("_")
+        other = second[f"{stem}_{'y' if side == 'x' else 'x'}" if side in ("x", "y") else name]
+        assert (estimate.value, estimate.plugin) == pytest.approx((other.value, other.plugin), rel=1e-9), name
+    unit_x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    conformity = unit_x @ unit_x.mean(axis=0)
+    assert first["conformity_sd_x"].value == pytest.approx(conformity.std(), rel=0.1)

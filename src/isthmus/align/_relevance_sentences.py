@@ -34,7 +34,7 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
         )
     reached = " and ".join(
         f"{_percent(value)} at a precision of {_percent(precision)} "
-        f"(probability {model.threshold(precision):.2f} or more)"
+        f"(probability {_probability(model.threshold(precision))} or more)"
         for precision, value in recall.items()
         if value > 0
     )
@@ -53,8 +53,13 @@ def cosine_sentence(direction: Direction, cosine: float, hits: Mapping[str, floa
     return (
         f"First hits of {query} queries in {stored} with a cosine {interval}: {_percent(hits['right_share'])} are "
         f"right. The corrected score tells them apart: a tenth of them has a probability of being right below "
-        f"{hits['low']:.2f}, and another tenth has one above {hits['high']:.2f}."
+        f"{max(math.ceil(100 * hits['low']), 1) / 100:.2f}, and another tenth has one above "
+        f"{math.floor(min(100 * hits['high'], 99)) / 100:.2f}."
     )
+
+
+def _probability(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"
 
 
 def _percent(share: float) -> str:

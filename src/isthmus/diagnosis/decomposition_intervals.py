@@ -301,9 +301,9 @@ def _half_values(groups: list[Moments]) -> np.ndarray:
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    units = pairs.sampling_units
+    units = pairs.sampling_units[pairs.owner] if pairs.dependence is None else np.arange(pairs.n_pairs)
     is_swapped = np.random.default_rng(rng).random(int(units.max()) + 1) < 0.5
-    swap = is_swapped[units[pairs.owner]][:, None]
+    swap = is_swapped[units][:, None]
     x = x[pairs.owner]
     first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)

@@ -74,12 +74,15 @@ class InfluenceSample:
         InfluenceSample
             The sample.
         """
-        max_items = max(MIN_SAMPLE_ITEMS, SAMPLE_ITEMS * pairs.n_components // max(pairs.n_pairs, 1))
+        n_units = pairs.n_components if pairs.dependence is None else pairs.n_items
+        max_items = max(MIN_SAMPLE_ITEMS, SAMPLE_ITEMS * n_units // max(pairs.n_pairs, 1))
         sample = pairs.sample(min(SAMPLE_ITEMS, max_items))
         x, y = (to_numpy(rows).astype(np.float64) for rows in sample.unit(normalize=normalize))
         begins = None
         if sample.index is not None or sample.y_groups is not None:
-            component = sample.components[sample.owner]
+            # Moments of too few independent items have sums by pair.
+            is_by_pair = pairs.dependence is not None and np.ptp(pairs.owner) > 0
+            component = np.arange(sample.n_pairs) if is_by_pair else sample.components[sample.owner]
             order = np.lexsort((sample.owner, component))
             x, y, component = x[sample.owner[order]], y[order], component[order]
             begins = np.flatnonzero(np.concatenate([[True], component[1:] != component[:-1]]))

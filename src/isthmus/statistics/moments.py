@@ -127,9 +127,9 @@ class Moments:
             raise InputError(f"matmul_dtype={matmul_dtype!r}, expected 'float32', 'float64' or None")
         pairs = x if isinstance(x, Pairs) else CrossDimPairs(x=x, y=y, index=index)
         with config_context(threads=threads, max_memory=max_memory, device=device) as resources:
-            dtype = gemm_dtype(pairs, matmul_dtype)
-            if resources.cluster is not None and pairs.open_spec is not None:
-                return _moments_on_cluster(resources.cluster, pairs, matmul_dtype=dtype, normalize=normalize)
+            dtype, cluster = gemm_dtype(pairs, matmul_dtype), resources.cluster
+            if cluster is not None and pairs.open_spec is not None:
+                return _moments_on_cluster(cluster, pairs, matmul_dtype=dtype, normalize=normalize)
             return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.n_items))
 
     @classmethod
@@ -169,14 +169,14 @@ class Moments:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
                 sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
         except arrays.InvalidRowsError:
-            raise invalid_rows_error(
-                pairs.x, pairs.y, *items, by_position=pairs.index is None and pairs.y_groups is None
-            ) from None
-        item_moments = ItemMoments(**by_item, **distinct_rows(pairs, *items)) if by_item else None
-        sums["cos_sq"] = float(sums["cos_sq"])
-        moments = cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
-        if item_moments is None and pairs.y_groups is not None:  # equal rows of y that stay apart as items
-            return replace(moments, item_moments=replace(moments.by_item, **distinct_rows(pairs, *items)))
+            by_position = pairs.index is None and pairs.y_groups is None
+            raise invalid_rows_error(pairs.x, pairs.y, *items, by_position=by_position) from None
+        sums |= {"cos_sq": float(sums["cos_sq"]), "matmul_dtype": dtype, "normalize": normalize}
+        moments = cls(**sums, item_moments=None)
+        if by_item or pairs.y_groups is not None:
+            if not by_item or (pairs.dependence and np.ptp(pairs.owner)):  # both orders of the modalities are equal
+                by_item = vars(moments.by_item)
+            moments = replace(moments, item_moments=ItemMoments(**by_item | distinct_rows(pairs, *items)))
         return moments
 
     def __repr__(self) -> str:
