@@ -93,7 +93,8 @@ def _unit_rows(source: Source, start: int, stop: int) -> tuple[np.ndarray, np.nd
     """Return unit rows in float32, and whether each row has a direction."""
     rows = to_numpy(source.read(start, stop))
     try:
-        return RowNormalizer("float32")(rows), np.ones(len(rows), dtype=bool)
+        with np.errstate(over="ignore"):
+            return RowNormalizer("float32")(rows), np.ones(len(rows), dtype=bool)
     except InvalidRowsError:  # or rows of float64 that leave the range of float32
         with np.errstate(over="ignore", invalid="ignore"):
             unit = np.asarray(unit_rows(rows.astype(np.float64)), dtype=np.float32)
