@@ -44,7 +44,9 @@ def median_influence(values: np.ndarray, /) -> np.ndarray:
     Notes
     -----
     The influence of a value v is (1/2 - [v <= median]) / f with the density f at the median. Integers have no density,
-    so each of them is spread evenly over the unit interval around it, and a value at the median counts in part. Then
+    so each of them is spread evenly over the unit interval around it, and a value at the median counts in part. The
+    standard error is that of the median of the spread values. It differs from the median by at most 1/2, unless the two
+    middle values are further apart. The median itself moves in steps, so that it has no such error. Here
     1 / f is the width of the interval of Woodruff [1]_, between the quantiles at 1/2 -+ 0.98 / sqrt n, over the
     difference of their probabilities.
 
