@@ -18,7 +18,7 @@ from isthmus.tasks._mixed_corpus import TOP, stored_items
 from isthmus.tasks.ranks import tie_slack
 
 #: Most scores of queries and stored rows of one direction. Beyond it the effects of stored rows are not computed.
-MAX_SCORES = 2**20
+MAX_SCORES = 2**18
 
 
 class StoredEffect(NamedTuple):
@@ -68,10 +68,11 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     owners = {"x": np.arange(n), "y": owner}
     half = stored_items(n, 0.5, data.seed)
     sums: dict[str, tuple[np.ndarray, float]] = {}
+    products = [x @ y.T for x, y in ((data.x, data.y), (data.raw_x, data.raw_y))]
     for query, target in (("x", "y"), ("y", "x")):
         mapped, raw = (
-            _Direction(rows[query], rows[target], owners[query], owners[target], half)
-            for rows in ({"x": data.x, "y": data.y}, {"x": data.raw_x, "y": data.raw_y})
+            _Direction(rows[query], rows[target], owners[query], owners[target], half, p if query == "x" else p.T)
+            for rows, p in zip(({"x": data.x, "y": data.y}, {"x": data.raw_x, "y": data.raw_y}), products, strict=True)
         )
         effects = {}
         if "retrieval" in data.tasks:
@@ -99,6 +100,8 @@ class _Direction:
         Their items.
     half : (n,) bool array
         Which of two corpora of mixed search stores each item as x.
+    scores : (k, m) array
+        Products of the queries and the rows of the other modality.
     """
 
     def __init__(
@@ -108,22 +111,17 @@ class _Direction:
         query_items: np.ndarray,
         target_items: np.ndarray,
         half: np.ndarray,
+        scores: np.ndarray,
     ):
         dtype = np.result_type(queries, targets)
         self.queries, self.targets = queries.astype(dtype, copy=False), targets.astype(dtype, copy=False)
-        self.query_items, self.target_items, self.half = query_items, target_items, half
+        self.query_items, self.target_items, self.half, self.scores = query_items, target_items, half, scores
 
     @cached_property
     def is_match(self) -> np.ndarray:
         """Return which rows of the other modality match each query, (k, m)."""
         matches: np.ndarray = self.query_items[:, None] == self.target_items
         return matches
-
-    @cached_property
-    def scores(self) -> np.ndarray:
-        """Return the scores of the queries with the rows of the other modality, (k, m)."""
-        products: np.ndarray = self.queries @ self.targets.T
-        return products
 
     @cached_property
     def ahead(self) -> np.ndarray:

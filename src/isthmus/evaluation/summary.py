@@ -201,5 +201,5 @@ def _equal_change(name: str, trials: Sequence[Trial], mean: float, n_items: int)
         return Estimate(mean, note=f"no interval: {RARE_CHANGE.format(n=n_items)}")
     half_width = span * min(UNSEEN_CHANGES / n_items, 1.0)
     ends = clip_interval((mean - half_width, mean + half_width), -span, span)
-    note = f"{RARE_CHANGE.format(n=n_items)}; the interval leaves room for {UNSEEN_CHANGES:.1f}"
+    note = f"{RARE_CHANGE.format(n=n_items)}; the interval leaves room for {UNSEEN_CHANGES:.1f} that do"
     return Estimate(mean, *ends, note=note)
