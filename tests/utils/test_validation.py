@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from isthmus import InputError
+from isthmus.utils.transposition import check_same_dim
 from isthmus.utils.validation import (
     check_float_dtype,
     check_labels,
     check_matrix_shape,
-    check_same_dim,
     check_same_length,
     format_rows,
     invalid_rows,
@@ -24,7 +24,16 @@ def test_check_matrix_shape_accepts_two_rows_of_two_columns(shape: tuple[int, in
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((3,), "expected two dimensions"), ((0, 4), "is empty"), ((1, 4), "has one row"), ((3, 1), "has width 1")],
+    [
+        (
+            (3,),
+            r"expected two dimensions .rows, width.; if whole rows follow each other, give array.reshape.-1, WIDTH.",
+        ),
+        ((1, 9, 4), "one item of 9 vectors; give array.0. if each is an item"),
+        ((0, 4), "is empty"),
+        ((1, 4), "has one row"),
+        ((3, 1), "has width 1"),
+    ],
 )
 def test_check_matrix_shape_refuses_other_shapes(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=f"x: .*{message}"):

@@ -20,7 +20,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, NotFittedError
-from isthmus.utils.validation import check_same_dim
+from isthmus.utils.transposition import check_same_dim
 
 _Unpaired = tuple[Moments | None, Moments | None]
 

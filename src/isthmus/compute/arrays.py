@@ -334,7 +334,8 @@ class RowNormalizer:
     def _normalize_slice(self, block: np.ndarray, out: np.ndarray, native: bool) -> None:
         """Check a few rows, and write them to `out` unless they may stay as they are."""
         if not native:
-            np.copyto(out, block, casting="same_kind")
+            with np.errstate(over="ignore"):  # rows beyond float32 are read again below
+                np.copyto(out, block, casting="same_kind")
         rows = block if native else out
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", rows, rows)

@@ -103,5 +103,6 @@ def checked_index(index: Any, n_x: int, n_y: int, /) -> np.ndarray:
         )
     if n_y and (index.min() < 0 or index.max() >= n_x):
         outside = np.flatnonzero((index < 0) | (index >= n_x))
-        raise InputError(f"index points outside the {n_x:,} rows of x at {validation.format_rows(outside)}")
+        advice = "; rows are counted from 0, so give index - 1" if index.min() == 1 and index.max() == n_x else ""
+        raise InputError(f"index points outside the {n_x:,} rows of x at {validation.format_rows(outside)}{advice}")
     return index.astype(np.int64)

@@ -21,6 +21,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
+from isthmus.utils.transposition import check_same_dim
 
 Rng = int | np.random.Generator
 
@@ -78,14 +79,13 @@ class Pairs:
         self.open_spec: OpenSpec | None = None
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         if self.same_dim:
-            validation.check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
+            check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
         self.index = None if index is None else checked_index(index, self.x.shape[0], self.y.shape[0])
         #: Number of the distinct row of y in each pair (n_pairs,), from 0, or None if all rows of y are distinct.
         self.y_groups = None if y_groups is None else checked_y_groups(y_groups, self.y.shape[0])
-        #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
-        self.key_join: KeyJoin | None = None
+        self.key_join: KeyJoin | None = None  #: How a key matched the rows of two files
         self.dropped: dict[str, int] | None = None  #: Rows without a direction that were left out, by modality
         self.grouped: dict[str, dict[str, int]] | None = None  #: Rows and distinct rows by modality, if grouped
         self.rows_are_items = False  #: True if equal rows have been grouped or are to stay apart.
@@ -178,7 +178,7 @@ class Pairs:
         y : array
             Rows of y, (k, d).
         owner : numpy.ndarray or None
-            Row of the block's x that each row of its y belongs to, (k,), or None if row i belongs to row i.
+            Row of the block's x of each row of its y, (k,), or None if row i belongs to row i.
         component : numpy.ndarray or None
             Number of the component of each row of the block's x, (m,), in ascending order. None if each row is one.
         """

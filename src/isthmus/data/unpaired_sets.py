@@ -11,8 +11,8 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.data.columns import as_source, same_library
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.utils import validation
 from isthmus.utils.errors import InputError
+from isthmus.utils.transposition import check_same_dim
 
 #: Rows of each set that measures of rows use, as many of both.
 MAX_SAMPLED_ROWS = 10_000
@@ -55,7 +55,7 @@ class UnpairedSets:
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         #: True if equal rows of a set have been looked for, as in `Pairs`.
         self.rows_are_items = False
-        validation.check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
+        check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.utils.errors import InputError
+
 
 def transposed_clause(shape_x: Sequence[int], shape_y: Sequence[int], /) -> str:
     """Return the clause that one of two modalities is transposed, '' if their shapes do not show it.
@@ -32,3 +34,23 @@ def transposed_clause(shape_x: Sequence[int], shape_y: Sequence[int], /) -> str:
         return ""
     number, (rows, columns) = ("second", shape_y) if second_is else ("first", shape_x)
     return f"the {number} looks transposed, {columns:,} items of width {rows:,}; give its transpose, array.T"
+
+
+def check_same_dim(shape_x: Sequence[int], shape_y: Sequence[int], address_x: str, address_y: str) -> None:
+    """Raise `InputError` if the two modalities have different dimensions.
+
+    Parameters
+    ----------
+    shape_x, shape_y : sequence of int
+        Shapes (n, d) of the rows, or (d,).
+    address_x, address_y : str
+        Files or arrays that the message names.
+    """
+    d_x, d_y = shape_x[-1], shape_y[-1]
+    if d_x != d_y:
+        if clause := transposed_clause(shape_x, shape_y):
+            raise InputError(f"{address_x} has shape {tuple(shape_x)} and {address_y} {tuple(shape_y)}: {clause}")
+        raise InputError(
+            f"{address_x} has width {d_x} and {address_y} has width {d_y}: they do not come from one shared space; "
+            "give the outputs of both projections of one model"
+        )

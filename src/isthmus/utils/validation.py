@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.utils.errors import InputError
-from isthmus.utils.transposition import transposed_clause
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,10 +183,15 @@ def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2)
     shape = tuple(int(size) for size in shape)
     if len(shape) == 1 and min_rows == 0:
         shape = (1, *shape)
+    if len(shape) == 3 and shape[0] == 1 < min(shape[1], min_rows):
+        raise InputError(
+            f"{address}: has shape {shape}: one item of {shape[1]:,} vectors; give array[0] if each is an item"
+        )
     if len(shape) == 3 and shape[1] > 0:
         shape = (shape[0], shape[2])
     if len(shape) != 2:
-        raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width)")
+        advice = "; if whole rows follow each other, give array.reshape(-1, WIDTH)" if len(shape) == 1 else ""
+        raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width){advice}")
     if shape[0] < 0 or shape[0] == 0 < min_rows:
         raise InputError(f"{address}: is empty (shape {shape}), expected at least two rows")
     if shape[0] == 1 < min_rows:
@@ -229,26 +233,6 @@ def check_labels(shape: tuple[int, ...], rows: int, name: str) -> None:
     if shape != (rows,):
         given = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
         raise InputError(f"labels has {given}, expected one for each of the {rows:,} rows of {name}")
-
-
-def check_same_dim(shape_x: Sequence[int], shape_y: Sequence[int], address_x: str, address_y: str) -> None:
-    """Raise `InputError` if the two modalities have different dimensions.
-
-    Parameters
-    ----------
-    shape_x, shape_y : sequence of int
-        Shapes (n, d) of the rows, or (d,).
-    address_x, address_y : str
-        Files or arrays that the message names.
-    """
-    d_x, d_y = shape_x[-1], shape_y[-1]
-    if d_x != d_y:
-        if clause := transposed_clause(shape_x, shape_y):
-            raise InputError(f"{address_x} has shape {tuple(shape_x)} and {address_y} {tuple(shape_y)}: {clause}")
-        raise InputError(
-            f"{address_x} has width {d_x} and {address_y} has width {d_y}: they do not come from one shared space; "
-            "give the outputs of both projections of one model"
-        )
 
 
 def format_rows(rows: np.ndarray, max_listed: int = 5) -> str:

@@ -229,3 +229,56 @@ def test_open_source_of_text_without_its_end_warns(tmp_path: Path) -> None:
 def test_parquet_of_bytes_that_are_no_numbers_holds_no_embedding(cell: bytes, tmp_path: Path) -> None:
     with pytest.raises(isthmus.InputError, match="holds no embeddings, only the columns id: int64, vector: binary"):
         open_source(write_parquet(tmp_path / "a.parquet", vector=[cell] * N))
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize(
+    ("delimiter", "decimal_point"),
+    [(";", "."), (";", ","), ("\t", "."), ("\t", ","), ("|", "."), (" ", "."), (",", ".")],
+)
+def test_csv_of_any_separator_gives_the_numbers_bit_for_bit(
+    delimiter: str, decimal_point: str, header: bool, tmp_path: Path
+) -> None:
+    lines = [delimiter.join(str(value).replace(".", decimal_point) for value in row) for row in ROWS.tolist()]
+    names = [delimiter.join(f"d{column}" for column in range(WIDTH))] if header and delimiter != " " else []
+    path = write_lines(tmp_path / "rows.csv", [*names, *lines])
+    assert np.array_equal(open_source(path).read(0, N), ROWS)
+
+
+def test_csv_of_quoted_cells_with_other_separators_is_one_of_commas(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(["caption; a | b", "vector"])
+        writer.writerows([f"a; {number}", row] for number, row in enumerate(ROWS.tolist()))
+    assert np.array_equal(open_source(path).read(0, N), ROWS)
+
+
+def test_csv_of_nan_rows_leaves_them_out_if_asked(tmp_path: Path) -> None:
+    rows = ROWS.copy()
+    rows[3] = np.nan
+    for name in ("image", "text"):
+        write_lines(tmp_path / f"{name}.csv", [",".join(map(str, row)) for row in rows.tolist()])
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 1 of 90 pairs"):
+        pairs = isthmus.open_pairs(tmp_path / "image.csv", tmp_path / "text.csv", drop_bad=True)
+    assert pairs.n_pairs == N - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", "[0.1, 0.2]\n[0.3, 0.4]\n", "begins with a list, expected an object in each line; run rows ="),
+        (
+            "a.json",
+            "[[0.1, 0.2], [0.3, 0.4]]",
+            r"is JSON; run np.save\('rows.npy', np.array\(json.load\(open\(FILE\)\)",
+        ),
+        ("a.xlsx", "PK", "is an Excel workbook; save its sheet as .csv"),
+        ("a.mat", "MATLAB 5.0 MAT-file", "is a MATLAB file; run np.save"),
+    ],
+)
+def test_open_source_of_other_tables_says_what_to_run(name: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(isthmus.InputError, match=message) as caught:
+        open_source(tmp_path / name)
+    assert len(str(caught.value)) <= 300

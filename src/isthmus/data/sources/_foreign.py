@@ -19,6 +19,15 @@ _MESSAGES = {
     b"BZh9": "is compressed by bzip2; unpack it with bunzip2",
     b"SQLite format 3\x00": "is an SQLite database; read its vectors and save them with numpy.save",
 }
+#: Suffix -> the same, for files whose first bytes do not tell.
+_BY_SUFFIX = {
+    ".json": "is JSON; run np.save('rows.npy', np.array(json.load(open(FILE)), 'float32')), with json.load(...)[NAME] "
+    "if it is an object, or write one object a line as .jsonl",
+    ".xlsx": "is an Excel workbook; save its sheet as .csv",
+    ".xls": "is an Excel workbook; save its sheet as .csv",
+    ".mat": "is a MATLAB file; run np.save('rows.npy', scipy.io.loadmat(FILE)[NAME])",
+    ".rds": "is a file of R; write its matrix with write.csv",
+}
 
 
 def check_embeddings(location: Path, head: bytes) -> None:
@@ -35,6 +44,8 @@ def check_embeddings(location: Path, head: bytes) -> None:
             f"rows = pickle.load(open({location.name[-24:]!r}, 'rb')){_pickled_key(head)} and np.save('rows.npy', "
             "np.asarray(rows))"
         )
+    elif location.suffix.lower() in _BY_SUFFIX:
+        message = _BY_SUFFIX[location.suffix.lower()]
     elif head[:4] == b"LANC" or _ends_with(location, b"LANC"):
         message = "is a file of a Lance table; give lancedb://FOLDER/TABLE::COLUMN for the folder TABLE.lance"
     if message is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,10 @@ from isthmus.utils.errors import InputError
 
 #: Bytes of text that are parsed at a time.
 BLOCK_BYTES = 2**24
+#: First bytes of a file that show what separates its cells.
+HEAD_BYTES = 2**16
+#: Cells that hold no value. A cell 'nan' is a number.
+NULLS = ("", "NULL", "null", "NA", "N/A", "None")
 
 
 @register
@@ -70,31 +75,55 @@ def open_batches(location: Location, columns: tuple[str, ...] | None = None) -> 
     import pyarrow as pa
     import pyarrow.csv as reader
 
+    delimiter, decimal_point = _separators(location)
     types = None if columns is None or len(columns) == 1 else dict.fromkeys(columns, pa.float64())
     table = reader.open_csv(
         str(location),
         read_options=reader.ReadOptions(
             block_size=BLOCK_BYTES, autogenerate_column_names=not _has_header(location), use_threads=False
         ),
-        parse_options=reader.ParseOptions(delimiter=_delimiter(location), newlines_in_values=False),
+        parse_options=reader.ParseOptions(delimiter=delimiter, newlines_in_values=False),
         convert_options=reader.ConvertOptions(
-            include_columns=list(columns or ()), column_types=types, strings_can_be_null=True, check_utf8=True
+            include_columns=list(columns or ()),
+            column_types=types,
+            strings_can_be_null=True,
+            check_utf8=True,
+            null_values=NULLS,
+            decimal_point=decimal_point,
         ),
     )
     with table:
         yield table
 
 
-def _delimiter(location: Location) -> str:
-    return "\t" if location.suffix.lower() == ".tsv" else ","
+def _separators(location: Location) -> tuple[str, str]:
+    """Return what separates the cells, and the decimal point, from the first lines outside of quotes.
+
+    Another character than a comma separates cells if the first line has it. Commas are decimal points then, if no point
+    is beside them.
+    """
+    with location.open("rb") as file:
+        head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+    text = re.sub(r'"[^"]*"', "", head)
+    first, _, following = text.lstrip("\ufeff").partition("\n")
+    if location.suffix.lower() == ".tsv":
+        delimiter = "\t"
+    elif re.fullmatch(r"\s*[-+.\d][-+.\deE]*( +[-+.\d][-+.\deE]*)+\s*", first):
+        delimiter = " "
+    else:
+        delimiter = next((character for character in "\t;|" if character in first), ",")
+    lines = f"{first}\n{following}"
+    has_decimal_commas = delimiter != "," and re.search(r"\d,\d", lines) and not re.search(r"\d\.\d", lines)
+    return delimiter, "," if has_decimal_commas else "."
 
 
 def _has_header(location: Location) -> bool:
     """Return whether the first line holds names, which are not all numbers."""
     with location.open("rb") as file:
         line = file.readline(BLOCK_BYTES)
+    delimiter, decimal_point = _separators(location)
     try:
-        [float(cell) for cell in line.decode().strip().split(_delimiter(location))]
+        [float(cell.replace(decimal_point, ".")) for cell in line.decode().strip().split(delimiter)]
     except ValueError:  # also bytes that are no text
         return not line.lstrip().startswith((b"[", b'"['))
     return False

@@ -32,6 +32,13 @@ class Jsonl(Format):
         """Parse the embeddings in blocks. Each number equals ``float(text)``."""
         errors.import_optional("pyarrow.json", "parquet", f"reading {location}")
         address = str(location)
+        with location.open("rb") as file:
+            head = file.read(64).lstrip()
+        if head.startswith(b"["):
+            raise InputError(
+                f"{address[-60:]}: begins with a list, expected an object in each line; "
+                "run rows = [json.loads(line) for line in open(FILE)] and np.save('rows.npy', np.array(rows))"
+            )
         with translated_errors(address, "jsonl"):
             first = next(json_batches(location), None)
             if first is None:
