@@ -179,11 +179,12 @@ def test_conformity_matches_weighted_pairs(rng: np.random.Generator, rows_per_it
         return float(w @ ((y - mean) @ mean) ** 2)
 
     pairs = Pairs(image=x, text=y, index=index)
-    value, bias, var = _squared_conformity(MetricContext(moments_of(pairs), pairs).swapped())
+    value, bias, var, tails = _squared_conformity(MetricContext(moments_of(pairs), pairs).swapped())
     covariance, expected = weighted_up(squared, index)
     assert value == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
     assert bias == pytest.approx(expected[0], rel=1e-3)
     assert var == pytest.approx(covariance[0, 0], rel=1e-5)
+    assert 1 < tails < 1.3
 
 
 def test_spectral_bias_of_tied_eigenvalues_is_finite() -> None:

@@ -138,25 +138,25 @@ def conformity_sd(context: MetricContext) -> Estimate:
         return undefined("there is only one row")
     if constant_modalities(m)[0]:
         return Estimate(0.0, 0.0, 0.0, 0.0)
-    plug_in, bias, var = _squared_conformity(context)
+    plug_in, bias, var, tails = _squared_conformity(context)
     factor = n / (n - 1)
     value = factor * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
-        low, high = (factor * end for end in length_interval(plug_in - bias, var))
+        low, high = (factor * end for end in length_interval(plug_in - bias, var * tails**2))
         debiased = factor * math.sqrt(plug_in - bias)
         return Estimate.debiased(debiased, clip_interval((low, high), 0, 1), plugin=value, null=null)
     return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 
-def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
-    """Return mean' S mean, its bias and its variance (NaN without rows)."""
+def _squared_conformity(context: MetricContext) -> tuple[float, float, float, float]:
+    """Return mean' S mean, its bias, its variance (NaN without rows) and the factor of heavy tails."""
     m, sample = context.moments, context.influence_sample
     mean = m.mean_x
     s_mean = m.cov_x @ mean
     plug_in = max(float(mean @ s_mean), 0.0)
     if sample is None:
-        return plug_in, NAN, NAN
+        return plug_in, NAN, NAN, NAN
     u = sample.x - mean
     along_mean, along_s_mean = u @ mean, u @ s_mean
     # Half the second derivative along each item. The mean and S move together.
@@ -164,4 +164,4 @@ def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
     second = sample.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
     second = second + 2 * (products - sample.counts * sample.by_item(along_s_mean)) - sample.by_item(along_mean) ** 2
     scores = along_mean**2 + 2 * along_s_mean
-    return plug_in, sample.bias(second), sample.variance(scores) * (sample.quantile(scores) / Z95) ** 2
+    return plug_in, sample.bias(second), sample.variance(scores), sample.quantile(scores) / Z95
