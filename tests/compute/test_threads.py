@@ -82,6 +82,28 @@ def test_blas_limits_that_overlap_restore_the_threads(monkeypatch: pytest.Monkey
     assert blas_threads() == before
 
 
+def test_blas_limit_holds_for_a_library_that_is_loaded_within_a_limit() -> None:
+    program = """
+from threadpoolctl import ThreadpoolController
+from isthmus.compute.threads import blas_limited
+
+def counts():
+    return {pool["filepath"]: pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()}
+
+import numpy
+numpy_only = counts()
+with blas_limited(1):
+    import scipy.linalg
+    before = counts() | numpy_only
+    with blas_limited(1):
+        assert set(counts().values()) == {1}, counts()
+assert counts() == before, (counts(), before)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert outcome.returncode == 0, outcome.stderr
+
+
 def test_run_parallel_keeps_order_context_and_errors() -> None:
     def task(number: int) -> Any:
         return number, n_threads(), blas_threads()

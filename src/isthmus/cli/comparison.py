@@ -233,7 +233,8 @@ def _print_comparison(table: Comparison) -> None:
         print_bullets([recommendation])
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
-    sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
+    splits = "one split" if table.splits == 1 else f"{table.splits} splits"
+    sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {splits}"
     sizes += f", {table.sample_words} (--sample)" if table.sample_words else ""
     print_line(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (table.with_names(score), "change [95 %]")]

@@ -69,10 +69,20 @@ def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     >>> add_outer_sum(np.zeros((2, 3)), np.array([10.0, 20.0]), np.arange(3.0)).tolist()
     [[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]]
     """
-    from scipy.linalg.blas import dgemm, sgemm  # imported late: a tenth of a second
-
-    product = sgemm if table.dtype == np.float32 else dgemm
+    product = scipy_products()[table.dtype]
     column_terms = np.stack([columns, np.ones_like(columns)]).astype(table.dtype, copy=False)
     row_terms = np.stack([np.ones_like(rows), rows]).astype(table.dtype, copy=False)
     product(1, column_terms.T, row_terms.T, trans_b=True, beta=1, c=table.T, overwrite_c=True)
     return table
+
+
+@cache
+def scipy_products() -> dict[np.dtype, Any]:
+    """Return SciPy's matrix products, which add to a table, by dtype.
+
+    SciPy has a BLAS of its own. Call this before the threads of a computation begin: `blas_limited` limits the
+    libraries that are loaded when it begins.
+    """
+    from scipy.linalg.blas import dgemm, sgemm  # imported late: a tenth of a second
+
+    return {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -121,20 +122,21 @@ class _BlasLimit:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
-        self._limiter: Any = None
+        self._libraries: Any = None
+        self._limiters: list[Any] = []
         self.unlimited: int | None = None
         self._threads = 0
 
     def enter(self, threads: int) -> None:
         """Limit BLAS to this many threads, or fewer if another block does."""
         with self._lock:
+            libraries = _blas()
             if self._depth == 0:
                 self.unlimited = self._threads = blas_threads()
-                self._limiter = _blas().limit(limits=threads)
-                self._threads = threads
-            elif threads < self._threads:
-                _blas().limit(limits=threads)
-                self._threads = threads
+            if self._depth == 0 or threads < self._threads or libraries is not self._libraries:
+                self._threads = min(threads, self._threads) if self._depth else threads
+                self._limiters.append(libraries.limit(limits=self._threads))
+                self._libraries = libraries
             self._depth += 1
 
     def exit(self) -> None:
@@ -142,8 +144,9 @@ class _BlasLimit:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                self._limiter.restore_original_limits()
-                self._limiter = self.unlimited = None
+                while self._limiters:  # the last one found the limits of those before it
+                    self._limiters.pop().restore_original_limits()
+                self.unlimited = None
 
 
 _limit = _BlasLimit()
@@ -284,9 +287,22 @@ def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=waits, cancel_futures=True)
 
 
-@cache
 def _blas() -> Any:
+    """Return a controller of the BLAS libraries that are loaded. SciPy brings one of its own with `scipy.linalg`."""
+    return _with_scipy_blas() if "scipy.linalg" in sys.modules else _first_blas()
+
+
+@cache
+def _first_blas() -> Any:
     """Return a controller of the BLAS libraries that are loaded at the first call. The search takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _with_scipy_blas() -> Any:
+    """Return a controller of the BLAS libraries that are loaded at the first call after `scipy.linalg`."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.elementwise import add_outer_sum, scaled_exp
+from isthmus.compute.elementwise import add_outer_sum, scaled_exp, scipy_products
 from isthmus.compute.score_sweep import Workspace, fill_diagonal
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
@@ -97,6 +97,7 @@ class PairwiseTiles:
     kinds: tuple[str, ...] = ("xx", "yy", "xy")
 
     def __init__(self, rows: PairedRows):
+        scipy_products()  # before threads compute the tiles
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT_ITEMS]
         self._rows = rows
