@@ -37,8 +37,9 @@ class ItemMoments:
     --------
     >>> import numpy as np
     >>> from isthmus import Moments
-    >>> Moments.of(np.eye(2), np.eye(2)[[0, 0, 1]], index=[0, 0, 1]).by_item.count_sq
-    5.0
+    >>> index = [0, *range(30)]  # item 0 has two rows of y
+    >>> Moments.of(np.eye(30), np.eye(30)[index], index=index).by_item.count_sq
+    33.0
     """
 
     n_items: int
