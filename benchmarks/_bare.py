@@ -12,7 +12,8 @@ from _table import threads
 def bare(n: int, width: int) -> dict[str, Callable[[], None]]:
     """Work on n rows in blocks of the pass, in the ways that may be fastest: all threads of BLAS in each product, and
     blocks side by side with one thread of BLAS each. The limit is the better of both."""
-    from isthmus.compute.resources import blas_limited, block_rows
+    from isthmus.compute.resources import block_rows
+    from isthmus.compute.threads import blas_limited
 
     size = min(2 * block_rows(width), n)
     rng = np.random.default_rng(1)

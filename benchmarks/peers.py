@@ -21,7 +21,7 @@ from _table import Row, fastest, installed, missing, show, threads
 def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
     """Time against each of them."""
     from isthmus import Moments
-    from isthmus.compute.resources import blas_limited
+    from isthmus.compute.threads import blas_limited
 
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((n, width), dtype=np.float32) for _ in "xy")

@@ -36,6 +36,14 @@ def test_every_benchmark_has_rows_and_a_claim(path: Path) -> None:
     assert ast.get_docstring(tree)
 
 
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda p: p.stem)
+def test_every_name_that_a_benchmark_imports_exists(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("isthmus"):
+            for alias in node.names:
+                exec(f"from {node.module} import {alias.name}", {})
+
+
 def test_rows_say_whether_they_are_met(bench: Any) -> None:
     table = bench("_table")
     row = table.Row("a", "1 s", "b: 2 s", 2.0, least=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,8 +16,6 @@ from isthmus.data.sources import Source
 TOLERANCE = 1e-6
 #: Random directions whose inner products with a unit row give its cell.
 N_DIRECTIONS = 6
-#: Odd number that mixes the two halves of a word (the first factor of SplitMix64).
-MIXER = np.uint64(0xBF58476D1CE4E5B9)
 #: Evenly spaced columns that the inner products use, if rows have twice as many or more.
 USED_COLUMNS = 64
 #: Width of a cell in largest differences of an inner product.
@@ -128,19 +127,19 @@ def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _hash(block: np.ndarray, seed: int) -> np.ndarray:
-    """Return the sum of the mixed 64-bit words of each row times odd random numbers.
+    """Return the sum of the 64-bit words of each row, and of their upper halves, times odd random numbers.
 
-    Products leave the upper bits of a word, such as signs, in the upper bits, where an even number of them would
-    cancel. Each word is therefore mixed before, so that its upper bits reach the lower ones.
+    Products of words leave their upper bits, such as signs, in the upper bits, where an even number of them would
+    cancel. Products of the upper halves carry these bits to the lower ones.
     """
     octets = np.ascontiguousarray(block).view(np.uint8).reshape(len(block), -1)
     if octets.shape[1] % 8:
         octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
     words = octets.view(np.uint64)
-    factors = np.random.default_rng(seed).integers(0, 2**63, size=words.shape[1], dtype=np.uint64) * np.uint64(2) + 1
-    mixed = words * MIXER
-    mixed ^= mixed >> np.uint64(32)
-    return np.asarray(np.einsum("ij,j->i", mixed, factors))
+    upper = words.view(np.uint32)[:, int(sys.byteorder == "little") :: 2]
+    shape = 2, words.shape[1]
+    factors = np.random.default_rng(seed).integers(0, 2**63, size=shape, dtype=np.uint64) * np.uint64(2) + 1
+    return np.asarray(np.einsum("ij,j->i", words, factors[0]) + np.einsum("ij,j->i", upper, factors[1]))
 
 
 def _used_columns(block: np.ndarray, columns: slice) -> tuple[np.ndarray, np.ndarray]:
