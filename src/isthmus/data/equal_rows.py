@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
+from isthmus.compute.threads import blas_limited
 from isthmus.data.numbering import renumber
 from isthmus.data.sources import Source
 
@@ -57,7 +58,8 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     >>> find_equal_rows(Source(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), address="x")).tolist()
     [0, 1, 0]
     """
-    hashes, keys, rows = _scan(source)
+    with blas_limited(1):  # its products are small
+        hashes, keys, rows = _scan(source)
     first = _first_of_equal_bytes(hashes, rows)
     del hashes
     is_first = first == np.arange(len(first), dtype=np.int32)

@@ -162,6 +162,8 @@ def recommendation_sentence(comparison: Comparison) -> str:
     choice = ""
     if n_tested > 1:
         choice = f" It was chosen as the best of {n_tested} on these pairs, so the numbers may be slightly too high."
+        if all(row.name != "Auto" for row in comparison.rows):
+            choice += " isthmus fit Auto tries more corrections."
     advice = index_advice(best_summary, comparison.data["names"])
     return f"{start}, and {_recall_change(recall)}{ending}.{because}{choice} {advice}"
 

@@ -37,7 +37,7 @@ class Recipe:
     """Describe how one encoder is trained.
 
     `n_shared` is the dimension of the subspace of both modalities, beside a fixed axis of each. The axes are `angle`
-    degrees apart. None imposes no subspace. Numbers of a row are rounded to multiples of `step`, and then to float16.
+    degrees apart. None imposes no subspace. Numbers of a row are rounded to float16, or to multiples of `step`.
     """
 
     name: str
@@ -145,11 +145,14 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
 
 
 def quantize(tensors: dict[str, np.ndarray], step: float = 0.0) -> dict[str, np.ndarray]:
-    """Return `tensors` in the precision of the files: rows and coordinates as float16, multiples of `step` if given."""
+    """Return `tensors` in the precision of the files: rows and coordinates as float16, or as int16 multiples of `step`.
+
+    >>> quantize({"image": np.array([0.25, -0.1])}, step=2**-3)["image"].tolist()
+    [2, -1]
+    """
     rounded = dict(tensors)
     for key in {"image", "text", "image_part", "text_part"} & set(tensors):
-        rows = step * np.round(tensors[key] / step) if step else tensors[key]
-        rounded[key] = rows.astype(np.float16)
+        rounded[key] = np.round(tensors[key] / step).astype(np.int16) if step else tensors[key].astype(np.float16)
     return rounded
 
 

@@ -1,8 +1,9 @@
 """Files of the demonstration runs: compressed safetensors, small because rows are rounded or factored.
 
 `items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
-A run holds either float16 rows `image` and `text`, or factors of them. The factors are the two `axes`, the `basis` of a
-small subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
+A run holds either rows `image` and `text`, or factors of them. Rows are float16, or int16 multiples of a step, which
+take a tenth less. They are normalized in the end, so that the step does not matter. The factors are the two `axes`,
+the `basis` of a small subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
