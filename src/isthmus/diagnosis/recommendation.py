@@ -161,7 +161,7 @@ def recommendation_sentence(comparison: Comparison) -> str:
     n_tested = len(_corrections(comparison.rows))
     choice = ""
     if n_tested > 1:
-        choice = f" It was chosen as the best of {n_tested} on these pairs, so the numbers may be slightly too high."
+        choice = f" As the best of {n_tested} on these pairs, its numbers may be slightly too high."
         if all(row.name != "Auto" for row in comparison.rows):
             choice += " isthmus fit Auto tries more corrections."
     advice = index_advice(best_summary, comparison.data["names"])
