@@ -129,7 +129,7 @@ def test_verdict_with_comparison_ends_with_mixed_search() -> None:
     ends = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
     assert f"({100 * change.value:+.1f} points, 95 %: {ends}), and cross-modal R@1" in sentences
     n_fitted = sum(bool(row.scores) for row in table.rows) - 1  # without the raw rows
-    assert f"It was chosen as the best of {n_fitted} on these pairs" in sentences
+    assert f"As the best of {n_fitted} on these pairs" in sentences
 
 
 def test_verdict_with_a_comparison_without_mixed_search_uses_recall() -> None:
