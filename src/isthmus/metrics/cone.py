@@ -126,8 +126,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
     """Standard deviation of the conformity of one modality's rows, a row's mean cosine to all other rows.
 
     The conformity of n different unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation
-    with the cosine to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S
-    (1/n). The value and its interval are those of the square without its bias. The interval is wider where a few rows
+    with the cosine to the mean is therefore no finding. With the covariance S (1/n), sd = n / (n - 1) sqrt(mean' S
+    mean). The value and its interval are those of the square without its bias. The interval is wider where a few rows
     decide. The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):

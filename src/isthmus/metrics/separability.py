@@ -167,7 +167,7 @@ def separability_auc(context: MetricContext) -> Estimate:
     """Area under the ROC curve of the held-out decision values of `linear_separability`.
 
     It is the probability that an x row has a larger value than an independent y row, where ties count half. Chance is
-    .5. The interval has DeLong's standard error, with both rows of an item taken together, and its ends are areas that
+    .5. The interval has DeLong's standard error, with both rows of an item taken together. Its ends are areas that
     would have the measured one at that distance. Where a few items decide, the standard error is mixed with that of
     Hanley and McNeil for independent rows. It is absent if matching rows are the same.
     """

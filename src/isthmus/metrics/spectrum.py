@@ -280,7 +280,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d, and has an interval from n = 10 d on with the error of n - d items. There is
+    grows with n until n is many times d. It has an interval from n = 10 d on, with the error of n - d items. There is
     none below twice the slope of isotropic rows of the same noise, where the order of the eigenvalues is mostly noise.
     The interval is also absent where groups of equal eigenvalues would explain the spectrum and have a steeper slope.
     The null is the value of as many isotropic rows.
