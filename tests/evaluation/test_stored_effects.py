@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from isthmus.evaluation import stored_effects as module
-from isthmus.evaluation.stored_effects import stored_effects
+from isthmus.evaluation.item_changes import item_changes
+from isthmus.evaluation.stored_effects import StoredEffect, stored_effects
 from isthmus.statistics.median import median_influence
-from isthmus.tasks import TaskData
+from isthmus.tasks import TaskData, TaskScores
 from isthmus.tasks._mixed_corpus import stored_items
 
 N, SEED = 30, 5
@@ -79,3 +80,11 @@ def test_stored_effects_of_many_rows_and_of_rows_of_several_items_are_empty(
     assert stored_effects(several) == {}
     monkeypatch.setattr(module, "MAX_SCORES", N**2 - 1)
     assert stored_effects(TaskData(x, y, tasks=["retrieval"])) == {}
+
+
+def test_item_changes_with_effects_of_stored_rows_add_them_and_subtract_the_variance_of_pairs() -> None:
+    scores, raw_scores = (TaskScores({"R@1": np.array(hits)}) for hits in ([1.0, 1.0, 0.0], [0.0, 1.0, 0.0]))
+    effect = StoredEffect(np.array([-1.0, 2.0, 0.5]), pair_variance=0.1)
+    change = item_changes(scores, raw_scores, np.arange(3), np.arange(3), as_stored={"R@1": effect})["R@1"]
+    expected = np.array([1.0 - 1.0, 0.0 + 2.0, 0.0 + 0.5]).var(ddof=1) / 3 - 0.1
+    assert (change.value, change.variance) == pytest.approx((1 / 3, expected))
