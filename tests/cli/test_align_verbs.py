@@ -152,7 +152,7 @@ def test_apply_writes_codes_that_are_read_with_the_printed_option(files: Path, c
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     expected = isthmus.load("a.safetensors").transform_x(np.load("image.npy"))
     text = said("apply", "a.safetensors", "image.npy", "codes.npy", "--codes", codes)
-    option = "--bits" if codes == "binary" else "--ranges codes.ranges.npy"
+    option = "--bits" if codes == "binary" else "--ranges codes.ranges.npy --rounding down"
     assert text.splitlines()[-1] == f"Read them with {option}"
     assert "300 x 64, float32" in said("inspect", "codes.npy", *option.split())
     assert np.load("codes.npy").dtype == ("int8" if codes == "int8" else "uint8")
@@ -161,11 +161,11 @@ def test_apply_writes_codes_that_are_read_with_the_printed_option(files: Path, c
         np.testing.assert_array_equal(decoded, np.where(expected > 0, 1, -1))
         return
     ranges = np.load("codes.ranges.npy")
-    decoded = isthmus.sources.open_source("codes.npy", ranges=ranges).read(0, 300)
+    decoded = isthmus.sources.open_source("codes.npy", ranges=ranges, rounding="down").read(0, 300)
     assert (np.abs(decoded - expected) <= (ranges[1] - ranges[0]) / 255 * 1.01).all()
     other = ["text.npy", "text_codes.npy", "--codes", codes, "--code-ranges", "codes.ranges.npy", "--modality", "text"]
     answer = json.loads(said("apply", "a.safetensors", *other, "--json"))
-    assert answer["read_with"] == "--ranges codes.ranges.npy"
+    assert answer["read_with"] == "--ranges codes.ranges.npy --rounding down"
     assert not Path("text_codes.ranges.npy").exists()
 
 

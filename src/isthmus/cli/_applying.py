@@ -57,4 +57,4 @@ def reading_option(codes: str, path: str, ranges: Path | None) -> str:
     """Return the option with which codes are read."""
     from isthmus.align._aligned_codes import ranges_path
 
-    return "--bits" if codes == "binary" else f"--ranges {ranges or ranges_path(path)}"
+    return "--bits" if codes == "binary" else f"--ranges {ranges or ranges_path(path)} --rounding down"

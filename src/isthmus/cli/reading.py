@@ -52,6 +52,16 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "rounding": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--rounding",
+                help="how codes of --ranges were rounded: down, nearest or zero; default: recognised, else down",
+            ),
+        ],
+        None,
+    ),
     "bits": (
         Annotated[
             bool, typer.Option("--bits", help="each bit is the sign of a coordinate, as written by numpy.packbits")

@@ -96,8 +96,8 @@ def open_pairs(
         Whether a row and a multiple of it are equal rows. False suits functions that get `normalize=False`. Default:
         True.
     **reading
-        Options of `isthmus.sources.open_source`: `pool`, `raw`, `scale`, `offset`, `ranges` and `bits`. A tuple of two
-        has one value for x and one for y.
+        Options of `isthmus.sources.open_source`: `pool`, `raw`, `scale`, `offset`, `ranges`, `bits` and `rounding`. A
+        tuple of two has one value for x and one for y.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 
 #: Options of `open_source` that `open_pairs` passes on.
-READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits")
+READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits", "rounding")
 
 
 def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str, Any]]:

@@ -32,6 +32,10 @@ STEP = (RANGES[1] - RANGES[0]) / 255
 EIGHT = np.array([[-4.0] * 12, [-4.0 + 255 / 32] * 12])
 
 
+#: Most rows here have no length 1, so that their codes do not show their rounding.
+pytestmark = pytest.mark.filterwarnings("ignore:.*do not show how they were rounded")
+
+
 def codes(rows: np.ndarray, dtype: str) -> np.ndarray:
     """Return the codes of sentence-transformers: rounded down, not to the nearest."""
     steps = np.floor((rows - RANGES[0]) / STEP)
@@ -72,6 +76,37 @@ def test_int8_codes_that_were_rounded_down_or_cut_towards_zero_are_told_apart(ro
     error = (isthmus.open_pairs(stored, stored + 0, ranges=ranges).x.read(0, 500) - rows) / step
     assert abs(error.mean()) < 0.02
     assert 0.28 < np.sqrt((error**2).mean()) < 0.31
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("name", ["down", "nearest", "zero"])
+def test_codes_of_unit_rows_show_their_rounding(name: str, dtype: type, tmp_path: Path) -> None:
+    rows = np.random.default_rng(5).normal(size=(400, 24)) + np.linspace(-1, 1, 24)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ranges, shift = np.stack([rows.min(axis=0), rows.max(axis=0)]), 128 * (dtype is np.int8)
+    steps = (ranges[1] - ranges[0]) / 255
+    rounding = {"down": np.floor, "nearest": np.rint, "zero": np.trunc}[name]
+    stored = rounding((rows - ranges[0]) / steps - shift).astype(dtype)
+    np.save(tmp_path / "image.npy", stored)
+    np.save(tmp_path / "ranges.npy", ranges)
+    expected = {"nearest": "to the nearest", "zero": "cut towards zero"}.get(name, "rounded down")
+    assert (expected if shift or name != "zero" else "rounded down") in run(
+        "inspect", tmp_path / "image.npy", "--ranges", tmp_path / "ranges.npy"
+    )
+    error = (open_source(tmp_path / "image.npy", ranges=ranges).read(0, 400) - rows) / steps
+    assert abs(error.mean()) < 0.02
+    assert np.abs(error).max() < (1.01 if shift and name == "zero" else 0.51)  # the code 0 stands for two steps then
+
+
+def test_codes_that_do_not_show_their_rounding_are_read_as_stated() -> None:
+    stored = codes(X, "uint8")
+    with pytest.warns(IsthmusWarning, match="read as rounded down.*--rounding nearest"):
+        down = isthmus.open_pairs(stored, Y, ranges=(RANGES, None)).x.read(0, 200)
+    stated = isthmus.open_pairs(stored, Y, ranges=(RANGES, None), rounding=("nearest", None)).x.read(0, 200)
+    np.testing.assert_allclose(np.where(stored == 255, 0, stated - down), -STEP / 2 * (stored < 255), atol=1e-6)
+    for options in ({"scale": 0.1, "rounding": "nearest"}, {"ranges": RANGES, "rounding": "up"}):
+        with pytest.raises(InputError, match="expected down, nearest, zero, and codes with ranges"):
+            isthmus.open_pairs(stored, stored, **options)
 
 
 @pytest.mark.parametrize("fixed", [False, True])

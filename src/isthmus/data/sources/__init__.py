@@ -70,6 +70,7 @@ def open_source(
     offset: Any = None,
     ranges: Any = None,
     bits: bool = False,
+    rounding: str | None = None,
 ) -> Source:
     """Open the embeddings at `path` without reading all of them.
 
@@ -91,6 +92,9 @@ def open_source(
         them. A path is that of an .npy file.
     bits : bool
         Whether the bits of int8 or uint8 numbers are signs, packed by numpy.packbits. Default: False.
+    rounding : {'down', 'nearest', 'zero'}, optional
+        How the codes of `ranges` were rounded. Default: recognised by the lengths of the rows or the number of zeros,
+        else 'down', with a warning.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def open_source(
             source = open_raw(location, str(raw))
         else:
             source = open_member(named or find_format(location), location, member)
-    coding = {"scale": scale, "offset": offset, "ranges": ranges, "bits": bits}
+    coding = {"scale": scale, "offset": offset, "ranges": ranges, "bits": bits, "rounding": rounding}
     source = prepared(source, pool=pool, **coding)
     source.reading = {"pool": pool, "raw": raw, **coding}
     return source

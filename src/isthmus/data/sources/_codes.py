@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,13 @@ STEPS = 255
 CHECKED_ROWS, MIN_CODES = 64, 8
 #: First rows that show how codes were rounded, and fewest codes 1 to 4 of either sign among them that decide.
 ROUNDING_ROWS, MIN_NEAR_ZERO = 1024, 500
+#: How codes may have been rounded, with the words for it.
+ROUNDINGS = {"down": "rounded down", "nearest": "rounded to the nearest", "zero": "cut towards zero"}
+#: Fewest rows whose lengths decide, the largest median squared deviation from length 1 in units of that of
+#: rounding, and the least ratio of every other rounding to it.
+MIN_LENGTHS, MAX_SPREAD, MIN_OTHER_SPREAD = 50, 1.6, 1.8
+#: Median of the square of a standard normal number.
+MEDIAN_SQUARE = 0.4549
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,20 @@ class Coding:
         them. The float is the middle of the interval of a code.
     bits : bool
         Whether each bit of the bytes is the sign of one coordinate, 1 for +1 and 0 for -1. Default: False.
+    rounding : {'down', 'nearest', 'zero'}, optional
+        How the codes of `ranges` were rounded. Default: recognised if possible, else 'down'.
     """
 
     scale: Any = None
     offset: Any = None
     ranges: Any = None
     bits: bool = False
+    rounding: str | None = None
 
     @property
     def is_given(self) -> bool:
         """True if any option is given."""
-        return self.bits or any(value is not None for value in (self.scale, self.offset, self.ranges))
+        return self.bits or any(value is not None for value in (self.scale, self.offset, self.ranges, self.rounding))
 
 
 class DecodedRows:
@@ -79,12 +88,16 @@ class DecodedRows:
             raise InputError("got several of scale and offset, ranges, and bits; give one kind of them")
         if not linear and not is_byte:
             raise InputError(f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes")
-        self.half_step: Any = 0
+        self.rounding: str | None = None
+        if coding.rounding is not None and (coding.ranges is None or coding.rounding not in ROUNDINGS):
+            raise InputError(
+                f"got rounding={coding.rounding!r} (--rounding), expected {', '.join(ROUNDINGS)}, and codes with ranges"
+            )
         if coding.ranges is not None:
-            low, high = read_numbers(coding.ranges, (2, width), "ranges", address)
-            self.scale = (high - low) / STEPS
-            self.offset = low + (128 if self.stored.kind == "i" else 0) * self.scale
-            self.half_step = self.scale / 2
+            self.low, self.high = read_numbers(coding.ranges, (2, width), "ranges", address)
+            self.scale = (self.high - self.low) / STEPS
+            self.offset = self.low + (128 if self.stored.kind == "i" else 0) * self.scale
+            self.rounding = coding.rounding or self._recognised_rounding(address)
         else:
             self.scale = read_numbers(1 if coding.scale is None else coding.scale, (width,), "scale", address)
             self.offset = read_numbers(0 if coding.offset is None else coding.offset, (width,), "offset", address)
@@ -96,23 +109,54 @@ class DecodedRows:
             # Signed bytes are the packed bits minus 128, which is the first bit inverted.
             codes = codes ^ np.uint8(128) if self.stored.kind == "i" else codes
             return np.unpackbits(codes, axis=1).astype(self.dtype) * 2 - 1
+        return np.asarray(self._decoded(block, self.rounding), dtype=self.dtype)
+
+    @property
+    def description(self) -> str:
+        """The dtype of the codes and how they were rounded, in words."""
+        return f"{self.stored} codes" + (f", {ROUNDINGS[self.rounding]}" if self.rounding else "")
+
+    def _decoded(self, codes: np.ndarray, rounding: str | None) -> np.ndarray:
+        """Return the middle of the interval of each code within the ranges, or the linear function without ranges."""
+        if rounding is None:
+            return codes * self.scale + self.offset
         # A code that was rounded down stands for the half step above it, one cut towards zero for that away from zero.
-        middle = np.sign(block) if self.is_cut_towards_zero else 1
-        return np.asarray(block * self.scale + self.offset + middle * self.half_step, dtype=self.dtype)
+        middle = {"down": 0.5, "nearest": 0.0, "zero": 0.5 * np.sign(codes)}[rounding]
+        return np.clip(codes * self.scale + self.offset + middle * self.scale, self.low, self.high)
 
-    @cached_property
-    def is_cut_towards_zero(self) -> bool:
-        """True if signed codes of ranges were cut towards zero, as by sentence-transformers before its version 6.
+    def _spread_of_lengths(self, codes: np.ndarray, rounding: str) -> float:
+        """Return the median squared deviation of the rows from length 1 as a multiple of what rounding causes."""
+        squares = np.square(self._decoded(codes, rounding))
+        deviations = squares.sum(axis=1) - 1 - np.sum(self.scale**2) / 12
+        return float(np.median(deviations**2 / np.maximum(squares @ self.scale**2 / 3, 1e-300)) / MEDIAN_SQUARE)
 
-        The code 0 then stands for two steps, so that it is about twice as frequent as its neighbours. With too few
-        codes near zero to tell, codes count as rounded down.
+    def _recognised_rounding(self, address: str) -> str:
+        """Return how the first codes were rounded, or 'down' with a warning if they do not show it.
+
+        Rows that had length 1 before they were quantised have it again with the right rounding alone. Signed codes that
+        were cut towards zero, as by sentence-transformers before its version 6, also have twice as many zeros.
         """
-        if self.stored.kind != "i" or np.ndim(self.half_step) == 0:
-            return False
         head = arrays.to_numpy(self.rows[0 : min(ROUNDING_ROWS, self.shape[0]), ...])
+        is_signed = self.stored.kind == "i"
+        lowest = -128 if is_signed else 0
+        inner = head[((head > lowest) & (head < lowest + STEPS)).all(axis=1)]  # values beyond the ranges have end codes
+        possible = [rounding for rounding in ROUNDINGS if is_signed or rounding != "zero"]
+        for codes in (head, inner):
+            if len(codes) >= MIN_LENGTHS:
+                spreads = sorted((self._spread_of_lengths(codes, rounding), rounding) for rounding in possible)
+                if spreads[0][0] < MAX_SPREAD and spreads[1][0] > MIN_OTHER_SPREAD * spreads[0][0]:
+                    return spreads[0][1]
         n_zeros, n_near = int(np.count_nonzero(head == 0)), int(np.count_nonzero((head >= -4) & (head <= 4)))
         n_neighbours = n_near - n_zeros  # of eight codes
-        return n_neighbours >= MIN_NEAR_ZERO and n_zeros > 1.45 * n_neighbours / 8
+        if is_signed and n_neighbours >= MIN_NEAR_ZERO and n_zeros > 1.45 * n_neighbours / 8:
+            return "zero"
+        warnings.warn(
+            f"{address[-100:]}: its codes do not show how they were rounded, and are read as rounded down, which moves "
+            "each coordinate by half a step if it is wrong; --rounding nearest (rounding=) is for rounded ones",
+            IsthmusWarning,
+            stacklevel=2,
+        )
+        return "down"
 
 
 def decode(source: Source, coding: Coding) -> Source:
@@ -144,7 +188,7 @@ def decode(source: Source, coding: Coding) -> Source:
     return Source(
         decoded,
         address=source.address,
-        format=f"{source.format} ({stored} codes)",
+        format=f"{source.format} ({decoded.description})",
         location=source.location,
         member=source.member,
         keys=keys,

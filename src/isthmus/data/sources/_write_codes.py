@@ -33,11 +33,11 @@ def write_codes(
     dtype: str = "int8",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> np.ndarray | None:
-    """Write rows as 8-bit codes or as signs, in blocks, as `open_source` reads them with `ranges=` or `bits=`.
+    """Write rows as 8-bit codes or as signs, in blocks.
 
-    A code counts the 255 steps between the minimum and the maximum of its coordinate, rounded down, as in
-    sentence-transformers from version 6. Numbers outside of the range get its end. Aligned rows need ranges of their
-    own: quantise them after `apply`.
+    `open_source` reads them with `ranges` and ``rounding="down"``, or with `bits`. A code counts the 255 steps between
+    the minimum and the maximum of its coordinate, rounded down, as in sentence-transformers from version 6. Numbers
+    outside of the range get its end. Aligned rows need ranges of their own: quantise them after `apply`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def write_codes(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "codes.npy"
     ...     ranges = write_codes(rows, path)
-    ...     decoded = open_source(path, ranges=ranges).read(0, 100)
+    ...     decoded = open_source(path, ranges=ranges, rounding="down").read(0, 100)
     >>> bool(abs(decoded - rows).max() < 0.03)
     True
     """
