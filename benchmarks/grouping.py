@@ -1,7 +1,8 @@
 """Claim: equal rows are found for a tenth of the pass over the pairs, in at most 64 bytes a row.
 
-1,000,000 pairs of 512 float32, each row of x five times, all rows of y different. Processor time on one BLAS thread,
-the least of several in turns. The pass computes the moments. Memory is the peak of the search, without the rows.
+1,000,000 pairs of 512 float32, each row of x five times, all rows of y different. Copies stand side by side, as in
+flat exports, or in any order. Processor time on one BLAS thread, the least of several in turns. The pass computes the
+moments. Memory is the peak of the search, without the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ def rows(n: int = PAIRS) -> list[Row]:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n // COPIES, DIM), dtype=np.float32)[np.repeat(np.arange(n // COPIES), COPIES)]
     pairs = CrossDimPairs(image=x, text=rng.standard_normal((len(x), DIM), dtype=np.float32))
-    searches = {"rows that repeat five times": pairs.x, "rows that are all different": pairs.y}
+    shuffled = CrossDimPairs(image=x[rng.permutation(len(x))], text=x)
+    searches = {
+        "rows that repeat five times": pairs.x,
+        "rows that are all different": pairs.y,
+        "rows that repeat five times, in any order": shuffled.x,
+    }
     seconds = dict.fromkeys([*searches, "pass"], float("inf"))
     with config_context(threads=1):
         for _ in range(REPEATS):
@@ -42,7 +48,7 @@ def rows(n: int = PAIRS) -> list[Row]:
         Row(f"search of {name}", f"{seconds[name]:.2f} s", peer, seconds[name] / seconds["pass"], most=0.1)
         for name in searches
     ]
-    both = sum(seconds[name] for name in searches)
+    both = seconds["rows that repeat five times"] + seconds["rows that are all different"]
     table.append(Row("search of both modalities", f"{both:.2f} s", peer, both / seconds["pass"], most=0.1))
     for name, source in searches.items():
         tracemalloc.start()

@@ -89,3 +89,29 @@ def test_find_equal_rows_of_few_values_keeps_different_rows_apart(dtype: str, va
     found = groups(rows)
     assert found is not None
     assert np.array_equal(found[:, None] == found, expected[:, None] == expected)
+
+
+@pytest.mark.parametrize("random_access", [True, False])
+@pytest.mark.parametrize("layout", ["side by side", "in any order", "few"])
+def test_find_equal_rows_over_blocks_finds_all_copies_and_no_invalid_row(
+    layout: str, random_access: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.data.equal_rows.block_rows", lambda dim: 5)
+    monkeypatch.setattr(Source, "random_access", random_access)
+    rng = np.random.default_rng(0)
+    numbers = np.repeat(np.arange(60), 3)
+    if layout == "in any order":
+        numbers = rng.permutation(numbers)
+    elif layout == "few":
+        numbers = np.concatenate([np.arange(170), [4, 90, 169]])
+    rows = rng.normal(size=(numbers.max() + 1, 7))[numbers].astype(np.float32)
+    rows[:3], rows[40:43], rows[90:95] = np.nan, np.inf, 0  # copies of an invalid row stay alone
+    rows[120:123] = rows[119] * np.array([[1], [-1], [1]])
+    expected = numbers.copy()
+    expected[120:123] = expected[119]
+    expected[121] = expected.max() + 1
+    alone = [*range(3), *range(40, 43), *range(90, 95)]
+    expected[alone] = expected.max() + 1 + np.arange(len(alone))
+    found = groups(rows)
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(expected))

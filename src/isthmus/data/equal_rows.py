@@ -23,6 +23,8 @@ USED_COLUMNS = 64
 CELL_WIDTH = 32
 #: Rows of a cell that all other rows of the cell are compared with, one after the other.
 MAX_LEADERS = 4
+#: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
+HASHED_SHARE = 1 / 16
 
 
 def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
@@ -34,7 +36,7 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     Parameters
     ----------
     source : Source
-        Rows (n, d), which are read once. Rows that may be equal are read again.
+        Rows (n, d), which are read once. Rows that may be equal are read again, unless they copy the row above.
     normalize : bool
         Whether rows of different lengths may be equal. Default: True.
 
@@ -45,12 +47,13 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
 
     Notes
     -----
-    Rows with the same 128-bit hash of their bytes are equal, so that exact copies are not read again. The first row of
-    each such set is searched for rows that are nearly equal. Their unit rows differ by at most delta = 1e-6 |r|_1 in
-    the inner product with a direction r, besides rounding. A cell is a box of width 32 delta in six such products. A
-    row within delta of the upper face of its box belongs to the next box as well, in every combination of directions.
-    Equal rows thus share at least one cell. Rows of a cell are compared with its first row, and what differs from it
-    with the next one, for four rows.
+    Two unit rows that are equal differ by at most delta = 1e-6 |r|_1 in the inner product with a direction r, besides
+    rounding. A cell is a box of width 32 delta in six such products. A row within delta of the upper face of its box
+    belongs to the next box as well, in every combination of directions. Equal rows thus share at least one cell.
+
+    A row with the values of the row above is its copy, and in no cell. Other rows of shared cells with the same 128-bit
+    hash of their bytes are equal. The first row of each such set is compared with the first row of its cell, and what
+    differs from it with the next one, for four rows.
 
     Examples
     --------
@@ -59,20 +62,26 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     [0, 1, 0]
     """
     with blas_limited(1):  # its products are small
-        hashes, keys, rows = _scan(source)
-    first = _first_of_equal_bytes(hashes, rows)
-    del hashes
-    is_first = first == np.arange(len(first), dtype=np.int32)
-    if not is_first.all():
-        keys, rows = keys[is_first[rows]], rows[is_first[rows]]
-    edges = list(_equal_pairs(source, keys, rows))
-    if not edges:  # rows of equal bytes have equal lengths
+        keys, rows, is_copy, hashed, hashes = _scan(source)
+    n = source.shape[0]
+    in_shared_cell = _in_shared_cell(keys)
+    keys, rows = keys[in_shared_cell], rows[in_shared_cell]
+    del in_shared_cell
+    first = np.arange(n, dtype=np.int32)
+    edges = []
+    if len(rows):
+        _join_equal_bytes(first, source, rows, hashed, hashes)
+        is_first = first[rows] == rows
+        edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
+    if is_copy.any():  # of the row above
+        first = first[np.maximum.accumulate(np.where(is_copy, np.int32(0), np.arange(n, dtype=np.int32)))]
+    if not edges:  # rows of equal values have equal lengths
+        is_first = first == np.arange(n, dtype=np.int32)
         return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     joined, others = np.concatenate(edges, axis=1)
-    n = source.shape[0]
     graph = coo_array((np.ones(len(joined), dtype=bool), (joined, others)), shape=(n, n))
     groups = renumber(connected_components(graph, directed=False)[1][first])
     groups = groups if normalize else _split_by_length(source, groups)
@@ -95,10 +104,22 @@ def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:
     return renumber(numbers)
 
 
-def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read all rows once, and return two hashes of each row (n, 2), the keys of all cells, and the row of each key.
+def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Read all rows once, and find their cells and the copies of the row above.
 
-    Rows that are NaN, infinite or all zero are in no cell.
+    Rows that are NaN, infinite or all zero, and copies of the row above, are in no cell. Hashes are computed while rows
+    are in memory if many rows share a cell so far, or if rows are expensive to read again.
+
+    Returns
+    -------
+    keys, rows : numpy.ndarray
+        Key of each cell, and its row.
+    is_copy : numpy.ndarray
+        Whether each row has the values of the row above (n,).
+    hashed : numpy.ndarray
+        The rows whose hashes were computed, ascending.
+    hashes : list of numpy.ndarray
+        Two hashes of each of these rows.
     """
     n, dim = source.shape
     columns = slice(None, None, max(dim // USED_COLUMNS, 1))
@@ -109,23 +130,80 @@ def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
     rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
     deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
-    hashes = np.empty((n, 2), dtype=np.uint64)
     keys, numbers = [], []
+    hashed, hashes = [np.empty(0, dtype=np.int32)], [np.empty((2, 0), dtype=np.uint64)]
+    is_copy = np.zeros(n, dtype=bool)
     size = 2 * block_rows(dim)
+    is_hashing, next_check = not source.random_access, size
     for start in range(0, n, size):
         block = to_numpy(source.read(start, start + size))
-        used, squares = _used_columns(block, columns)
-        stop = start + len(block)
-        hashes[start:stop, 0], hashes[start:stop, 1] = _hash(block, 2), _hash(used, 3)
+        copies = is_copy[start : start + len(block)]
+        _mark_copies(block, copies)
+        distinct = np.flatnonzero(~copies)
+        rows = block if len(distinct) == len(block) else block[distinct]
+        used, squares = _used_columns(rows, columns)
         with np.errstate(all="ignore"):
             products = used @ single / np.sqrt(squares)[:, None]
-        block_keys, block_numbers = _cells(products, deltas)
+        block_keys, places = _cells(products, deltas)
         # A few keys are equal by chance, and their rows are compared.
         keys.append((block_keys >> np.uint64(32)).astype(np.uint32))
-        numbers.append((start + block_numbers).astype(np.int32))
+        numbers.append((start + distinct[places]).astype(np.int32))
+        if len(rows) < len(block):  # copies of rows in no cell are distinct as well
+            in_cell = np.zeros(len(rows), dtype=bool)
+            in_cell[places] = True
+            copies &= in_cell[np.cumsum(~copies) - 1]
+        if not is_hashing and start >= next_check:
+            next_check *= 4
+            ordered = np.sort(np.concatenate(keys))
+            n_shared = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+            is_hashing = n_shared > HASHED_SHARE * len(ordered)
+        if is_hashing:
+            hashed.append((start + distinct).astype(np.int32))
+            hashes.append(_hashes(rows))
+    # The blocks are let go of before the next ones are joined.
+    cell_keys = np.concatenate(keys)
+    del keys
     cell_rows = np.concatenate(numbers)
     del numbers
-    return hashes, np.concatenate(keys), cell_rows
+    columns_of_hashes = [np.concatenate(column) for column in zip(*hashes, strict=True)]
+    return cell_keys, cell_rows, is_copy, np.concatenate(hashed), columns_of_hashes
+
+
+def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:
+    """Mark the rows whose values are those of the row above."""
+    places = np.flatnonzero(block[1:, 0] == block[:-1, 0])
+    if 2 * len(places) > len(block):
+        is_copy[1:] = (block[1:] == block[:-1]).all(axis=1)
+    elif len(places):
+        is_copy[places + 1] = (block[places + 1] == block[places]).all(axis=1)
+
+
+def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
+    """Return the places of the keys that occur more than once, in the order of the keys."""
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return np.empty(0, dtype=np.int64)
+    del ordered
+    begins_like_repeated = np.zeros(2**16, dtype=bool)
+    begins_like_repeated[repeated >> np.uint32(16)] = True
+    places = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)]).view(np.uint64)
+    # The place stands below the key, so that one sort orders both.
+    packed = keys[places].astype(np.uint64)
+    packed <<= np.uint64(32)
+    packed |= places
+    del places
+    packed.sort()
+    is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
+    is_repeated = np.concatenate([is_like_next, [False]])
+    is_repeated[1:] |= is_like_next
+    return (packed[is_repeated] & np.uint64(2**32 - 1)).view(np.int64)
+
+
+def _hashes(block: np.ndarray) -> np.ndarray:
+    """Return two hashes of each row (2, n): of all columns, and of some."""
+    columns = np.ascontiguousarray(block[:, :: max(block.shape[1] // USED_COLUMNS, 1)])
+    return np.stack([_hash(block, 2), _hash(columns, 3)])
 
 
 def _hash(block: np.ndarray, seed: int) -> np.ndarray:
@@ -166,30 +244,43 @@ def _scaled(block: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.abs(rows).max(axis=1, keepdims=True), dtype=np.float32)
 
 
-def _first_of_equal_bytes(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the first row with the bytes of each row. Rows that are in no cell stay alone."""
-    n = len(hashes)
-    # The lowest bits of the first hash make room for the row number, so that one sort orders both.
-    n_row_bits = max(n - 1, 1).bit_length()
-    row_bits = np.uint64((1 << n_row_bits) - 1)
-    packed = (hashes[:, 0] & ~row_bits) | np.arange(n, dtype=np.uint64)
+def _join_equal_bytes(
+    first: np.ndarray, source: Source, rows: np.ndarray, hashed: np.ndarray, hashes: list[np.ndarray]
+) -> None:
+    """Write the first row with the bytes of each of some rows. Rows without a hash are read again.
+
+    The list of hashes is emptied, so that their memory is free.
+    """
+    in_shared_cell = np.zeros(len(first), dtype=bool)
+    in_shared_cell[rows] = True
+    rows = np.flatnonzero(in_shared_cell).astype(np.int32)
+    is_hashed = np.zeros(len(first), dtype=bool)
+    is_hashed[hashed] = True
+    is_hashed = is_hashed[rows]
+    is_used = in_shared_cell[hashed]
+    codes = []
+    while hashes:
+        codes.append(np.empty(len(rows), dtype=np.uint64))
+        codes[-1][is_hashed] = hashes.pop(0)[is_used]
+    unhashed = np.flatnonzero(~is_hashed)
+    size = block_rows(source.shape[1])
+    for start in range(0, len(unhashed), size):
+        places = unhashed[start : start + size]
+        codes[0][places], codes[1][places] = _hashes(to_numpy(source.take(rows[places])))
+    # The lowest bits of the first hash make room for the place of the row, so that one sort orders both.
+    n_place_bits = max(len(rows) - 1, 1).bit_length()
+    place_bits = np.uint64((1 << n_place_bits) - 1)
+    packed = (codes[0] & ~place_bits) | np.arange(len(rows), dtype=np.uint64)
     packed.sort()
-    is_repeat = (packed[1:] ^ packed[:-1]) <= row_bits
-    if not is_repeat.any():
-        return np.arange(n, dtype=np.int32)
-    order = (packed & row_bits).astype(np.int32)
+    order = (packed & place_bits).astype(np.int32)
     del packed
-    for column in range(2):
-        ordered = hashes[order, column]
+    is_repeat = np.ones(len(rows) - 1, dtype=bool)
+    while codes:
+        ordered = codes.pop()[order]
         is_repeat &= ordered[1:] == ordered[:-1]
-    del ordered
-    in_cell = np.zeros(n, dtype=bool)
-    in_cell[rows] = True
-    is_repeat &= in_cell[order[1:]]
     begins = np.flatnonzero(np.concatenate([[True], ~is_repeat]))
-    first = np.empty(n, dtype=np.int32)
-    first[order] = np.repeat(order[begins], np.diff(np.append(begins, n)))  # rows of one hash are in ascending order
-    return first
+    rows = rows[order]  # those of one hash are in ascending order
+    first[rows] = np.repeat(rows[begins], np.diff(np.append(begins, len(rows))))
 
 
 def _cells(products: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -211,15 +302,9 @@ def _cells(products: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs of equal rows (2, m) that connect the equal rows of each cell."""
-    ordered = np.sort(keys)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(repeated):
+    in_shared_cell = _in_shared_cell(keys)
+    if not len(in_shared_cell):
         return
-    del ordered
-    begins_like_repeated = np.zeros(2**16, dtype=bool)
-    begins_like_repeated[repeated >> np.uint32(16)] = True
-    in_shared_cell = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)])
-    in_shared_cell = in_shared_cell[np.isin(keys[in_shared_cell], repeated)]
     order = in_shared_cell[np.lexsort((rows[in_shared_cell], keys[in_shared_cell]))]
     keys, rows = keys[order], rows[order].astype(np.int64)
     for _ in range(MAX_LEADERS):
