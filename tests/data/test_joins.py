@@ -201,9 +201,9 @@ def test_open_pairs_takes_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: P
     np.save(tmp_path / "short.npy", keys[:50])
     with pytest.raises(InputError, match=r"short.npy: holds 50 keys, expected one for each of 60 rows"):
         isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "short.npy"))
-    (tmp_path / "k.txt").write_text("1\n2\n")
-    with pytest.raises(InputError, match=r"k.txt: is not a file of keys, expected integers or text saved"):
-        isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.txt"))
+    (tmp_path / "k.dat").write_text("1\n2\n")
+    with pytest.raises(InputError, match=r"k.dat: is not a file of keys, expected integers or text saved"):
+        isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.dat"))
     with pytest.raises(InputError, match="got 3 keys, expected one column for both files"):
         isthmus.open_pairs(*paths, key=("a", "b", "c"))
     with pytest.raises(InputError, match="got index and key, expected one of them"):

@@ -13,7 +13,6 @@ import isthmus
 from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.validation import check_readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,18 +54,23 @@ Sample = Annotated[
     typer.Option("--sample", help="number of items in the random sample for measures that need rows; default: 10000"),
 ]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
-Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with the class of each row of the first modality")]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="file with the class of each row of the first modality, in a format of --index"),
+]
 Index = Annotated[
     Path | None,
     typer.Option(
-        "--index", help=".npy with, for each row of the second modality, the number of its matching row in the first"
+        "--index",
+        help="file with, for each row of the second modality, the number of its matching row in the first: .npy, .txt, "
+        ".csv, .jsonl or .parquet (FILE::COLUMN)",
     ),
 ]
 ClassTexts = Annotated[
     Path | None,
     typer.Option(
         "--class-texts",
-        help=".npy with one embedding in the second modality for each class, in the order of the sorted classes",
+        help="file with one embedding in the second modality for each class, in the order of the sorted classes",
     ),
 ]
 
@@ -89,8 +93,8 @@ def open_pairs(
         x,
         y,
         names=split_names(names),
-        index=None if index is None else read_array(index),
-        labels=None if labels is None else read_array(labels),
+        index=None if index is None else str(index),
+        labels=None if labels is None else str(labels),
         key=key if key is None or "," not in key else tuple(key.split(",")),
         same_dim=same_dim,
         drop_bad=drop_bad,
@@ -144,17 +148,6 @@ def split_names(names: str | None) -> list[str] | None:
     return None if names is None else names.split(",")
 
 
-def read_array(path: Path) -> np.ndarray:
-    """Return the array in an .npy file that holds numbers or text."""
-    import numpy as np
-
-    readable = check_readable(path, "an .npy file of numbers or text")
-    try:
-        return np.asarray(np.load(readable, allow_pickle=False))
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is not an .npy file of numbers or text; save it with numpy.save") from None
-
-
 def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | None:
     """Return the text vector of each class by its label. Row c belongs to the c-th of the sorted classes."""
     if path is None:
@@ -163,7 +156,10 @@ def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] |
         raise InputError("--class-texts needs --labels: the classes are those of the labels, sorted")
     import numpy as np
 
-    texts, classes = read_array(path), np.unique(pairs.labels)
+    from isthmus.data.sources import open_source
+
+    source, classes = open_source(path), np.unique(pairs.labels)
+    texts = source.read(0, source.shape[0])
     if texts.shape != (len(classes), pairs.y.shape[1]):
         raise InputError(
             f"{path}: has shape {texts.shape}, expected ({len(classes)}, {pairs.y.shape[1]}): one row for each class"

@@ -141,7 +141,7 @@ def measure(
     printed = _printed(result, headlines, data.names) if metrics is None else result.metrics
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
-    print_measures(printed, families, result.pairs["items"])
+    print_measures(printed, families, result.pairs)
     if metrics is None:
         hidden = len(families) - len(printed)
         typer.echo("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,8 +21,11 @@ HEADER = ("measure", "value", "95 % interval", "plug-in", "null", "unit")
 OPTIONAL = ("plug-in", "unit")
 
 
-def print_measures(estimates: Mapping[str, Estimate], families: Mapping[str, str], n_items: int) -> None:
-    """Print the estimates by family, what the columns hold, and the remarks on single measures."""
+def print_measures(estimates: Mapping[str, Estimate], families: Mapping[str, str], data: Mapping[str, Any]) -> None:
+    """Print the estimates by family, what the columns hold, and the remarks on single measures.
+
+    `data` is the provenance of the result, whose numbers of items or of rows of each set stand beside a sample.
+    """
     rows: list[tuple[str, ...]] = []
     for family in dict.fromkeys(families[name] for name in estimates):
         rows.append((family.upper(), "", "", "", "", ""))
@@ -30,10 +33,11 @@ def print_measures(estimates: Mapping[str, Estimate], families: Mapping[str, str
     hidden = print_table(HEADER, rows, optional=OPTIONAL)
     if sampled := max((e.sampled for e in estimates.values()), default=0):
         typer.echo("")
-        print_line(
-            f"*: from a random sample of {sampled:,} of {n_items:,} items (--sample). The interval includes the "
-            "sampling error, and --json states its standard error."
-        )
+        sample = f"a random sample of {sampled:,} of {data['items']:,} items (--sample)"
+        if data["pairing"]["by"] == "none":
+            sizes = " and ".join(f"{size:,} of {name}" for name, size in data["pairing"]["rows"].items())
+            sample = f"{sampled:,} random rows of each set, of {sizes} (--sample)"
+        print_line(f"*: from {sample}. The interval includes the sampling error, and --json states its standard error.")
     _print_legend(estimates, hidden=hidden)
     _print_remarks(estimates)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli._common import Json, Names, Raw, read_array, split_names
+from isthmus.cli._common import Json, Names, Raw, split_names
 from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
@@ -23,9 +23,17 @@ def mount(app: typer.Typer) -> None:
 def zero_shot(
     x: Annotated[str, typer.Argument(metavar="ROWS", help="embeddings to classify, such as images")],
     class_texts: Annotated[str, typer.Argument(metavar="CLASS_TEXTS", help="one embedding for each class")],
-    labels: Annotated[Path, typer.Option("--labels", help=".npy with the class of each row")],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            "--labels", help="file with the class of each row: .npy, .txt, .csv, .jsonl or .parquet (FILE::COLUMN)"
+        ),
+    ],
     classes: Annotated[
-        Path | None, typer.Option("--classes", help=".npy with the class of each class text; default: 0, 1, 2 ...")
+        Path | None,
+        typer.Option(
+            "--classes", help="file with the class of each class text, in a format of --labels; default: 0, 1, 2 ..."
+        ),
     ] = None,
     names: Names = None,
     output: Annotated[
@@ -47,8 +55,8 @@ def zero_shot(
         report = evaluate_zero_shot(
             x,
             class_texts,
-            read_array(labels),
-            class_names=None if classes is None else read_array(classes),
+            str(labels),
+            class_names=None if classes is None else str(classes),
             names=split_names(names),
             drop_bad=drop_bad,
             normalize=not raw,

@@ -13,7 +13,8 @@ import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.data.hashing import hash_text
-from isthmus.data.sources import Source, parquet, split_member
+from isthmus.data.row_values import read_row_values
+from isthmus.data.sources import Source, csv, jsonl, parquet, split_member
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import temporary_rows
 
@@ -190,7 +191,7 @@ def no_common_key(x: Any, y: Any, columns: Sequence[str], /) -> InputError:
 def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     """Return the keys of `source` and their description for messages.
 
-    `key` is a column of the file, a file of keys (`.npy`, `FILE.parquet::COLUMN`), or an array.
+    `key` is a column of the file, a file of keys (`.npy`, `.txt`, `FILE.csv::COLUMN`), or an array.
     """
     if not isinstance(key, (str, os.PathLike)):
         keys, address = np.asarray(key), f"the keys of {source.address}"
@@ -288,6 +289,8 @@ def _read_key_file(path: Path, column: str | None) -> Any:
         if column is None:
             raise InputError(f"{path}: say which column holds the keys, as {path}::COLUMN")
         return parquet.read_keys(path, column)
+    if path.suffix.lower() in (".txt", *csv.Csv.suffixes, *jsonl.Jsonl.suffixes):
+        return read_row_values(str(path) if column is None else f"{path}::{column}", "key")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError):

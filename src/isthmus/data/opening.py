@@ -21,6 +21,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
+from isthmus.data.row_values import read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._members import SeveralArraysError, listed
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
@@ -31,15 +32,15 @@ P = ParamSpec("P")
 
 
 def _record_open_spec(open_: Callable[P, Pairs]) -> Callable[P, Pairs]:
-    """Record the arguments with absolute paths, so that workers in another working directory can reopen the pairs."""
+    """Read the files of index and labels, and record the arguments with absolute paths for workers elsewhere."""
 
     @wraps(open_)
     def open_and_record(*paths: P.args, **options: P.kwargs) -> Pairs:
-        pairs = open_(*paths, **options)
-        if not all(isinstance(path, (str, os.PathLike)) for path in paths):
-            return pairs
-        absolute = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
-        pairs.open_spec = OpenSpec(open_and_record, absolute, {**options, "names": pairs.names})
+        given: Any = {name: read_row_values(options.get(name), name) for name in ("index", "labels")}
+        pairs = open_(*paths, **{**options, **given})
+        if all(isinstance(path, (str, os.PathLike)) for path in paths):
+            absolute = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
+            pairs.open_spec = OpenSpec(open_and_record, absolute, {**options, **given, "names": pairs.names})
         return pairs
 
     return open_and_record
@@ -75,14 +76,14 @@ def open_pairs(
     names : sequence of str, optional
         Names of the two modalities. Default: those that the paths name (``image.npy`` and ``img_emb/`` name 'image').
         Columns of a table have the names of the columns. Arrays are called 'x' and 'y'.
-    index : array-like of int, optional
-        Row of x for each row of y, (n_y,), as in `Pairs`.
-    labels : array-like, optional
+    index : array-like of int or path, optional
+        Row of x for each row of y, (n_y,), as in `Pairs`. Like `labels`, it may be a file.
+    labels : array-like or path, optional
         A class for each row of the file `x`, (n_x,).
     key : str, path-like, array-like or sequence of two of them, optional
-        A column that both files have, or one key for each file. A key is a column, a file of keys (``.npy``,
-        ``FILE.parquet::COLUMN``) or an array. A key may occur in several rows, such as captions of one image. If it
-        does in both files, equal rows of a key count once, and each row of x matches all rows of y with its key.
+        A column that both files have, or one key for each file: a column, a file of keys (``.npy``, ``.txt``,
+        ``FILE.csv::COLUMN``) or an array. A key may occur in several rows, such as captions of one image. If it does
+        in both files, equal rows of a key count once, and each row of x matches all rows of y with its key.
     same_dim : bool
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
     drop_bad : bool

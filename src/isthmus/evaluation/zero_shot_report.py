@@ -17,6 +17,7 @@ from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import select_rows
 from isthmus.data.opening import usable_sources
 from isthmus.data.opening_sets import open_sets
+from isthmus.data.row_values import read_row_values
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.metrics import measure
 from isthmus.statistics.intervals import wilson_interval
@@ -223,11 +224,11 @@ def evaluate_zero_shot(
         Rows (n, d), such as images. Files are read in blocks.
     class_texts : array-like or path
         One row (C, d) for each class. The class text of each row of x, (n, d), is taken too: it counts once.
-    labels : array-like
-        Class of each row of x, (n,).
-    class_names : array-like, optional
-        Class of each class text, (C,). Default: row c belongs to class c if the labels are whole numbers from 0 to
-        C - 1, else to the c-th of the sorted labels.
+    labels : array-like or path
+        Class of each row of x, (n,), or a file of them.
+    class_names : array-like or path, optional
+        Class of each class text, (C,), or a file of them. Default: row c belongs to class c if the labels are whole
+        numbers from 0 to C - 1, else to the c-th of the sorted labels.
     names : sequence of str, optional
         Names of x and of the class texts, as in `isthmus.open_pairs`.
     drop_bad : bool, default False
@@ -253,6 +254,7 @@ def evaluate_zero_shot(
     >>> evaluate_zero_shot(X, np.eye(2), [0, 1, 1]).accuracy.value
     1.0
     """
+    labels, class_names = read_row_values(labels, "labels"), read_row_values(class_names, "classes")
     sets, labels, classes = _classified_sets(
         open_sets(x, class_texts, names=names, group=False, **reading), labels, class_names, normalize=normalize
     )

@@ -271,10 +271,13 @@ class MetricContext:
 
     @property
     def sampled(self) -> int:
-        """Number of items of the sample, or 0 if it contains all items or there are no rows."""
-        if self.original.pairs is None or self.original.sample is self.original.pairs:
+        """Number of items of the sample, or of rows of each unpaired set. 0 if it contains all, or without rows."""
+        context = self.original
+        if context.pairs is None:
             return 0
-        return self.original.sample.n_items
+        n_items = context.sample.n_items
+        n_available = context.pairs.n_items if context.sets is None else max(context.sets.sizes)
+        return n_items if n_items < n_available else 0
 
     @property
     def sample_rows(self) -> tuple[np.ndarray, np.ndarray]:

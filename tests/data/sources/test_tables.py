@@ -108,6 +108,25 @@ def test_open_source_of_whole_numbers_in_some_blocks_reads_floats(
     np.testing.assert_array_equal(open_source(write_lines(tmp_path / "a.csv", lines)).read(0, N), rows)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_empty_cell_of_a_dimension_is_a_bad_row(suffix: str, tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, N, 3)) + 1
+    cells = [[None if (i, j) == (7, 1) else value for i, value in enumerate(column)] for j, column in enumerate(x.T)]
+    if suffix == "parquet":
+        path = write_parquet(tmp_path / "image.parquet", **dict(zip("abc", cells, strict=True)))
+    else:
+        lines = [
+            ",".join("" if value is None else repr(float(value)) for value in row) for row in zip(*cells, strict=True)
+        ]
+        path = write_lines(tmp_path / "image.csv", ["a,b,c", *lines])
+    with pytest.raises(isthmus.InputError, match=r"row 7 \(counted from 0\).* holds NaN"):
+        isthmus.measure(path, y, metrics="centroid_angle")
+    with pytest.warns(isthmus.IsthmusWarning, match="1 row of image .* left out 1 of 90 pairs"):
+        measured = isthmus.measure(path, y, drop_bad=True, metrics="centroid_angle")
+    expected = isthmus.measure(np.delete(x, 7, 0), np.delete(y, 7, 0), metrics="centroid_angle")
+    assert str(measured["centroid_angle"]) == str(expected["centroid_angle"])
+
+
 def test_measure_of_a_table_equals_that_of_the_array(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 40, 6)) + 1
     for name, rows in (("image", x), ("text", y)):
@@ -181,8 +200,12 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda d: write_parquet(d / "a.parquet", vector=[[row, row] for row in ROWS.tolist()]),
         r"row 0 \(counted from 0\) holds 2 vectors, expected one",
     ),
-    "null in a dimension": (
-        lambda d: write_parquet(d / "a.parquet", a=[None if i == 63 else 0.5 for i in range(N)], b=ROWS[:, 0]),
+    "null in a dimension of codes": (
+        lambda d: write_parquet(
+            d / "a.parquet",
+            a=pa.array([None if i == 63 else 5 for i in range(N)], pa.int8()),
+            b=pa.array([1] * N, pa.int8()),
+        ),
         r"::a: row 63 \(counted from 0\) is null",
     ),
 }

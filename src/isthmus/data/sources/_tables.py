@@ -305,7 +305,7 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
     Raises
     ------
     InputError
-        If a row is null, has another width, or holds no numbers.
+        If a row is null, has another width, or holds no numbers. An empty cell of one dimension is NaN.
     """
     import pyarrow as pa
 
@@ -313,9 +313,10 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
         block = np.empty((batch.num_rows, len(embedding.columns)), dtype=embedding.dtype)
         for position, name in enumerate(embedding.columns):
             column = batch.column(name)
-            if column.null_count:
+            if column.null_count and block.dtype.kind != "f":
                 rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
                 raise InputError(f"{address[-120:]}::{name}: {validation.rows_are(rows, 'null')}; remove these rows")
+            # An empty cell becomes NaN.
             block[:, position] = column.cast(pa.from_numpy_dtype(block.dtype)).to_numpy(zero_copy_only=False)
         return block
     column = batch.column(embedding.columns[0])

@@ -1,0 +1,135 @@
+"""Files with one value for each row: the matching row, the class, or a key."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.sources import csv, jsonl, parquet
+from isthmus.data.sources._locations import split_member
+from isthmus.data.sources._members import listed
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError, import_optional, unknown_name
+
+#: Names of the column of each option. A table of several columns has one of them, or the column is named.
+_CLASS_NAMES = ("label", "labels", "class", "classes", "category", "target")
+COLUMN_NAMES = {"index": ("index",), "labels": _CLASS_NAMES, "classes": _CLASS_NAMES, "key": ("key", "id")}
+#: Names that the first line of a text of one column may hold.
+HEADINGS = {*COLUMN_NAMES["index"], *COLUMN_NAMES["labels"], *COLUMN_NAMES["key"], "row", "y"}
+#: What messages expect.
+EXPECTED = "one value for each row: .npy, or lines of .txt, .csv, .tsv, .jsonl or .parquet (FILE::COLUMN)"
+
+
+def read_row_values(values: Any, name: str, /) -> Any:
+    r"""Return an array of one value for each row, which may be given as a file.
+
+    Parameters
+    ----------
+    values : path or array-like
+        A file (``.npy``, ``.txt``, ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``), with ``::COLUMN`` for a table of
+        several columns. A file of text may begin with the name of its column. Anything else is returned as it is.
+    name : {'index', 'labels', 'classes', 'key'}
+        Option that the values are for. It also chooses the column.
+
+    Returns
+    -------
+    array-like
+        The values. Those of a file are whole numbers, numbers or text.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or its column has to be named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "index.csv"
+    ...     _ = path.write_text("index\n0\n0\n1\n")
+    ...     read_row_values(path, "index").tolist()
+    [0, 0, 1]
+    """
+    if not isinstance(values, (str, os.PathLike)):
+        return values
+    file, column = split_member(str(values))
+    path = validation.check_readable(file, EXPECTED)
+    suffix = path.suffix.lower()
+    if suffix in (*csv.Csv.suffixes, *jsonl.Jsonl.suffixes, *parquet.Parquet.suffixes):
+        import_optional("pyarrow", "parquet", f"reading {path}")
+        return _of_table(path, suffix, column, name)
+    try:
+        if suffix == ".txt":
+            return _of_lines(path)
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path}: is no readable file of {name}; expected {EXPECTED}") from None
+
+
+def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndarray:
+    """Return a column of a table."""
+    try:
+        if suffix in csv.Csv.suffixes and column is None and _has_one_column(path):
+            return _of_lines(path)
+        if suffix in parquet.Parquet.suffixes:
+            table = parquet.open_file(path).read()
+        elif suffix in jsonl.Jsonl.suffixes:
+            table = _json_table(path)
+        else:
+            with csv.open_batches(path) as reader:
+                table = reader.read_all()
+    except InputError:
+        raise
+    except (ValueError, TypeError, OSError) as error:  # of pyarrow and of json
+        raise InputError(f"{path}: is no complete table ({str(error)[:80]}); expected {EXPECTED}") from None
+    names = table.schema.names
+    known = [entry for entry in names if entry.lower() in COLUMN_NAMES[name]]
+    if column is not None and column not in names:
+        raise unknown_name(f"column in {str(path)[-80:]}", column, names)
+    if column is None and len(names) > 1 and len(known) != 1:
+        raise InputError(f"{path}: holds the columns {listed(names)[:100]}; give one, such as {path.name}::{names[-1]}")
+    chosen = table.column(column or (names[0] if len(names) == 1 else known[0]))
+    if chosen.null_count:
+        rows = np.flatnonzero(chosen.is_null().to_numpy())
+        raise InputError(f"{path}: {validation.rows_are(rows, 'null')}; expected {EXPECTED}")
+    values = np.asarray(chosen.to_numpy())
+    return values if values.dtype.kind != "O" else _typed(values.tolist())
+
+
+def _has_one_column(path: Path) -> bool:
+    """Return whether the first line of a text table has no separator."""
+    with path.open(encoding="utf-8-sig") as file:
+        return not any(mark in re.sub(r'"[^"]*"', "", file.readline()) for mark in ",\t;|")
+
+
+def _of_lines(path: Path) -> np.ndarray:
+    """Return the lines of a file of text, without the name of the column in the first line."""
+    lines = [line.strip().strip('"') for line in path.read_text("utf-8-sig").splitlines()]
+    if "" in lines:
+        raise InputError(f"{path}: line {lines.index('') + 1:,} is empty, expected {EXPECTED}")
+    return _typed(lines[1:] if lines and lines[0].lower() in HEADINGS else lines)
+
+
+def _json_table(path: Path) -> Any:
+    """Return a table of JSON lines, whose lines may also be single values."""
+    import pyarrow as pa
+
+    lines = path.read_text("utf-8-sig").splitlines()
+    rows = json.loads(f"[{','.join(lines)}]")
+    return pa.Table.from_pylist(rows) if rows and isinstance(rows[0], dict) else pa.table({"": pa.array(rows)})
+
+
+def _typed(lines: list[Any]) -> np.ndarray:
+    """Return text as whole numbers, else as numbers, if all of it is."""
+    values = np.array([str(line).strip() for line in lines])
+    for dtype in (np.int64, np.float64):
+        try:
+            return values.astype(dtype)
+        except (ValueError, OverflowError):
+            continue
+    return values

@@ -1,0 +1,92 @@
+"""Files with one value for each row: index, labels and keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus import InputError
+from isthmus.cli import app
+from isthmus.data.row_values import read_row_values
+
+INDEX = np.repeat(np.arange(20), 2)
+LINES = [str(row) for row in INDEX]
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    """Write lines of text, and return the path."""
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("index.txt", LINES),
+        ("index.csv", ["index", *LINES]),
+        ("bare.csv", LINES),
+        ("frame.csv", [",image,index", *(f'{n},"a, b",{row}' for n, row in enumerate(LINES))]),
+        ("index.tsv", ["index\tid", *(f"{row}\t{n}" for n, row in enumerate(LINES))]),
+        ("other.csv::image_row", ["caption,image_row", *(f"c,{row}" for row in LINES)]),
+        ("bare.jsonl", LINES),
+        ("index.jsonl", [json.dumps({"id": 1, "index": int(row)}) for row in LINES]),
+    ],
+)
+def test_index_is_read_from_files_of_text(name: str, lines: list[str], tmp_path: Path) -> None:
+    write(tmp_path / name.partition("::")[0], lines)
+    np.testing.assert_array_equal(read_row_values(f"{tmp_path}/{name}", "index"), INDEX)
+
+
+def test_index_and_keys_are_read_by_python_and_shell(tmp_path: Path, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(20, 8))
+    y = x[INDEX] + rng.normal(size=(40, 8))
+    expected = str(isthmus.measure(isthmus.Pairs(image=x, text=y, index=INDEX), metrics="fast")["centroid_angle"])
+    np.save(tmp_path / "image.npy", x)
+    np.save(tmp_path / "text.npy", y)
+    pq.write_table(pa.table({"row": INDEX, "id": LINES}), tmp_path / "rows.parquet")
+    index = write(tmp_path / "index.csv", ["index", *LINES])
+    paths = tmp_path / "image.npy", tmp_path / "text.npy"
+    for options in (
+        {"index": index},
+        {"index": f"{tmp_path}/rows.parquet::row"},
+        {"key": (np.arange(20), index)},
+        {"key": (write(tmp_path / "x.txt", [str(n) for n in range(20)]), f"{index}::index")},
+    ):
+        pairs = isthmus.open_pairs(*paths, **options)
+        assert str(isthmus.measure(pairs, metrics="fast")["centroid_angle"]) == expected
+    printed = CliRunner().invoke(app, ["measure", *map(str, paths), "--index", str(index), "--json"])
+    assert json.loads(printed.stdout)["pairs"]["items"] == 20
+    with pytest.raises(InputError, match="holds the columns row, id; give one, such as rows.parquet::id"):
+        isthmus.open_pairs(*paths, index=tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        ("a.csv", ["index", "0", "", "1"], "line 3 is empty"),
+        ("a.csv", ["index,b", "0,1", ",1"], r"row 1 \(counted from 0\) is null"),
+        ("a.csv::c", ["index,b", "0,1"], "unknown column in .*a.csv 'c'"),
+        ("a.jsonl", ["{", "0"], "is no complete table"),
+        ("a.dat", ["0"], "is no readable file of index"),
+        ("none.csv", [], "no such file"),
+    ],
+)
+def test_files_that_are_no_index_are_refused(name: str, lines: list[str], message: str, tmp_path: Path) -> None:
+    if lines:
+        write(tmp_path / name.partition("::")[0], lines)
+    with pytest.raises(InputError, match=message):
+        read_row_values(f"{tmp_path}/{name}", "index")
+
+
+def test_labels_of_text_are_read_with_and_without_heading(tmp_path: Path) -> None:
+    names = ["cat", "dog", "a b"]
+    assert read_row_values(write(tmp_path / "a.csv", ["label", *names]), "labels").tolist() == names
+    assert read_row_values(write(tmp_path / "a.txt", names), "labels").tolist() == names
+    assert read_row_values(["cat"], "labels") == ["cat"]
