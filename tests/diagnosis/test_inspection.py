@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus.data.sources import Source
 from isthmus.diagnosis import inspection
 from isthmus.diagnosis.inspection import inspect, inspect_pair
@@ -27,7 +28,7 @@ def test_inspect_counts_invalid_and_duplicate_rows(rng: np.random.Generator, mon
     assert (report.rows, report.width, report.dtype) == (200, 5, "float32")
     assert (report.zero, report.zero_rows) == (6, [3, 50, 51, 52, 53])
     assert (report.non_finite, report.non_finite_rows) == (2, [7, 90])
-    assert (report.duplicates, report.rows_compared) == (6, 200)  # five zero rows and row 150
+    assert (report.duplicates, report.rows_compared) == (1, 200)  # row 150, as rows of zeros are no duplicates
     valid = np.delete(rows, [3, 7, 50, 51, 52, 53, 90, 120], axis=0).astype(np.float64)
     norms = np.linalg.norm(valid, axis=1)
     np.testing.assert_allclose([report.norm_low, report.norm_mean, report.norm_high],
@@ -42,14 +43,27 @@ def test_inspect_of_invalid_rows_alone_gives_no_norms() -> None:
     report = inspect(source(np.full((3, 2), np.nan)))
     assert np.isnan(report.norm_low)
     assert report.to_dict()["norm_mean"] is None
-    assert report.duplicates == 2
+    assert report.duplicates == 0
 
 
 def test_inspect_compares_the_first_rows_only(rng: np.random.Generator, monkeypatch: Any) -> None:
-    monkeypatch.setattr(inspection, "block_rows", lambda dim: 10)
-    monkeypatch.setattr(inspection, "MAX_COMPARED_ROWS", 25)
+    monkeypatch.setattr(inspection, "MAX_ROWS", 40)
+    monkeypatch.setattr(inspection, "N_FIRST_ROWS", 30)
     report = inspect(source(np.tile(rng.normal(size=(10, 3)), (5, 1))))
     assert (report.rows_compared, report.duplicates) == (30, 20)
+
+
+def test_inspect_counts_the_distinct_rows_of_measure(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 200, 8))
+    x[20:60] = x[20] * rng.uniform(1, 2, size=(40, 1))  # multiples of one row
+    x[[3, 100]], x[[9, 10]] = np.nan, 0
+    usable = np.isfinite(x).all(axis=1) & x.any(axis=1)
+    report = inspect(source(x))
+    with pytest.warns(isthmus.IsthmusWarning) as caught:
+        pairs = isthmus.open_pairs(x, y, drop_bad=True)
+    assert pairs.n_items == usable.sum() - 39
+    assert report.duplicates == 39
+    assert "157 of 196 x rows are distinct" in str(caught[-1].message)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -75,6 +75,30 @@ def test_zero_shot_report_of_a_class_text_for_each_row_counts_each_text_once() -
     assert report.gap_angle.value == expected.gap_angle.value
 
 
+@pytest.mark.parametrize("factor", [1, 3])
+def test_zero_shot_report_counts_repeated_rows_of_a_class_once(factor: int) -> None:
+    x, texts, labels = images_and_class_texts()
+    expected = evaluate_zero_shot(x, texts, labels)
+    copies = np.repeat(np.arange(400), np.arange(400) % 3 + 1)
+    with pytest.warns(isthmus.IsthmusWarning, match="400 of 799 x rows are distinct"):
+        report = evaluate_zero_shot(x[copies] * np.linspace(1, factor, 799)[:, None], texts, labels[copies])
+    assert report.columns() == expected.columns()
+    assert str(report.change) == str(expected.change)
+    assert len(evaluate_zero_shot(x[copies], texts, labels[copies], group=False).raw.labels) == 799
+
+
+def test_zero_shot_report_states_the_change_that_is_excluded() -> None:
+    x, texts, labels = images_and_class_texts()
+    centred = x - x.mean(axis=0), texts - texts.mean(axis=0)
+    report = evaluate_zero_shot(*centred, labels)
+    largest = 100 * max(-report.change.low, report.change.high)
+    excluded = f"no change can be told from noise, and one of more than {largest:.1f} points is excluded"
+    assert excluded in report.sentences()[2]
+    same = evaluate_zero_shot(np.tile(np.eye(2) + 0.2, (30, 1)), np.eye(2), np.tile([0, 1], 30), group=False)
+    assert (same.change.value, same.change.high) == (0, pytest.approx(1 - 0.025 ** (1 / 60)))
+    assert "more than 6.0 points is excluded" in same.sentences()[2]
+
+
 def test_zero_shot_report_of_equal_or_several_class_texts_says_so() -> None:
     x, texts, labels = images_and_class_texts()
     with pytest.warns(isthmus.IsthmusWarning, match="of the classes 1 and 4 are equal, and 7 of 8 are distinct"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from warnings import catch_warnings, filterwarnings
 
 import typer
 
 import isthmus
-from isthmus.cli._common import DropBad, Json, Key, modality_paths, open_pairs, print_verdict
+from isthmus.cli._common import DropBad, Index, Json, Key, modality_paths, open_pairs, print_verdict
 from isthmus.cli.printing import print_line
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
@@ -73,6 +73,7 @@ def _own_commands(explanation: Explanation) -> list[str]:
 
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders of shards")],
+    index: Index = None,
     key: Key = None,
     drop_bad: DropBad = False,
     json_: Json = False,
@@ -85,18 +86,21 @@ def inspect(
 
     paths = modality_paths(paths)
     sources = open_sources(paths)
-    if (key is not None or drop_bad) and len(sources) != 2:
-        option = "--drop-bad" if key is None else f"--key {key}"
-        raise InputError(f"{option}: got {len(sources)} paths, expected two")
+    is_by_position = key is None and index is None
+    if len(sources) != 2:
+        for option, value in (("--index", index), ("--key", key), ("--drop-bad", drop_bad or None)):
+            if value is not None:
+                raise InputError(f"{option}: got {len(sources)} paths, expected two")
     pairs = None
-    if key is not None or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
+    if not is_by_position or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
         names = ",".join(name.replace(",", " ") for name in _names_of(sources))
-        pairs = open_pairs(paths[0], paths[1], names, key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
+        options: dict[str, Any] = {"index": index, "drop_bad": drop_bad, "as_is": is_by_position}
+        pairs = open_pairs(paths[0], paths[1], names, key, same_dim=False, **options)
     with stages("reading", quiet=json_):
         pairing = cosines = None
         if len(sources) == 2:
             *inspections, cosines = inspect_pair(*sources)
-            cosines = cosines if key is None else None  # row i and row i are no pair where a key pairs the rows
+            cosines = cosines if is_by_position else None  # row i and row i are no pair where a key pairs the rows
         else:
             inspections = [inspect_source(source) for source in sources]
         if pairs is not None:
@@ -135,17 +139,19 @@ def inspect(
     if pairing:
         print_line(f"Paired? {pairing.reason}")
         rows, widths = ({getattr(inspection, name) for inspection in inspections} for name in ("rows", "width"))
-        if len(rows) > len(widths) == 1 and not pairing.breaks and key is None:
+        if len(rows) > len(widths) == 1 and not pairing.breaks and is_by_position:
             print_line(
                 "Two sets without pairs are measured by `isthmus measure --unpaired`, and rows with class texts and "
                 "labels by `isthmus zero-shot`."
             )
         for inspection, name in zip(inspections, _names_of(sources), strict=True):
-            distinct = inspection.rows - inspection.duplicates
-            if inspection.rows_compared == inspection.rows > distinct >= MIN_DISTINCT_ROWS:
+            usable = inspection.rows - inspection.non_finite - inspection.zero
+            distinct = usable - inspection.duplicates
+            if inspection.rows_compared == inspection.rows and usable > distinct >= MIN_DISTINCT_ROWS:
+                rows = "rows" if usable == inspection.rows else "usable rows"
                 print_line(
-                    f"Repeats: {distinct:,} of {inspection.rows:,} rows of {name} are distinct. Measures count equal "
-                    "rows as one row with several matches."
+                    f"Repeats: {distinct:,} of {usable:,} {rows} of {name} are distinct. Measures count equal rows as "
+                    "one row with several matches."
                 )
 
 

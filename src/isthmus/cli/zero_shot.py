@@ -42,6 +42,7 @@ def zero_shot(
     drop_bad: Annotated[
         bool, typer.Option("--drop-bad", help="leave out rows that are NaN, infinite or all zeros, with their labels")
     ] = False,
+    as_is: Annotated[bool, typer.Option("--as-is", help="count equal rows of a class as different rows")] = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -59,6 +60,7 @@ def zero_shot(
             class_names=None if classes is None else str(classes),
             names=split_names(names),
             drop_bad=drop_bad,
+            group=not as_is,
             normalize=not raw,
             **reading_options(),
         )

@@ -21,7 +21,7 @@ _CLASS_NAMES = ("label", "labels", "class", "classes", "category", "target")
 COLUMN_NAMES = {"index": ("index",), "labels": _CLASS_NAMES, "classes": _CLASS_NAMES, "key": ("key", "id")}
 #: Names that the first line of a text of one column may hold.
 HEADINGS = {*COLUMN_NAMES["index"], *COLUMN_NAMES["labels"], *COLUMN_NAMES["key"], "row", "y"}
-#: What messages expect.
+#: The files that messages expect.
 EXPECTED = "one value for each row: .npy, or lines of .txt, .csv, .tsv, .jsonl or .parquet (FILE::COLUMN)"
 
 

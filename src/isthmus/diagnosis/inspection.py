@@ -14,14 +14,14 @@ from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, n_threads
 from isthmus.compute.rows import cache_sized_slices, row_norms
 from isthmus.compute.threads import map_ahead
-from isthmus.data.hashing import hash_rows
+from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.grouping import MAX_ROWS, N_FIRST_ROWS
+from isthmus.data.joins import select_rows
 from isthmus.data.sources import Source
 from isthmus.statistics.degeneracy import find_collapse
 from isthmus.statistics.result import NAN
 from isthmus.utils.progress import report_progress
 
-#: Rows that are compared for duplicates. Eight bytes of each are kept.
-MAX_COMPARED_ROWS = 10_000_000
 #: Rows that are searched for a collapse, and the fewest for it.
 MAX_SAMPLED_ROWS, MIN_ROWS = 2_000, 6
 #: Blocks after which the progress is reported.
@@ -61,9 +61,9 @@ class Inspection:
     zero_rows : list of int
         Numbers of the first five of them.
     duplicates : int
-        Number of rows that equal an earlier row, among `rows_compared`.
+        Number of valid rows that equal an earlier row, among `rows_compared`, as `find_equal_rows` defines equality.
     rows_compared : int
-        Number of rows, from the first on, that were compared.
+        Number of rows, from the first on, that were compared: all up to 5,000,000, else 1,000,000.
     collapse : str
         How the rows are collapsed, judged by at most 2,000 of them: all or nearly the same, along one direction, or
         in few directions. Empty if they are not.
@@ -141,7 +141,7 @@ class PairedCosines:
 
 
 def inspect(source: Source, /) -> Inspection:
-    """Read every row of a source once, in blocks, and describe them.
+    """Read every row of a source in blocks, and describe them. Rows are read again to find those that are equal.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def inspect(source: Source, /) -> Inspection:
 
 
 def inspect_pair(x: Source, y: Source, /) -> tuple[Inspection, Inspection, PairedCosines | None]:
-    """Read every row of two sources once, and describe them and the cosines of row i with row i.
+    """Read every row of two sources, and describe them and the cosines of row i with row i.
 
     Parameters
     ----------
@@ -239,19 +239,16 @@ class _Tally:
         self.norms = _Range()
         self.non_finite: list[np.ndarray] = []
         self.zero: list[np.ndarray] = []
-        self.hashes: list[np.ndarray] = []
 
     def add(self, start: int, block: _Block) -> None:
         """Add a block, given the number of its first row."""
         self.non_finite.append(start + block.non_finite)
         self.zero.append(start + np.flatnonzero(block.norms == 0))
         self.norms.add(block.norms[block.norms > 0])
-        if block.hashes is not None:
-            self.hashes.append(block.hashes)
 
     def inspection(self, source: Source) -> Inspection:
         """Return the inspection of the source."""
-        compared = np.concatenate(self.hashes)
+        n_compared, duplicates = _duplicates(source)
         non_finite_rows, zero_rows = np.concatenate(self.non_finite), np.concatenate(self.zero)
         low, mean, high = self.norms.values
         return Inspection(
@@ -267,25 +264,24 @@ class _Tally:
             non_finite_rows=non_finite_rows[:MAX_LISTED_ROWS].tolist(),
             zero=len(zero_rows),
             zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
-            duplicates=len(compared) - len(np.unique(compared)),
-            rows_compared=len(compared),
+            duplicates=duplicates,
+            rows_compared=n_compared,
             collapse=_collapse(source),
         )
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Norms of the rows, NaN where a value is not finite, numbers of those rows, and hashes."""
+    """Norms of the rows, NaN where a value is not finite, and numbers of those rows."""
 
     norms: np.ndarray
     non_finite: np.ndarray
-    hashes: np.ndarray | None
 
 
 def _inspect_blocks(numbered: tuple[int, list[np.ndarray]]) -> tuple[list[_Block], np.ndarray | None]:
     """Return what is counted of blocks of rows, and the cosines of two, given the first row number and the rows."""
-    start, tables = numbered
-    blocks = [_inspect_block(start, rows) for rows in tables]
+    tables = numbered[1]
+    blocks = [_inspect_block(rows) for rows in tables]
     if len(blocks) != 2:
         return blocks, None
     return blocks, _paired_cosines(tables[0], tables[1], blocks[0].norms * blocks[1].norms)
@@ -305,13 +301,21 @@ def _paired_cosines(x: np.ndarray, y: np.ndarray, lengths: np.ndarray) -> np.nda
     return cosines
 
 
-def _inspect_block(start: int, rows: np.ndarray) -> _Block:
-    """Return what is counted of a block of rows, given its first row number and the rows."""
+def _inspect_block(rows: np.ndarray) -> _Block:
+    """Return what is counted of a block of rows."""
     norms = row_norms(rows)
     suspects = np.flatnonzero(~np.isfinite(norms))  # a finite norm has finite values
     non_finite = suspects[~np.isfinite(rows[suspects]).all(axis=1)]
     norms[non_finite] = np.nan
-    return _Block(norms, non_finite, hash_rows(rows) if start < MAX_COMPARED_ROWS else None)
+    return _Block(norms, non_finite)
+
+
+def _duplicates(source: Source) -> tuple[int, int]:
+    """Return the number of rows that are compared, and of those that equal an earlier one."""
+    n_compared = source.shape[0] if source.shape[0] <= MAX_ROWS else N_FIRST_ROWS
+    compared = source if n_compared == source.shape[0] else select_rows(source, np.arange(n_compared))
+    groups = find_equal_rows(compared) if n_compared else None
+    return n_compared, 0 if groups is None else n_compared - int(groups.max()) - 1
 
 
 def _collapse(source: Source) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.grouping import row_groups
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import select_rows
 from isthmus.data.opening import usable_sources
@@ -31,6 +32,8 @@ from isthmus.utils.format import json_number, percent
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
+#: Probability of an interval to miss a rate that was never seen.
+UNSEEN = 0.05
 #: Classes that a sentence lists.
 LISTED_CLASSES = 3
 #: Kinds of degenerate data for which classification means little.
@@ -85,7 +88,11 @@ class ZeroShotReport(Tabular):
     def change(self) -> Estimate:
         """Change of the accuracy if both means are removed, with the interval of the paired differences."""
         differences = self.centred.hits.astype(float) - self.raw.hits
-        return Estimate(*mean_interval(differences), null=0.0, unit="share")
+        mean, low, high = mean_interval(differences)
+        if not differences.any():  # the exact bound of a rate that was never seen
+            high = 1 - (UNSEEN / 2) ** (1 / len(differences))
+            low = -high
+        return Estimate(mean, low, high, null=0.0, unit="share")
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each class.
@@ -141,16 +148,23 @@ class ZeroShotReport(Tabular):
         listed = ", ".join(f"class {row['class']} ({percent(row['accuracy'])})" for row in weakest)
         angle = self.gap_angle
         gap = f"has no angle ({angle.undefined})" if angle.undefined else f"is {angle.value:.1f} degrees"
-        effect = "raises" if change.low > 0 else "lowers" if change.high < 0 else "does not change"
+        removal = f"{percent(self.centred.accuracy)}, {100 * change.value:+.1f} points"
+        interval = f"95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
+        if change.low > 0 or change.high < 0:
+            effect = f"{'raises' if change.low > 0 else 'lowers'} the accuracy: {removal} ({interval})"
+        else:
+            largest = 100 * max(-change.low, change.high)
+            effect = (
+                f"gives {removal}: no change can be told from noise, and one of more than {largest:.1f} points is "
+                f"excluded ({interval})"
+            )
         return [
             f"The nearest of {len(self.raw.classes)} class texts is right for {percent(accuracy.value)} of the "
             f"{len(self.raw.labels):,} rows of {x} (95 %: {percent(accuracy.low)} to {percent(accuracy.high)}; the "
             f"largest class has {percent(accuracy.null)}).",
             f"Lowest accuracy: {listed}. Gini index of the predicted classes {self.raw.gini:.3f}, of the true ones "
             f"{self.raw.label_gini:.3f}.",
-            f"The gap between {x} and {y} {gap}. Removing both means {effect} the accuracy: "
-            f"{percent(self.centred.accuracy)}, {100 * change.value:+.1f} points (95 %: {100 * change.low:+.1f} to "
-            f"{100 * change.high:+.1f}).",
+            f"The gap between {x} and {y} {gap}. Removing both means {effect}.",
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -213,6 +227,7 @@ def evaluate_zero_shot(
     class_names: Any = None,
     names: Sequence[str] | None = None,
     drop_bad: bool = False,
+    group: bool = True,
     normalize: bool = True,
     **reading: Any,
 ) -> ZeroShotReport:
@@ -233,6 +248,8 @@ def evaluate_zero_shot(
         Names of x and of the class texts, as in `isthmus.open_pairs`.
     drop_bad : bool, default False
         Whether rows that are NaN, infinite or all zero are left out with their labels, with a warning.
+    group : bool, default True
+        Whether equal rows of a class count once, with a warning.
     normalize : bool, default True
         Whether rows are divided by their norms.
     **reading
@@ -261,6 +278,8 @@ def evaluate_zero_shot(
     if drop_bad:
         sets, labels, classes = _without_invalid_rows(sets, labels, classes)
     ZeroShot.check_class_names(labels, classes)
+    if group:
+        sets, labels = _distinct_rows(sets, labels, normalize=normalize)
     n, n_classes = sets.sizes
     moments = moments_of_rows(sets, normalize=normalize)
     texts = to_numpy(sets.y.read(0, n_classes)).astype(np.float64)
@@ -326,6 +345,20 @@ def _without_invalid_rows(
     is_valid_x, is_valid_y = valid_mask(sets.x)[0], valid_mask(sets.y)[0]
     usable = usable_sources({sets.names[0]: sets.x, sets.names[1]: sets.y}, paired=False)
     return UnpairedSets(**usable), labels[is_valid_x], classes[is_valid_y]
+
+
+def _distinct_rows(sets: UnpairedSets, labels: np.ndarray, *, normalize: bool) -> tuple[UnpairedSets, np.ndarray]:
+    """Return the distinct rows of each class with their labels."""
+    groups = row_groups(sets.x, labels, normalize=normalize)
+    if groups is None:
+        return sets, labels
+    (x, y), first = sets.names, np.unique(groups, return_index=True)[1]
+    message = (
+        f"{len(first):,} of {len(groups):,} {x} rows are distinct: equal rows of a class count once; --as-is, or "
+        "group=False in Python, takes every row as it is"
+    )
+    warnings.warn(message, IsthmusWarning, stacklevel=3)
+    return UnpairedSets(**{x: select_rows(sets.x, first), y: sets.y}), labels[first]
 
 
 def _class_names(labels: np.ndarray, n_classes: int, address: str) -> np.ndarray:
