@@ -148,9 +148,9 @@ def inspect(
             usable = inspection.rows - inspection.non_finite - inspection.zero
             distinct = usable - inspection.duplicates
             if inspection.rows_compared == inspection.rows and usable > distinct >= MIN_DISTINCT_ROWS:
-                rows = "rows" if usable == inspection.rows else "usable rows"
+                kind = "rows" if usable == inspection.rows else "usable rows"
                 print_line(
-                    f"Repeats: {distinct:,} of {usable:,} {rows} of {name} are distinct. Measures count equal rows as "
+                    f"Repeats: {distinct:,} of {usable:,} {kind} of {name} are distinct. Measures count equal rows as "
                     "one row with several matches."
                 )
 
