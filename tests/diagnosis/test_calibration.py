@@ -165,3 +165,18 @@ def test_calibrate_of_invalid_input_is_an_error(pairs: Pairs, rng: np.random.Gen
 
 def test_calibrate_is_public() -> None:
     assert isthmus.calibrate is calibrate
+
+
+def test_calibrate_of_texts_that_connect_all_images_counts_no_match_among_other_pairs() -> None:
+    image = np.eye(40)
+    text = image + np.roll(image, 1, axis=0)  # text i belongs to images i and i - 1
+    index = np.repeat(np.arange(40), 2)
+    numbers = (index + np.tile([0, 1], 40)) % 40
+    pairs = isthmus.Pairs(image=image, text=text[numbers], index=index, y_groups=numbers)
+    with pytest.warns(IsthmusWarning, match="have the same cosine"):
+        calibration = isthmus.calibrate(pairs)
+    across = calibration.non_matching.sum(axis=(0, 1))
+    assert across.sum() == 40 * 38
+    assert across[len(across) // 2 + 1 :].sum() == 0
+    assert calibration.items == 40
+    assert calibration.to_dict()["thresholds"]["0.99"]["value"] == pytest.approx(0, abs=1e-3)

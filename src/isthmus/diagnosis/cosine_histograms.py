@@ -12,6 +12,7 @@ from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import map_ahead
 from isthmus.data.opening import as_pairs
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis._cosine_bins import BINS
 from isthmus.diagnosis.calibration import GROUPS, Calibration
 from isthmus.statistics.data_warnings import warn_of_data
@@ -78,9 +79,11 @@ def calibrate(
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+    further = np.empty((2, 0), dtype=np.int64)
     if sample.index is not None or sample.y_groups is not None:
         items, rows_y = sample.first_pairs
         x, y = x[items], y[rows_y]
+        further = _further_matches(sample)
     if len(x) < MIN_ITEMS:
         raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected {MIN_ITEMS} or more")
     for rows, name in zip((x, y), pairs.names, strict=True):
@@ -92,6 +95,9 @@ def calibrate(
     warn_of_data(pairs)
     order = np.random.default_rng(rng).permutation(len(x))
     groups = np.array_split(order, GROUPS)
+    group_of, place = np.empty((2, len(x)), dtype=np.int64)
+    for number, members in enumerate(groups):
+        group_of[members], place[members] = number, np.arange(len(members))
     matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
     non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
     within = np.zeros((2, BINS), dtype=np.int64)
@@ -100,8 +106,10 @@ def calibrate(
         """Count the cosines of two groups: across the modalities, and once for both orders within each modality."""
         i, j = numbers
         a, b = groups[i], groups[j]
-        tables = [(x, y), (x, x), (y, y)] if i <= j else [(x, y)]
-        return [_non_matching_histogram(first[a], second[b], same_items=i == j) for first, second in tables]
+        same = np.tile(np.arange(len(a)) if i == j else np.empty(0, dtype=np.int64), (2, 1))
+        matches = further[:, (group_of[further[0]] == i) & (group_of[further[1]] == j)]
+        counts = [_non_matching_histogram(x[a], y[b], np.concatenate([same, place[matches]], axis=1))]
+        return counts + [_non_matching_histogram(rows[a], rows[b], same) for rows in (x, y) if i <= j]
 
     group_pairs = list(itertools.product(range(GROUPS), range(GROUPS)))
     threads = n_threads() if len(x) >= MIN_PARALLEL_ITEMS else 1
@@ -109,13 +117,28 @@ def calibrate(
         non_matching[i, j] = counts[0]
         for modality, modality_counts in enumerate(counts[1:]):
             within[modality] += modality_counts
-    return Calibration(pairs.names, pairs.n_components, len(x), matching, non_matching, (within[0], within[1]))
+    n_candidates = len(pairs.first_pairs[0])
+    return Calibration(pairs.names, n_candidates, len(x), matching, non_matching, (within[0], within[1]))
 
 
-def _non_matching_histogram(a: np.ndarray, b: np.ndarray, *, same_items: bool) -> np.ndarray:
-    """Count the cosines of all rows of a with all rows of b, without those of an item with itself."""
+def _further_matches(pairs: Pairs) -> np.ndarray:
+    """Return which first pairs (2, m) have matching rows of x and of y, besides each with itself."""
+    items, rows_y = pairs.first_pairs
+    y_groups = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
+    place_of_item = np.full(pairs.n_items, -1)
+    place_of_item[items] = np.arange(len(items))
+    place_of_group = np.full(int(y_groups.max()) + 1, -1)
+    place_of_group[y_groups[rows_y]] = np.arange(len(items))
+    matches = np.stack([place_of_item[pairs.owner], place_of_group[y_groups]])
+    return np.unique(matches[:, (matches >= 0).all(axis=0) & (matches[0] != matches[1])], axis=1)
+
+
+def _non_matching_histogram(a: np.ndarray, b: np.ndarray, matches: np.ndarray) -> np.ndarray:
+    """Count the cosines of all rows of a with all rows of b, without those of matches (2, m)."""
     scores = a @ b.T
-    return _histogram(scores[~np.eye(len(a), dtype=bool)] if same_items else scores.ravel())
+    is_counted = np.ones(scores.shape, dtype=bool)
+    is_counted[tuple(matches)] = False
+    return _histogram(scores[is_counted] if matches.shape[1] else scores.ravel())
 
 
 def _histogram(cosines: np.ndarray) -> np.ndarray:
