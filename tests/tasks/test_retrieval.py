@@ -8,7 +8,8 @@ from scipy.stats import hypergeom, norm
 
 from isthmus.align import ScoreStandardization
 from isthmus.compute import score_matrix, topk
-from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
+from isthmus.compute.masks import count_columns, count_rows
+from isthmus.compute.score_matrix import even_slices
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.tasks import Retrieval, TaskData, ranks, registry
 from isthmus.tasks.ranks import matching_ranks

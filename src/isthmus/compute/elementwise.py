@@ -76,6 +76,28 @@ def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     return table
 
 
+def ordered_bits(patterns: np.ndarray) -> np.ndarray:
+    """Return the bits of floating-point numbers as integers of the same order. Applied twice, it changes nothing.
+
+    Parameters
+    ----------
+    patterns : array of int32 or int64
+        Bits of float32 or float64.
+
+    Returns
+    -------
+    array
+        Integers of the same type.
+
+    Examples
+    --------
+    >>> ordered_bits(np.array([-2.0, -1.0, 0.0, 3.0]).view(np.int64)).argsort().tolist()
+    [0, 1, 2, 3]
+    """
+    ordered: np.ndarray = patterns ^ ((patterns >> (8 * patterns.itemsize - 1)) & np.iinfo(patterns.dtype).max)
+    return ordered
+
+
 @cache
 def scipy_products() -> dict[np.dtype, Any]:
     """Return SciPy's matrix products, which add to a table, by dtype.

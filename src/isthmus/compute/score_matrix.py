@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compute.masks import at_least, count_columns, count_rows, true_positions
+
 #: Scores in a block of full rows: 25 MB of float32, most of which stays in the cache while it is searched.
 BLOCK_SCORES = 3 * 2**21
 #: Largest tile of scores where full rows are not needed: 28 MB of float32 per thread. BLAS is fastest with wide tiles.
@@ -243,8 +245,9 @@ def _topk_above_bound(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarra
     width = columns // BOUND_FOLD
     maxima = scores[:, : width * BOUND_FOLD].reshape(rows, BOUND_FOLD, width).max(axis=1)
     maxima.partition(width - k, axis=1)
-    positions = np.flatnonzero(scores >= maxima[:, width - k, None])
-    if len(positions) > MAX_CANDIDATES * k * rows:
+    mask = at_least(scores, maxima[:, width - k], np.empty(scores.shape, dtype=bool))
+    positions = true_positions(mask, at_most=MAX_CANDIDATES * k * rows)
+    if positions is None:
         return None
     row = positions // columns
     counts = np.bincount(row, minlength=rows)
@@ -288,49 +291,3 @@ def even_slices(size: int, max_length: int) -> list[slice]:
     if count > 1 and step % 16 == 0 and step + 8 <= max_length:
         step += 8
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
-
-
-def count_rows(mask: np.ndarray) -> np.ndarray:
-    """Return the number of true entries in each row of a C-ordered mask.
-
-    Eight neighbours are added at a time: 255 words of eight bytes can be added before a byte overflows.
-
-    Parameters
-    ----------
-    mask : (n, m) bool array
-        The mask.
-
-    Returns
-    -------
-    (n,) int64 array
-        Counts.
-    """
-    if mask.shape[1] % 8:
-        return np.count_nonzero(mask, axis=1)
-    packed = mask.view(np.uint64)
-    counts = np.zeros(len(mask), dtype=np.int64)
-    for start in range(0, packed.shape[1], 255):
-        total = np.add.reduce(packed[:, start : start + 255], axis=1)
-        counts += total.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
-    return counts
-
-
-def count_columns(mask: np.ndarray) -> np.ndarray:
-    """Return the number of true entries in each column of a C-ordered mask.
-
-    Bytes are added for 255 rows at a time, before one overflows.
-
-    Parameters
-    ----------
-    mask : (n, m) bool array
-        The mask.
-
-    Returns
-    -------
-    (m,) int64 array
-        Counts.
-    """
-    counts = np.zeros(mask.shape[1], dtype=np.int64)
-    for start in range(0, len(mask), 255):
-        counts += np.add.reduce(mask[start : start + 255].view(np.uint8), axis=0, dtype=np.uint8)
-    return counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from isthmus.compute.score_matrix import even_slices
 from isthmus.compute.topk import tile_map
+from isthmus.compute.workspace import Workspace
 
 #: Rows and columns of a tile: 4 MB of float32, which stay in the cache while all consumers look at them.
 TILE_ROWS = 1000
@@ -40,21 +40,6 @@ class ScoreConsumer(Protocol):
     def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
         """Add a partial result. It is called in one thread, in the order of the tiles."""
         ...
-
-
-class Workspace(threading.local):
-    """Buffers that each thread allocates once."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[Any, np.ndarray] = {}
-
-    def empty(self, name: str, shape: tuple[int, int], dtype: Any) -> np.ndarray:
-        """Return a buffer with this name. The next call with the name in the same thread returns the same memory."""
-        size = shape[0] * shape[1]
-        buffer = self._buffers.get((name, dtype))
-        if buffer is None or buffer.size < size:
-            buffer = self._buffers[name, dtype] = np.empty(size, dtype=dtype)
-        return buffer[:size].reshape(shape)
 
 
 def sweep_blocks(n: int) -> list[slice]:

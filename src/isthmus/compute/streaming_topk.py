@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
+from isthmus.compute.elementwise import ordered_bits
+from isthmus.compute.masks import at_least, true_positions
 from isthmus.compute.score_matrix import TopK, select_topk
+from isthmus.compute.workspace import Workspace
 
-#: Groups of columns for each result, whose maxima give the first threshold. More groups pass fewer candidates.
+#: Fewest groups of columns for each result, whose maxima give the first threshold. More groups pass fewer candidates.
 GROUPS = 3
+#: Most columns that are folded into one at a time.
+MAX_FOLD = 8
+#: Candidates for each result and query that are merged at a time.
+MERGED = 0.5
+#: Largest number in a key of 64 bits.
+_LAST_NUMBER = np.int64(0xFFFFFFFF)
 #: More candidates than this multiple of k per query of a tile are selected from full rows: nearly all scores are ties.
 MAX_CANDIDATES = 8
 
@@ -40,7 +50,8 @@ class StreamingTopK:
     """
 
     def __init__(self, blocks: list[slice], k: int, dtype: np.dtype):
-        self._blocks = [_Block(block.stop - block.start, k, dtype) for block in blocks]
+        workspace = Workspace()
+        self._blocks = [_Block(block.stop - block.start, k, dtype, workspace) for block in blocks]
 
     def add(self, scores: np.ndarray, block: int, columns: slice) -> None:
         """Add a tile of scores: rows are the queries of the block with this number.
@@ -76,118 +87,163 @@ class StreamingTopK:
 
 
 class _Block:
-    """The candidates of one block of queries."""
+    """The candidates of one block of queries.
 
-    def __init__(self, size: int, k: int, dtype: np.dtype):
+    A candidate is one key, see `sorting_keys`. The keys of a tile are stored in the order of the queries, with the
+    number of each query, until they are merged.
+    """
+
+    def __init__(self, size: int, k: int, dtype: np.dtype, workspace: Workspace):
         self._k = k
         self._size = size
-        self._scores = np.full((size, k), -np.inf, dtype=dtype)
-        self._index = np.zeros((size, k), dtype=np.int64)
-        self._candidates: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._dtype = dtype
+        self._keys = np.full((size, k), lowest_key(dtype))
+        self._candidates: list[tuple[np.ndarray, np.ndarray]] = []
         self._n_candidates = 0
-        self._is_sorted = True  # by query
+        #: A score of each query that its k largest ones reach.
+        self._thresholds = np.full(size, np.finfo(dtype).min, dtype=dtype)  # -inf is left out
         self._is_empty = True
+        self._workspace = workspace
         self._lock = threading.Lock()
 
     def add(self, scores: np.ndarray, first: int, *, is_transposed: bool) -> None:
         """Add a tile whose columns, or rows if it is transposed, begin with column `first`."""
-        thresholds = self._first_thresholds(scores, is_transposed) if self._is_empty else self._scores[:, -1]
-        mask = scores >= (thresholds if is_transposed else thresholds[:, None])
+        thresholds = self._thresholds
+        if self._is_empty:
+            thresholds = np.maximum(thresholds, self._first_thresholds(scores, is_transposed))
+        mask = self._workspace.empty("mask", scores.shape, bool)
+        at_least(scores, thresholds, mask, axis=1 if is_transposed else 0)
         # Unless nearly all scores are ties, few of them are larger.
-        if np.count_nonzero(mask) <= MAX_CANDIDATES * self._k * self._size:
-            self._add_candidates(scores, mask, first, is_transposed=is_transposed)
-            return
-        tile_scores, tile_columns = select_topk(np.ascontiguousarray(scores.T) if is_transposed else scores, self._k)
-        with self._lock:
-            self._merge(tile_scores, tile_columns + first)
+        positions = true_positions(mask, at_most=MAX_CANDIDATES * self._k * self._size)
+        if positions is not None:
+            columns_per_row = scores.shape[1]
+            # They ascend, so that two searches for the ends of the rows cost less than a division of each.
+            counts = np.diff(np.searchsorted(positions, np.arange(len(scores) + 1) * columns_per_row))
+            rows = np.repeat(np.arange(len(scores)), counts)
+            columns = positions - rows * columns_per_row
+            values = scores.reshape(-1)[positions]
+            if is_transposed:
+                order = np.argsort(columns.astype(np.uint16), kind="stable")  # a radix sort: a block has few queries
+                counts, columns, values = np.bincount(columns, minlength=self._size), rows[order], values[order]
+        else:
+            values, columns = select_topk(np.ascontiguousarray(scores.T) if is_transposed else scores, self._k)
+            counts = np.full(self._size, values.shape[1])
+        self._add_candidates(counts, sorting_keys(values.reshape(-1), columns.reshape(-1) + first), thresholds)
 
     def _first_thresholds(self, scores: np.ndarray, is_transposed: bool) -> np.ndarray:
         """Return a score of each query that at least k scores reach: the k-th largest maximum of groups of columns."""
-        axis = 0 if is_transposed else 1
-        n_columns = scores.shape[axis]
-        n_groups = min(GROUPS * self._k, n_columns)
-        maxima = np.maximum.reduceat(scores, np.arange(n_groups) * n_columns // n_groups, axis=axis)
-        maxima = np.ascontiguousarray(maxima.T) if is_transposed else maxima
-        column = max(n_groups - self._k, 0)
-        maxima.partition(column, axis=1)
-        return maxima[:, column].copy()
+        maxima = scores.T if is_transposed else scores
+        while maxima.shape[1] >= 2 * GROUPS * self._k:
+            fold = min(maxima.shape[1] // (GROUPS * self._k), MAX_FOLD)
+            width = maxima.shape[1] // fold
+            folded = np.maximum(maxima[:, :width], maxima[:, width : 2 * width])
+            for number in range(2, fold):
+                np.maximum(folded, maxima[:, number * width : (number + 1) * width], out=folded)
+            maxima = folded
+        maxima = np.sort(np.ascontiguousarray(maxima), axis=1)  # a few values: faster than a partition
+        return maxima[:, -self._k if maxima.shape[1] >= self._k else 0].copy()
 
-    def _add_candidates(self, scores: np.ndarray, mask: np.ndarray, first: int, *, is_transposed: bool) -> None:
-        n_rows, n_columns = scores.shape
-        positions = np.flatnonzero(mask)
-        # They ascend, so that two searches for the ends of the rows cost less than a division of each.
-        counts = np.diff(np.searchsorted(positions, np.arange(n_rows + 1) * n_columns))
-        rows = np.repeat(np.arange(n_rows), counts)
-        columns = positions - rows * n_columns
-        queries, corpus_rows = (columns, rows) if is_transposed else (rows, columns)
-        values = scores.reshape(-1)[positions]
+    def _add_candidates(self, counts: np.ndarray, keys: np.ndarray, thresholds: np.ndarray) -> None:
+        """Add the keys of a tile, given how many each query has and the thresholds that they reach."""
         with self._lock:
-            self._candidates.append((queries, corpus_rows + first, values))
-            self._is_sorted = not is_transposed and len(self._candidates) == 1
-            self._n_candidates += len(queries)
-            if self._n_candidates >= self._k * self._size:
-                self._merge_candidates()
+            self._candidates.append((counts, keys))
+            self._n_candidates += len(keys)
+            if self._is_empty:
+                self._thresholds, self._is_empty = np.maximum(self._thresholds, thresholds), False
+            if self._n_candidates >= MERGED * self._k * self._size:
+                self._merge()
 
-    def _merge_candidates(self) -> None:
-        """Merge the candidates: each query has a row of them, which is filled up with -inf."""
-        queries, columns, values = (np.concatenate(arrays) for arrays in zip(*self._candidates, strict=True))
+    def _merge(self) -> None:
+        """Merge the candidates: each query has a row of keys, which is filled up with the lowest one."""
+        ends = np.full(self._size, self._k)
+        width = self._k + int(sum(counts for counts, _ in self._candidates).max())
+        table = np.full((self._size, width), lowest_key(self._dtype))
+        table[:, : self._k] = self._keys
+        for counts, keys in self._candidates:
+            first = np.arange(self._size) * width + ends - (np.cumsum(counts) - counts)
+            table.reshape(-1)[np.repeat(first, counts) + np.arange(len(keys))] = keys
+            ends += counts
+        table.sort(axis=1)
+        self._keys = table[:, : -self._k - 1 : -1].copy()
         self._candidates, self._n_candidates = [], 0
-        if not self._is_sorted:
-            order = np.argsort(queries.astype(np.uint16), kind="stable")  # a radix sort: a block has few queries
-            queries, columns, values = queries[order], columns[order], values[order]
-        counts = np.bincount(queries, minlength=self._size)
-        width = int(counts.max(initial=0))
-        positions = queries * width + np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
-        scores = np.full((self._size, width), -np.inf, dtype=self._scores.dtype)
-        index = np.zeros((self._size, width), dtype=np.int64)
-        scores.reshape(-1)[positions], index.reshape(-1)[positions] = values, columns
-        self._merge(scores, index)
-
-    def _merge(self, scores: np.ndarray, index: np.ndarray) -> None:
-        self._scores, self._index = largest(
-            np.concatenate([self._scores, scores], axis=1), np.concatenate([self._index, index], axis=1), self._k
-        )
-        self._is_empty = False
+        last, _ = scores_of_keys(self._keys[:, -1], self._dtype)
+        self._thresholds = np.fmax(self._thresholds, last)
 
     def result(self) -> TopK:
         """Return the k largest scores."""
         if self._candidates:
-            self._merge_candidates()
-        return TopK(self._scores, self._index)
+            self._merge()
+        scores, index = scores_of_keys(self._keys, self._dtype)
+        is_empty = self._keys == lowest_key(self._dtype)
+        return TopK(np.where(is_empty, scores.dtype.type(-np.inf), scores), np.where(is_empty, 0, index))
 
 
-def largest(scores: np.ndarray, index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k largest scores of each row in descending order, and their numbers. Equal scores keep their order.
+def sorting_keys(scores: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return keys that ascend with the scores, and of equal scores with descending numbers.
+
+    A score of float32 is the upper half of an integer, and its number the lower half: such keys are sorted several
+    times as fast as pairs. Complex numbers hold those of float64.
 
     Parameters
     ----------
-    scores : (n, m) array
+    scores : (n,) array of float32 or float64
         Scores.
-    index : (n, m) int array
+    index : (n,) int array
         Their numbers, less than 2^32.
-    k : int
-        How many are returned, at most m.
 
     Returns
     -------
-    tuple of (n, k) arrays
-        Scores and numbers. Of equal scores the smaller number comes first.
+    (n,) array
+        Keys.
 
     Examples
     --------
-    >>> [array.tolist() for array in largest(np.array([[1.0, 2.0, 2.0]]), np.array([[0, 7, 4]]), 2)]
-    [[[2.0, 2.0]], [[4, 7]]]
+    >>> scores = np.array([1.0, -2.0, 1.0], dtype=np.float32)
+    >>> np.argsort(sorting_keys(scores, np.array([0, 1, 2]))).tolist()
+    [1, 2, 0]
     """
     if scores.dtype != np.float32:
-        order = np.lexsort((index, -scores), axis=1)[:, :k]
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(index, order, axis=1)
-    # One key holds the score in its upper half and the number in its lower half. Keys are sorted much faster.
-    patterns = (scores + np.float32(0)).view(np.uint32)  # -0 becomes 0
-    sortable = np.where(patterns >> 31, ~patterns, patterns | np.uint32(0x80000000))
-    keys = sortable.astype(np.uint64) << np.uint64(32)
-    keys |= np.uint64(0xFFFFFFFF) - index.astype(np.uint64)
-    keys.sort(axis=1)
-    keys = keys[:, : -k - 1 : -1]
-    sortable = (keys >> np.uint64(32)).astype(np.uint32)
-    patterns = np.where(sortable >> 31, sortable & np.uint32(0x7FFFFFFF), ~sortable)
-    return patterns.view(np.float32), (np.uint64(0xFFFFFFFF) - (keys & np.uint64(0xFFFFFFFF))).astype(np.int64)
+        keys = np.empty(scores.shape, dtype=np.complex128)
+        keys.real, keys.imag = scores + 0.0, -index  # -0 becomes 0
+        return keys
+    ordered = ordered_bits((scores + np.float32(0)).view(np.int32)).astype(np.int64)
+    ordered <<= 32
+    ordered += _LAST_NUMBER - index
+    return ordered
+
+
+def scores_of_keys(keys: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores and the numbers of keys.
+
+    Parameters
+    ----------
+    keys : array
+        What `sorting_keys` returned.
+    dtype : numpy.dtype
+        Type of the scores.
+
+    Returns
+    -------
+    tuple of array
+        Scores and numbers.
+
+    Examples
+    --------
+    >>> scores_of_keys(sorting_keys(np.array([0.5]), np.array([7])), np.dtype(float))
+    (array([0.5]), array([7]))
+    """
+    if dtype != np.float32:
+        return keys.real.copy(), -keys.imag.astype(np.int64)
+    scores = ordered_bits((keys >> 32).astype(np.int32)).view(np.float32)
+    return scores, _LAST_NUMBER - (keys & _LAST_NUMBER)
+
+
+def lowest_key(dtype: np.dtype) -> Any:
+    """Return a key below all others.
+
+    >>> bool(lowest_key(np.dtype(float)) < sorting_keys(np.array([-1e300]), np.array([0]))[0])
+    True
+    """
+    if dtype != np.float32:
+        return np.complex128(complex(-np.inf, -np.inf))
+    return np.int64(np.iinfo(np.int64).min)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.compute.score_sweep import Workspace, sweep_scores
+from isthmus.compute.elementwise import ordered_bits
+from isthmus.compute.masks import true_positions
+from isthmus.compute.score_sweep import sweep_scores
+from isthmus.compute.workspace import Workspace
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._score_sweep import sweep_rows, swept
@@ -100,7 +103,7 @@ class NegativeTiles:
         np.greater(scores, low, out=is_inside)
         np.greater(scores, high, out=is_above)
         np.not_equal(is_inside, is_above, out=is_inside)
-        inside = scores.ravel()[np.flatnonzero(is_inside)]  # a boolean index costs twice as much
+        inside = scores.ravel()[true_positions(is_inside)]
         return int(np.count_nonzero(is_above)), inside, float(scores.max())
 
     def add(self, kind: str, partial: tuple[int, np.ndarray, float], rows: slice, columns: slice) -> None:
@@ -175,7 +178,7 @@ def nth_highest_negative(rows: PairedRows, rank: int) -> float:
         rank -= int(above[position - 1]) if position else 0
         prefix = prefix << _BITS | (len(above) - 1 - position)
     key = np.array([prefix - (1 << (n_bits - 1))]).astype(f"i{n_bits // 8}")
-    return float(_ordered_bits(key).view(f"f{n_bits // 8}")[0])
+    return float(ordered_bits(key).view(f"f{n_bits // 8}")[0])
 
 
 class _DigitTiles:
@@ -190,7 +193,7 @@ class _DigitTiles:
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
         """Return the counts of one tile, without matching pairs."""
         scores = scores if rows != columns else scores[~np.eye(len(scores), dtype=bool)]
-        keys = _ordered_bits(scores.ravel().view(f"i{self._n_bits // 8}")) >> self._shift
+        keys = ordered_bits(scores.ravel().view(f"i{self._n_bits // 8}")) >> self._shift
         digits = keys & ((1 << _BITS) - 1)
         if self._shift == self._n_bits - _BITS:
             digits = keys + (1 << (_BITS - 1))  # the highest digit has the sign
@@ -201,9 +204,3 @@ class _DigitTiles:
     def add(self, kind: str, partial: np.ndarray, rows: slice, columns: slice) -> None:
         """Add the counts of a tile."""
         self.counts += partial
-
-
-def _ordered_bits(patterns: np.ndarray) -> np.ndarray:
-    """Return the bits of floating-point numbers as integers of the same order. Applied twice, it changes nothing."""
-    ordered: np.ndarray = patterns ^ ((patterns >> (8 * patterns.itemsize - 1)) & np.iinfo(patterns.dtype).max)
-    return ordered

@@ -9,11 +9,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.compute import score_matrix
+from isthmus.compute.masks import at_least, count_columns, count_rows
 from isthmus.compute.resources import current
-from isthmus.compute.score_matrix import TopK, block_slices, count_columns, count_rows
-from isthmus.compute.score_sweep import Workspace, fill_diagonal, sweep_blocks, sweep_scores
+from isthmus.compute.score_matrix import TopK, block_slices
+from isthmus.compute.score_sweep import fill_diagonal, sweep_blocks, sweep_scores
 from isthmus.compute.streaming_topk import StreamingTopK
 from isthmus.compute.topk import score_matrices
+from isthmus.compute.workspace import Workspace
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
@@ -171,10 +173,10 @@ class NeighbourTiles:
             if rows != columns:
                 self._nearest[kind].add_transposed(scores, column_block, rows)
         mask = self._workspace.empty("mask", scores.shape, bool)
-        np.greater_equal(scores, self._thresholds[rows, None], out=mask)
+        at_least(scores, self._thresholds[rows], mask)
         counts = [count_rows(mask), count_columns(mask)]
         if kind == "xy" or rows != columns:
-            np.greater_equal(scores, self._thresholds[columns], out=mask)
+            at_least(scores, self._thresholds[columns], mask, axis=1)
             counts += [count_rows(mask), count_columns(mask)]
         return counts
 

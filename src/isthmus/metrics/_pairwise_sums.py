@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.elementwise import add_outer_sum, scaled_exp, scipy_products
-from isthmus.compute.score_sweep import Workspace, fill_diagonal
+from isthmus.compute.score_sweep import fill_diagonal
+from isthmus.compute.workspace import Workspace
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._score_sweep import sweep_rows, swept

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compute.masks import at_least, count_columns, count_rows
 from isthmus.compute.resources import current
-from isthmus.compute.score_matrix import count_columns, count_rows
-from isthmus.compute.score_sweep import Workspace, fill_diagonal
+from isthmus.compute.score_sweep import fill_diagonal
+from isthmus.compute.workspace import Workspace
 from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
@@ -69,8 +70,8 @@ class RankTiles:
         """Return the counts of the rows and of the columns of a tile."""
         fill_diagonal(scores, rows, columns, -np.inf)
         mask = self._workspace.empty("mask", scores.shape, bool)
-        counts = count_rows(np.greater_equal(scores, self._thresholds[rows, None], out=mask))
-        return counts, count_columns(np.greater_equal(scores, self._thresholds[columns], out=mask))
+        counts = count_rows(at_least(scores, self._thresholds[rows], mask))
+        return counts, count_columns(at_least(scores, self._thresholds[columns], mask, axis=1))
 
     def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
         """Add the counts of a tile."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from isthmus.compute.resources import current
 from isthmus.compute.score_matrix import even_slices
-from isthmus.compute.score_sweep import Workspace
 from isthmus.compute.topk import tile_map
+from isthmus.compute.workspace import Workspace
 from isthmus.tasks._base import TaskData
 from isthmus.tasks._joint_two_sided import TwoSidedResults, TwoSidedTiles, two_sided_tiles
 from isthmus.tasks._mixed_corpus import QueryResults, stored_items

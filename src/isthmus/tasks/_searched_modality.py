@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.compute.masks import count_columns, count_rows
 from isthmus.compute.running_top import RunningTop
-from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
+from isthmus.compute.score_matrix import even_slices
 from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores
 
 
