@@ -16,7 +16,7 @@ import isthmus
 from isthmus import Pairs
 from isthmus.compute import score_sweep
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import PairwiseSums
+from isthmus.metrics._pairwise_sums import PairwiseSums, _median
 from isthmus.metrics.distribution import BIAS_SWAPS
 
 NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
@@ -206,3 +206,10 @@ def test_bias_of_centred_distances_equals_that_of_swapped_rows(rng: np.random.Ge
     across = cdist(x - x.mean(axis=0), y - y.mean(axis=0))
     plain = (2 * (across.sum() - np.trace(across)) - 2 * pdist(x).sum() - 2 * pdist(y).sum()) / (40 * 39)
     assert measured(x, y, "centred_energy_distance").value == pytest.approx(plain - np.mean(biases), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 101, 60_000, 60_001])
+def test_median_of_many_values_equals_that_of_numpy(rng: np.random.Generator, n: int) -> None:
+    values = rng.normal(size=n).astype(np.float32)
+    for case in (values, np.sort(values), np.round(values), np.zeros_like(values)):
+        assert _median(case) == np.median(case)

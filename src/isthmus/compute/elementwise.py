@@ -32,9 +32,26 @@ def scaled_exp(values: np.ndarray, factor: float, out: np.ndarray) -> np.ndarray
     >>> scaled_exp(values, -1, out=values).round(3).tolist()
     [1.0, 0.368]
     """
-    if has_fast_exp2():
-        return np.exp2(np.multiply(values, factor / math.log(2), out=out), out=out)
-    return np.exp(np.multiply(values, factor, out=out), out=out)
+    return exp_scaled(np.multiply(values, exponent_scale(factor), out=out), out)
+
+
+def exponent_scale(factor: float) -> float:
+    """Return the number by which values are multiplied before `exp_scaled` gives exp(factor * values).
+
+    >>> exponent_scale(-1) < 0
+    True
+    """
+    return factor / math.log(2) if has_fast_exp2() else factor
+
+
+def exp_scaled(exponents: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return the exponential of scaled exponents, see `exponent_scale`.
+
+    >>> exponents = np.array([0.0, 1.0]) * exponent_scale(-1)
+    >>> exp_scaled(exponents, out=exponents).round(3).tolist()
+    [1.0, 0.368]
+    """
+    return (np.exp2 if has_fast_exp2() else np.exp)(exponents, out=out)
 
 
 @cache

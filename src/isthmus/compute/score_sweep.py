@@ -25,6 +25,8 @@ class ScoreConsumer(Protocol):
     ----------
     kinds : tuple of str
         The kinds of tiles that the computation looks at, of 'xx', 'yy' and 'xy'.
+    overwrites : bool, optional
+        True if it computes in the place of the scores. It is then called last. Default: False.
     """
 
     kinds: tuple[str, ...]
@@ -32,8 +34,8 @@ class ScoreConsumer(Protocol):
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
         """Return the partial result of one tile. It is called in several threads.
 
-        A consumer may set the diagonal of the whole matrix (row i, column i) to -inf, and nothing else. Consumers are
-        called in order, so that the first one sees the scores as they are.
+        A consumer that does not overwrite the scores may set the diagonal of the whole matrix (row i, column i) to
+        -inf, and nothing else. Consumers are called in order, so that the first one sees the scores as they are.
         """
         ...
 
@@ -71,6 +73,9 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
     2.0
     """
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    consumers = sorted(consumers, key=_overwrites)
+    if sum(map(_overwrites, consumers)) > 1:
+        raise ValueError("two consumers overwrite the scores, expected one at most")
     operands = {"xx": (x, x), "yy": (y, y), "xy": (x, y)}
     blocks = sweep_blocks(len(x))
     tiles = [
@@ -95,6 +100,10 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
         for (kind, rows, columns), partials in zip(tiles, run(consume, tiles), strict=True):
             for consumer, partial in partials:
                 consumer.add(kind, partial, rows, columns)
+
+
+def _overwrites(consumer: ScoreConsumer) -> bool:
+    return getattr(consumer, "overwrites", False)
 
 
 def fill_diagonal(scores: np.ndarray, rows: slice, columns: slice, value: float) -> None:

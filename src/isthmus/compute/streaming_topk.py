@@ -156,7 +156,7 @@ class _Block:
     def _merge(self) -> None:
         """Merge the candidates: each query has a row of keys, which is filled up with the lowest one."""
         ends = np.full(self._size, self._k)
-        width = self._k + int(sum(counts for counts, _ in self._candidates).max())
+        width = self._k + int(np.sum([counts for counts, _ in self._candidates], axis=0).max())
         table = np.full((self._size, width), lowest_key(self._dtype))
         table[:, : self._k] = self._keys
         for counts, keys in self._candidates:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.elementwise import add_outer_sum, scaled_exp, scipy_products
+from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp, scipy_products
 from isthmus.compute.score_sweep import fill_diagonal
 from isthmus.compute.workspace import Workspace
 from isthmus.metrics._context import MetricContext
@@ -18,14 +18,14 @@ from isthmus.metrics._score_sweep import sweep_rows, swept
 
 #: Items whose 2 million distances give the median distance, the unit of the bandwidths.
 PILOT_ITEMS = 1_000
+#: Of more values than that, a part tells between which ones the median is.
+PILOT_VALUES = 20_000
 #: Bandwidths of the RBF kernels in units of the median distance.
 BANDWIDTHS = (0.5, 1.0, 2.0)
 #: Exponent t of the uniformity exp(-t d^2).
 EXPONENT = 2.0
 #: Largest exponent of the factors that centre a kernel. Their product stays within the range of float32.
 MAX_KERNEL_EXPONENT = 30.0
-#: Buffers of a tile.
-_BUFFERS = "halves", "values"
 
 Sums = dict[str, np.ndarray]
 
@@ -84,6 +84,50 @@ class PairwiseSums:
         return replace(self, xx=self.yy, xy=self.yx, yx=self.xy, yy=self.xx, gap=-self.gap)
 
 
+class _TileSums:
+    """Sums over the rows and over the columns of a tile by function.
+
+    Parameters
+    ----------
+    rows, columns : slice
+        Rows and columns of the whole matrix that the tile covers.
+    dtype : numpy.dtype
+        Type of the values.
+    """
+
+    def __init__(self, rows: slice, columns: slice, dtype: np.dtype):
+        self._rows, self._columns = rows, columns
+        self._ones = [np.ones(lines.stop - lines.start, dtype=dtype) for lines in (rows, columns)]
+        self.sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(self, name: str, values: np.ndarray, *, scale: float = 1, weights: Sequence[np.ndarray] = ()) -> bool:
+        """Store the sums of the values times the weights of their rows and columns, and times a number.
+
+        Return True if they are finite.
+        """
+        fill_diagonal(values, self._rows, self._columns, 0)  # an item has no distance to itself
+        row_weights, column_weights = weights or self._ones
+        row_sums = values @ column_weights
+        column_sums = row_weights @ values
+        are_finite = math.isfinite(row_sums @ row_weights)
+        if weights:
+            row_sums, column_sums = row_sums * row_weights, column_sums * column_weights
+        self.sums[name] = (row_sums, column_sums) if scale == 1 else (scale * row_sums, scale * column_sums)
+        return are_finite
+
+    def add_roots(self, name: str, halves: np.ndarray, out: np.ndarray) -> None:
+        """Store the sums of the distances, given half of their squares.
+
+        Only rounding makes a square negative, so that its root is no number. This is rare, and a search for negative
+        squares would cost a pass over every tile.
+        """
+        with np.errstate(invalid="ignore"):
+            are_finite = self.add(name, np.sqrt(halves, out=out), scale=math.sqrt(2))
+        if not are_finite:
+            np.maximum(halves, 0, out=halves)
+            self.add(name, np.sqrt(halves, out=out), scale=math.sqrt(2))
+
+
 class PairwiseTiles:
     """Sum functions of the distances in tiles of scores.
 
@@ -96,6 +140,7 @@ class PairwiseTiles:
     """
 
     kinds: tuple[str, ...] = ("xx", "yy", "xy")
+    overwrites = True
 
     def __init__(self, rows: PairedRows):
         scipy_products()  # before threads compute the tiles
@@ -113,49 +158,51 @@ class PairwiseTiles:
         self._workspace = Workspace()
 
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
-        """Return the sums over the rows and over the columns of a tile by function."""
-        halves, work = (self._workspace.empty(name, scores.shape, scores.dtype) for name in _BUFFERS)
+        """Return the sums over the rows and over the columns of a tile by function.
+
+        What is computed in place takes half of the time of what is written elsewhere.
+        """
+        halves, work = scores, self._workspace.empty("values", scores.shape, scores.dtype)
         if self._is_unit:
             np.subtract(1, scores, out=halves)
         else:
             np.negative(scores, out=halves)
             add_outer_sum(halves, self._halves[kind[0]][rows], self._halves[kind[1]][columns])
         fill_diagonal(halves, rows, columns, 0)
-        _clip_negative(halves)
-        ones = [np.ones(length, dtype=scores.dtype) for length in scores.shape]
-        sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-        def add(name: str, values: np.ndarray, scale: float = 1, weights: Sequence[np.ndarray] = ones) -> None:
-            """Store the sums of the values times the weights of their rows and columns, and times a number."""
-            fill_diagonal(values, rows, columns, 0)  # an item has no distance to itself
-            row_sums, column_sums = values @ weights[1], weights[0] @ values
-            if weights is not ones:
-                row_sums, column_sums = row_sums * weights[0], column_sums * weights[1]
-            sums[name] = scale * row_sums, scale * column_sums
-
-        add("distance", np.sqrt(halves, out=work), math.sqrt(2))
-        add("uniform", scaled_exp(halves, -2 * EXPONENT, work))
+        tile_sums = _TileSums(rows, columns, scores.dtype)
+        tile_sums.add_roots("distance", halves, work)
+        # Exponents replace the halves, so that each is the product of the one before it.
+        exponents, scale = halves, exponent_scale(-2 * EXPONENT)
+        tile_sums.add("uniform", exp_scaled(np.multiply(halves, scale, out=exponents), out=work))
         # One exponential of the widest kernel: its powers 4 and 16 are the narrower kernels.
-        add("rbf_2", _rbf(halves, 2 * self._median, work))
-        add("rbf_1", _fourth(work))
+        if self._median > 0:
+            widest = exponent_scale(-1 / (2 * self._median) ** 2)
+            np.multiply(exponents, widest / scale, out=exponents)
+            scale = widest
+            exp_scaled(exponents, out=work)
+        else:  # more than half of all rows are equal
+            np.equal(exponents, 0, out=work)
+        tile_sums.add("rbf_2", work)
+        tile_sums.add("rbf_1", _fourth(work))
         if kind != "xy":
-            add("rbf_0.5", _fourth(work))
-            return sums
+            tile_sums.add("rbf_0.5", _fourth(work))
+            return tile_sums.sums
         kernel_factors = self._kernel_factors(rows, columns)
         if kernel_factors is not None:  # the kernel of the centred distance is that of the distance times two factors
-            add("centred_rbf_1", work, weights=kernel_factors)
-        add("rbf_0.5", _fourth(work))
+            tile_sums.add("centred_rbf_1", work, weights=kernel_factors)
+        tile_sums.add("rbf_0.5", _fourth(work))
+        np.multiply(exponents, 1 / scale, out=halves)
         add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns])
-        lowest = _clip_negative(halves)
+        tile_sums.add_roots("centred_distance", halves, work)
+        fill_diagonal(work, rows, columns, np.inf)
+        with np.errstate(divide="ignore"):
+            are_finite = tile_sums.add("centred_inverse", np.divide(1, work, out=work))
+        if not are_finite:  # equal rows add nothing
+            work[work == np.inf] = 0
+            tile_sums.add("centred_inverse", work)
         if kernel_factors is None:
-            add("centred_rbf_1", _rbf(halves, self._median, work))
-        add("centred_distance", np.sqrt(halves, out=halves), math.sqrt(2))
-        if lowest <= 0:
-            halves[halves == 0] = np.inf  # equal rows add nothing
-        elif rows == columns:
-            np.fill_diagonal(halves, np.inf)
-        add("centred_inverse", np.divide(1, halves, out=work), math.sqrt(0.5))
-        return sums
+            tile_sums.add("centred_rbf_1", _rbf(halves, self._median, work))
+        return tile_sums.sums
 
     def _kernel_factors(self, rows: slice, columns: slice) -> list[np.ndarray] | None:
         """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
@@ -169,10 +216,14 @@ class PairwiseTiles:
     def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
         """Add the sums of a tile."""
         n = self._rows.n
+        row_totals, column_totals = self._sums[kind], self._sums["yx" if kind == "xy" else kind]
         for name, (row_sums, column_sums) in partial.items():
-            self._sums[kind].setdefault(name, np.zeros(n))[rows] += row_sums
+            if name not in row_totals:
+                row_totals[name] = np.zeros(n)
+                column_totals.setdefault(name, np.zeros(n))
+            row_totals[name][rows] += row_sums
             if kind == "xy" or rows != columns:
-                self._sums[kind if kind != "xy" else "yx"].setdefault(name, np.zeros(n))[columns] += column_sums
+                column_totals[name][columns] += column_sums
 
     def result(self) -> PairwiseSums:
         """Return the sums after all tiles."""
@@ -183,14 +234,6 @@ class PairwiseTiles:
 def _are_ones(norms: np.ndarray) -> bool:
     """Return True if squared norms are 1 but for rounding."""
     return float(np.abs(norms - 1).max()) <= 16 * float(np.finfo(norms.dtype).eps)
-
-
-def _clip_negative(halves: np.ndarray) -> float:
-    """Set negative squares, which are rounding errors, to 0. Return the lowest one before."""
-    lowest = float(halves.min())
-    if lowest < 0:  # the search costs an eighth of the maximum
-        np.maximum(halves, 0, out=halves)
-    return lowest
 
 
 def _rbf(halves: np.ndarray, width: float, out: np.ndarray) -> np.ndarray:
@@ -212,5 +255,23 @@ def _norms(rows: np.ndarray) -> np.ndarray:
 def _median_distance(rows: np.ndarray) -> float:
     """Return the median distance between two different rows."""
     norms = _norms(rows)
-    squares = np.maximum(norms[:, None] + norms - 2 * (rows @ rows.T), 0)
-    return math.sqrt(float(np.median(squares[~np.tri(len(rows), dtype=bool)])))
+    squares = rows @ rows.T
+    squares *= 2
+    np.maximum(np.subtract(np.add.outer(norms, norms), squares, out=squares), 0, out=squares)
+    return math.sqrt(_median(squares[~np.tri(len(rows), dtype=bool)]))
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of many values. It is selected from those between two quantiles of a part of the values."""
+    middle, step = len(values) // 2, max(len(values) // PILOT_VALUES, 1)
+    part = np.sort(values[::step])
+    margin = 3 * math.isqrt(len(part)) + 1  # six standard errors of the rank of the median
+    if 2 * margin < len(part):
+        low, high = part[len(part) // 2 - margin], part[len(part) // 2 + margin]
+        n_below = int(np.count_nonzero(values < low))
+        between = values[np.flatnonzero((values >= low) & (values <= high))]
+        rank = middle - n_below
+        if 1 <= rank < len(between):
+            between.partition((rank - 1, rank))
+            return float(between[rank] if len(values) % 2 else np.mean(between[rank - 1 : rank + 1]))
+    return float(np.median(values))
