@@ -131,3 +131,16 @@ def test_sweep_calls_the_consumer_that_overwrites_last_and_takes_one_of_them(rng
     assert largest == pytest.approx([np.max(x @ y.T)] * 2)
     with pytest.raises(ValueError, match="two consumers overwrite"):
         sweep_scores(x, y, [Consumer(True), Consumer(True)])
+
+
+def test_sums_of_centred_distances_equal_the_direct_ones_and_equal_rows_add_nothing(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 60, 4))
+    sums = PairwiseSums.of(PairedRows(x, y, unit=False))
+    distances = np.linalg.norm(x[:, None] - y - sums.gap, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    np.testing.assert_allclose(sums.yx["centred_inverse"], (1 / distances).sum(axis=0), rtol=1e-9)
+    np.fill_diagonal(distances, 0)
+    np.testing.assert_allclose(sums.xy["centred_distance"], distances.sum(axis=1), rtol=1e-9)
+    constant = PairwiseSums.of(PairedRows(np.ones((20, 4)), np.eye(4)[np.zeros(20, dtype=int)], unit=False))
+    for name in ("centred_inverse", "centred_distance"):
+        assert not constant.xy[name].any()

@@ -75,11 +75,11 @@ def true_positions(mask: np.ndarray, *, at_most: int | None = None) -> np.ndarra
         return None
     if flat.size % 8:
         return np.flatnonzero(flat)
-    words = flat.view(np.uint64)
-    numbers = np.flatnonzero(words.astype(bool))
-    places = np.flatnonzero(words[numbers].view(bool))
-    positions: np.ndarray = (numbers * 8)[places >> 3]
-    positions += places & 7
+    packed = flat.view(np.uint64)
+    numbers = np.flatnonzero(packed.astype(bool))
+    offsets = np.flatnonzero(packed[numbers].view(bool))
+    positions: np.ndarray = (numbers * 8)[offsets >> 3]
+    positions += offsets & 7
     return positions
 
 

@@ -196,10 +196,10 @@ class PairwiseTiles:
         tile_sums.add_roots("centred_distance", halves, work)
         fill_diagonal(work, rows, columns, np.inf)
         with np.errstate(divide="ignore"):
-            are_finite = tile_sums.add("centred_inverse", np.divide(1, work, out=work))
+            are_finite = tile_sums.add("centred_inverse", np.divide(1, work, out=work), scale=math.sqrt(0.5))
         if not are_finite:  # equal rows add nothing
             work[work == np.inf] = 0
-            tile_sums.add("centred_inverse", work)
+            tile_sums.add("centred_inverse", work, scale=math.sqrt(0.5))
         if kernel_factors is None:
             tile_sums.add("centred_rbf_1", _rbf(halves, self._median, work))
         return tile_sums.sums
@@ -264,10 +264,10 @@ def _median_distance(rows: np.ndarray) -> float:
 def _median(values: np.ndarray) -> float:
     """Return the median of many values. It is selected from those between two quantiles of a part of the values."""
     middle, step = len(values) // 2, max(len(values) // PILOT_VALUES, 1)
-    part = np.sort(values[::step])
-    margin = 3 * math.isqrt(len(part)) + 1  # six standard errors of the rank of the median
-    if 2 * margin < len(part):
-        low, high = part[len(part) // 2 - margin], part[len(part) // 2 + margin]
+    ordered = np.sort(values[::step])
+    margin = 3 * math.isqrt(len(ordered)) + 1  # six standard errors of the rank of the median
+    if 2 * margin < len(ordered):
+        low, high = ordered[len(ordered) // 2 - margin], ordered[len(ordered) // 2 + margin]
         n_below = int(np.count_nonzero(values < low))
         between = values[np.flatnonzero((values >= low) & (values <= high))]
         rank = middle - n_below
