@@ -106,3 +106,11 @@ def test_verdict_on_few_directions_does_not_blame_the_order() -> None:
     verdict = " ".join(isthmus.explain(pair).verdict)
     assert "vary in only 3 of 16 directions" in verdict
     assert not [word for word in BLAME if word in verdict]
+
+
+@pytest.mark.parametrize("side", ["image", "text"])
+def test_relevance_of_a_collapsed_side_is_unknown_with_its_reason(side: str, rng: np.random.Generator) -> None:
+    rows = {name: rng.normal(size=(200, 16)) for name in ("image", "text")}
+    rows[side] = np.repeat(rows[side][:1], 200, axis=0)
+    (sentence,) = isthmus.explain(isthmus.Pairs(**rows)).relevance_sentences(0.3)
+    assert sentence.startswith("The relevance of corrected scores is unknown")

@@ -90,6 +90,11 @@ def _folds(
         banks = dict(model.banks)
         for name, numbers in zip(names, bank_items, strict=True):
             banks[name] = banks[name][(numbers < 0) | (fold_of_item[numbers] != fold)]
+            if not len(banks[name]):
+                raise InputError(
+                    f"the bank of {name} holds no rows of other items, because its rows are equal; these data do not "
+                    "allow to calibrate relevance"
+                )
         share = min(len(banks[name]) / len(model.banks[name]) for name in names)
         yield correction, replace(model, banks=banks, k=max(round(model.k * share), 1)), judged_pairs
 

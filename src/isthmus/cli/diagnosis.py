@@ -139,7 +139,7 @@ def measure(
         return
     families = isthmus.metrics.families(data.names)
     printed = _printed(result, headlines, data.names) if metrics is None else result.metrics
-    print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
+    print_bullets([f"{entry['message'][0].upper()}{entry['message'][1:]}." for entry in result.pairs["degenerate"]])
     print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
     print_measures(printed, families, result.pairs)
     if metrics is None:

@@ -67,7 +67,7 @@ def unbiased_cka(context: MetricContext) -> Estimate:
     low, high = NAN, NAN
     if np.all(xx.left_out > 0) and np.all(yy.left_out > 0):
         low, high = jackknife_interval(value, xy.left_out / np.sqrt(squares))
-    return Estimate(min(value, 1.0), max(low, -1.0), min(high, 1.0), 0.0)
+    return Estimate(min(value, 1.0), min(max(low, -1.0), 1.0), min(high, 1.0), 0.0)
 
 
 @dataclass(frozen=True)
