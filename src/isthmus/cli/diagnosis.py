@@ -197,6 +197,8 @@ def explain(
         typer.echo("")
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
+    from isthmus.data.shared_rows import sharing_rows
+
     data: Pairs | UnpairedSets
     if unpaired:
         options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key}
@@ -204,7 +206,7 @@ def explain(
     else:
         reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
         data = open_pairs(*_two_paths(paths), names, key, index=index, **reading)
-    with stages(f"explaining {_count(data)}", quiet=json_):
+    with sharing_rows(), stages(f"explaining {_count(data)}", quiet=json_):
         explanation = isthmus.explain(data, normalize=not raw, temperature=temperature, sample=sample)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
     if output is not None:

@@ -9,12 +9,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
+from isthmus.data import shared_rows
 from isthmus.data.columns import as_source, same_library
 from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
-from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
 from isthmus.data.open_spec import OpenSpec
@@ -298,13 +297,16 @@ class Pairs:
             At most `n_items` items or components in their own order. These pairs themselves if they have no more.
             Items are drawn if so few components are independent that there are no intervals (`dependence`).
         """
-        count = int(self.sampling_units.max(initial=-1)) + 1
-        if count <= n_items:
+        units = self.sampling_units
+        if int(units.max(initial=-1)) < n_items:
             return self
-        is_drawn = np.zeros(count, dtype=bool)
-        is_drawn[np.random.default_rng(rng).choice(count, size=n_items, replace=False)] = True
-        sample = self.take(np.flatnonzero(is_drawn[self.sampling_units]))
-        if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
+        if not isinstance(rng, int):
+            return self.take(shared_rows.sampled_items(units, n_items, rng=rng))
+        key = ("sample", n_items, rng)
+        sample = shared_rows.computed_once(
+            self, key, lambda: self.take(shared_rows.sampled_items(units, n_items, rng=rng))
+        )
+        if self.open_spec is not None and self.open_spec.sample is None:
             sample.open_spec = replace(
                 self.open_spec, sample=(n_items, rng), key=f"{self.open_spec.key} {n_items} {rng}"
             )
@@ -374,14 +376,7 @@ class Pairs:
         InputError
             If a row has NaN or infinite values, or is all zero.
         """
-        modalities = []
-        for source in (self.x, self.y):
-            normalizer = arrays.RowNormalizer(arrays.compute_dtype(source.dtype), normalize=normalize)
-            try:
-                modalities.append(normalizer(source.read(0, source.shape[0])))
-            except arrays.InvalidRowsError:
-                raise invalid_rows_error(self.x, self.y) from None
-        return modalities[0], modalities[1]
+        return shared_rows.unit_rows(self, self.x, self.y, normalize=normalize)
 
     @property
     def pairing(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from isthmus.data.grouping import rows_of_each
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import sharing_rows
 from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis._reading import collapse_from_dict
 from isthmus.diagnosis.calibration import Calibration
@@ -334,7 +335,7 @@ def explain(
     else:
         data = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    with blas_limited(1):  # decompositions run side by side
+    with blas_limited(1), sharing_rows():  # decompositions run side by side
         measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
         report_progress(0, 3, "explaining")
         if isinstance(data, Pairs):

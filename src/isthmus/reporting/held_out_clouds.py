@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from functools import cached_property
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from isthmus.align import Aligner, Identity
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import sampled_items
 from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
 from isthmus.evaluation import Summary
 from isthmus.evaluation.summary import changed_options
@@ -55,21 +55,31 @@ class HeldOutClouds:
         self.after[_key(fitted)] = CloudProjection.of(*fitted.transform(*self.rows))
 
     @cached_property
-    def _halves(self) -> tuple[Pairs, Pairs]:
-        """Fitting pairs, and test pairs whose labels are the numbers of the items."""
-        numbered = copy.copy(self.pairs)
-        numbered.labels = np.arange(self.pairs.n_items)
+    def _compared(self) -> Pairs:
+        return self.pairs.sample(MAX_COMPARED_ITEMS)
+
+    @cached_property
+    def _halves(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Fitting and test items among those that are compared. None if all items are shown."""
         if self._test_items is not None:
-            compared = numbered.sample(MAX_COMPARED_ITEMS)
-            fit_items = np.setdiff1d(np.arange(compared.n_items), self._test_items)
-            return self.fit or compared.take(fit_items), compared.take(self._test_items)
+            return np.setdiff1d(np.arange(self._compared.n_items), self._test_items), self._test_items
         if self.fit is not None or not self.is_compared:
-            return self.fit or numbered, numbered
-        return numbered.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
+            return None
+        return self._compared.half_items(rng=0)
+
+    @cached_property
+    def _fit_pairs(self) -> Pairs:
+        if self.fit is not None:
+            return self.fit
+        return self.pairs if self._halves is None else self._compared.take(self._halves[0])
+
+    @cached_property
+    def _test_pairs(self) -> Pairs:
+        return self.pairs if self._halves is None else self._compared.take(self._halves[1])
 
     @cached_property
     def _sample(self) -> Pairs:
-        return self._halves[1].sample(MAX_ITEMS)
+        return self._test_pairs.sample(MAX_ITEMS)
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +89,10 @@ class HeldOutClouds:
     @cached_property
     def numbers(self) -> np.ndarray:
         """Number of the item of each row."""
-        return np.asarray(self._sample.labels)[self._sample.first_pairs[0]]
+        shown = sampled_items(self._test_pairs.sampling_units, MAX_ITEMS)
+        if self._halves is not None:
+            shown = sampled_items(self.pairs.sampling_units, MAX_COMPARED_ITEMS)[self._halves[1][shown]]
+        return shown[self._sample.first_pairs[0]]
 
     @cached_property
     def raw(self) -> CloudProjection:
@@ -96,7 +109,7 @@ class HeldOutClouds:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the table of the page shows the warnings
                 try:
-                    aligner.fit_moments(moments_of(self._halves[0], normalize=aligner.normalize))
+                    aligner.fit_moments(moments_of(self._fit_pairs, normalize=aligner.normalize))
                     self.after[key] = CloudProjection.of(*aligner.transform(*self.rows))
                 except (InputError, NotImplementedError):
                     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import sampled_items
 from isthmus.diagnosis import Calibration
 from isthmus.diagnosis._cosine_bins import threshold_curve
 from isthmus.evaluation import Comparison
 from isthmus.reporting.formatting import aligner_label, gap
 from isthmus.reporting.held_out_clouds import HeldOutClouds
-from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, visible_rows
+from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, one_pair_per_item, visible_rows
 from isthmus.utils.errors import InputError
 
 #: Positions of the slider of the cosine.
@@ -161,13 +160,10 @@ class PairExamples:
     @classmethod
     def of(cls, pairs: Pairs, texts: Mapping[str, Sequence[str]], /, *, normalize: bool) -> PairExamples:
         """Return the examples among at most 2,000 items."""
-        numbered = copy.copy(pairs)
-        numbered.labels = np.arange(pairs.n_items)
-        sample = numbered.sample(MAX_ITEMS)
-        x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
-        items, rows_y = sample.first_pairs
-        numbers = np.asarray(sample.labels)[items]
-        scores = x[items] @ y[rows_y].T
+        sample = pairs.sample(MAX_ITEMS)
+        x, y = one_pair_per_item(sample, normalize=normalize)
+        numbers = sampled_items(pairs.sampling_units, MAX_ITEMS)[sample.first_pairs[0]]
+        scores = x @ y.T
         matching = np.diagonal(scores)
         ranks = (scores >= matching[:, None]).sum(axis=1)  # ties count against the query
         first = scores.argmax(axis=1)

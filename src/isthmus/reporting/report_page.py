@@ -9,6 +9,7 @@ from typing import Any
 
 from isthmus.compute.resources import n_threads
 from isthmus.data.opening import as_pairs
+from isthmus.data.shared_rows import sharing_rows
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.fit_observers import observing_fits
@@ -20,6 +21,7 @@ from isthmus.utils.progress import report_progress
 from isthmus.utils.validation import PAGE_SUFFIXES, check_sample, check_suffix, check_writable
 
 
+@sharing_rows()
 def report(
     pairs: Any,
     *paths: Any,
