@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.compute.threads import run_parallel
 from isthmus.utils.errors import IsthmusWarning
-from isthmus.utils.warning import collecting_warnings, warn, without_warnings
+from isthmus.utils.warning import collecting_warnings, is_dropped, warn, without_warnings
 
 
 class OwnWarning(IsthmusWarning):
@@ -38,3 +38,12 @@ def test_without_warnings_drops_a_category_and_passes_others_to_the_outer_block(
     with collecting_warnings() as collected, without_warnings(OwnWarning):
         run_parallel([lambda: warn("dropped", OwnWarning), lambda: warn("kept")], threads=2)
     assert collected == [("kept", IsthmusWarning)]
+
+
+def test_is_dropped_is_true_only_where_no_block_inside_collects_the_warnings() -> None:
+    assert not is_dropped(OwnWarning)
+    with without_warnings(OwnWarning):
+        assert is_dropped(OwnWarning)
+        assert not is_dropped(IsthmusWarning)
+        with collecting_warnings():
+            assert not is_dropped(OwnWarning)

@@ -10,7 +10,7 @@ from isthmus.align._further import Cloud
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.statistics.intervals import satterthwaite_p_value
 from isthmus.utils.errors import IsthmusWarning
-from isthmus.utils.warning import warn
+from isthmus.utils.warning import is_dropped, warn
 
 #: Fewer rows than this are not compared, and of more at most `MAX_ROWS`, evenly spaced.
 MIN_ROWS, MAX_ROWS = 100, 5_000
@@ -25,7 +25,7 @@ class CorpusWarning(IsthmusWarning):
 def warn_of_other_corpus(name: str, fitted: Cloud, rows: Any) -> None:
     """Warn if the mean of the rows (n, d) of a modality is far from that of the fitted unit rows."""
     count = np.shape(rows)[0]
-    if count < MIN_ROWS:
+    if count < MIN_ROWS or is_dropped(CorpusWarning):
         return
     sample = np.unique(np.linspace(0, count - 1, min(count, MAX_ROWS)).astype(np.int64))
     table = unit_rows(to_numpy(rows)[sample].astype(np.float64))

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from isthmus.utils.errors import IsthmusWarning
 
@@ -43,6 +44,35 @@ def warn(message: str, category: type[Warning] = IsthmusWarning, /, *, stackleve
         if receiver(message, category):
             return
     warnings.warn(message, category, stacklevel=stacklevel + 1)
+
+
+def is_dropped(category: type[Warning], /) -> bool:
+    """Return whether the innermost open block that takes warnings of a category drops them.
+
+    What only such a warning needs can then be left out.
+
+    Parameters
+    ----------
+    category : type
+        Class of the warnings.
+
+    Returns
+    -------
+    bool
+        True in a block of `without_warnings` of this category, unless a block inside it collects warnings.
+
+    Examples
+    --------
+    >>> with without_warnings():
+    ...     is_dropped(IsthmusWarning)
+    True
+    >>> is_dropped(IsthmusWarning)
+    False
+    """
+    receivers = (
+        r for r in reversed(_receivers.get()) if not isinstance(r, _Dropping) or issubclass(category, r.category)
+    )
+    return isinstance(next(receivers, None), _Dropping)
 
 
 @contextmanager
@@ -83,8 +113,18 @@ def without_warnings(category: type[Warning] = IsthmusWarning, /) -> Iterator[No
     >>> with without_warnings():
     ...     warn("few pairs")
     """
-    with _receiving(lambda _, given: issubclass(given, category)):
+    with _receiving(_Dropping(category)):
         yield
+
+
+@dataclass(frozen=True)
+class _Dropping:
+    """Takes the warnings of a category and drops them."""
+
+    category: type[Warning]
+
+    def __call__(self, message: str, given: type[Warning]) -> bool:
+        return issubclass(given, self.category)
 
 
 @contextmanager
