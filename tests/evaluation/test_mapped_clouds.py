@@ -35,3 +35,21 @@ def test_moments_along_means_give_the_gap_and_the_scores_of_all_moments(
 def test_moments_along_means_of_rows_without_means_have_the_right_trace() -> None:
     rows = np.concatenate([np.eye(4), -np.eye(4)])
     assert np.trace(moments_along_means(rows, rows).xy) == pytest.approx(8)
+
+
+@pytest.mark.parametrize("captions", [1, 2])
+def test_clouds_with_the_rows_of_plain_clouds_equal_those_that_are_summed_anew(
+    captions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 6)) + 0.5
+    index = None if captions == 1 else np.repeat(np.arange(60), captions)
+    pairs = Pairs(image=x, text=np.repeat(y, captions, axis=0), index=index)
+    x, y = (np.asarray(rows) for rows in pairs.unit())
+    plain, mapped = MappedClouds(pairs, x, y), x[:, ::-1].copy()
+    anew = MappedClouds(pairs, mapped, y.copy(), plain=plain)
+    factorised: list[np.ndarray] = []
+    original = mapped_clouds.covariance_factor
+    monkeypatch.setattr(mapped_clouds, "covariance_factor", lambda cov: (factorised.append(cov), original(cov))[1])
+    shared = MappedClouds(pairs, mapped, y, plain=plain)
+    assert len(factorised) == 1
+    assert shared.scores() == anew.scores()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from isthmus.linalg import remembered
+from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.statistics.moments import Moments
 
 T = TypeVar("T")
@@ -51,6 +52,12 @@ def eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def spectrum(moments: Moments, modality: str) -> tuple[np.ndarray, np.ndarray]:
     """Return `eigen` of the covariance of modality 'x' or 'y'."""
     return cached(moments, ("spectrum", modality), lambda: eigen(moments.cov_x if modality == "x" else moments.cov_y))
+
+
+def energy_subspaces(moments: Moments, energy: float) -> EnergySubspaces:
+    """Return the subspaces that hold a share of the energy of each modality."""
+    cache_key = ("energy subspaces", energy)
+    return cached(moments, cache_key, lambda: EnergySubspaces.of(moments.xx, moments.yy, energy=energy))
 
 
 def inverse_power(values: np.ndarray, vectors: np.ndarray, alpha: float, lam: float) -> np.ndarray:

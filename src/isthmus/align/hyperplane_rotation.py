@@ -10,10 +10,9 @@ import numpy as np
 
 from isthmus.align._maps import Affine
 from isthmus.align._self_judging import SelfJudging
+from isthmus.align._spectra import energy_subspaces
 from isthmus.linalg.rotations import rotation_of_vectors
-from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.linalg.significance import ENERGY_SHARE
-from isthmus.linalg.subspaces import orthonormal_pair, principal_vectors
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -73,8 +72,8 @@ class HyperplaneRotation(SelfJudging):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the rotation for x and the identity for y."""
-        spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
-        vectors_x, vectors_y = principal_vectors(orthonormal_pair(spaces.basis_x, spaces.basis_y))
+        spaces = energy_subspaces(moments, self.energy)
+        vectors_x, vectors_y = (vectors.copy() for vectors in spaces.vectors)
         n_common = _unmix_common_directions(vectors_x, vectors_y, moments)
         signs = _signs(vectors_x, vectors_y, moments, n_common)
         rotation = rotation_of_vectors(vectors_x, vectors_y * signs)

@@ -10,8 +10,9 @@ import numpy as np
 
 from isthmus.align._maps import Affine
 from isthmus.align._self_judging import SelfJudging
+from isthmus.align._spectra import energy_subspaces
 from isthmus.linalg import remembered
-from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE, SharedSpace
 from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -158,7 +159,7 @@ class SharedSpaceProjection(SelfJudging):
         return (left_vectors[:, :shared], right_vectors[:shared].T), info
 
     def _published(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
-        spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
+        spaces = energy_subspaces(moments, self.energy)
         shared = spaces.overlap(self.tolerance)
         if shared == 0:
             raise InputError(
@@ -172,7 +173,7 @@ class SharedSpaceProjection(SelfJudging):
                 f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} of {moments.dim_x} dimensions, so "
                 "estimator='published' does not apply; use estimator='significant' or a smaller energy"
             )
-        basis = spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
+        basis = spaces.vectors[0][:, spaces.closed(self.tolerance)]
         return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "guaranteed": spaces.guaranteed}
 
     def _significant(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:

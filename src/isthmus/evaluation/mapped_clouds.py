@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.compute.arrays import row_dot
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
-from isthmus.linalg.psd import covariance_fidelity, row_fidelity
+from isthmus.linalg.psd import covariance_factor, factor_fidelity, row_fidelity
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
@@ -26,19 +26,31 @@ class MappedClouds:
         Test pairs, which tell the rows that match.
     x, y : (n, d) and (m, d) arrays
         Mapped rows.
+    plain : MappedClouds, optional
+        Clouds of the same pairs. A modality whose rows are the same array is not summed and factorised again.
     """
 
-    def __init__(self, pairs: Pairs, x: np.ndarray, y: np.ndarray):
-        self.pairs = pairs
-        is_one_to_one = pairs.index is None and pairs.y_groups is None
-        if is_one_to_one:
-            self.moments = moments_along_means(x, y)
+    def __init__(self, pairs: Pairs, x: np.ndarray, y: np.ndarray, *, plain: MappedClouds | None = None):
+        self.pairs, self.rows = pairs, (x, y)
+        plain_x = plain if plain is not None and plain.rows[0] is x else None
+        plain_y = plain if plain is not None and plain.rows[1] is y else None
+        if pairs.index is None and pairs.y_groups is None:
+            xx = None if plain_x is None else plain_x.moments.xx
+            yy = None if plain_y is None else plain_y.moments.yy
+            self.moments: Moments = moments_along_means(x, y, xx=xx, yy=yy)
+            has_few_rows = len(x) < x.shape[1]
         else:
             self.moments = Moments.of(with_rows(pairs, x, y), normalize=False, matmul_dtype="float64")
-        if is_one_to_one and len(x) < x.shape[1]:
+            has_few_rows = False
+        #: Factors of both covariances, or none if the rows themselves are the smaller factors.
+        self.factors: list[np.ndarray] = []
+        if has_few_rows:
             best = row_fidelity(x, y)
         else:
-            best = covariance_fidelity(self.moments.cov_x, self.moments.cov_y)
+            covs = self.moments.cov_x, self.moments.cov_y
+            for number, (clouds, cov) in enumerate(zip((plain_x, plain_y), covs, strict=True)):
+                self.factors.append(clouds.factors[number] if clouds and clouds.factors else covariance_factor(cov))
+            best = factor_fidelity(*self.factors)
         #: No pairing has a higher mean cosine.
         self.ceiling = float(self.moments.mean_x @ self.moments.mean_y) + best
 
@@ -58,7 +70,9 @@ class MappedClouds:
         }
 
 
-def moments_along_means(x: np.ndarray, y: np.ndarray, /) -> Moments:
+def moments_along_means(
+    x: np.ndarray, y: np.ndarray, /, *, xx: np.ndarray | None = None, yy: np.ndarray | None = None
+) -> Moments:
     """Return moments of one-to-one pairs, with the cross moments along the two means only.
 
     The angle between the means and its error need no more of the cross moments than their trace and their values along
@@ -68,6 +82,8 @@ def moments_along_means(x: np.ndarray, y: np.ndarray, /) -> Moments:
     ----------
     x, y : (n, d) arrays with d of at least 2
         Rows, as they are.
+    xx, yy : (d, d) array, optional
+        X'X and Y'Y where they are known.
 
     Returns
     -------
@@ -85,14 +101,18 @@ def moments_along_means(x: np.ndarray, y: np.ndarray, /) -> Moments:
     blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, n, BLOCK_ROWS)]
     sum_x, sum_y = (rows.sum(axis=0, dtype=np.float64) for rows in (x, y))
     basis = np.linalg.qr(np.column_stack([sum_x, sum_y]))[0]
-    xx, yy, along = np.zeros((d, d)), np.zeros((d, d)), np.zeros((2, 2))
+    sum_squares = xx is None, yy is None
+    xx, yy = (np.zeros((d, d)) if squares is None else squares for squares in (xx, yy))
+    along = np.zeros((2, 2))
     trace = cos_sq = 0.0
     cos_x, cos_y = np.zeros(d), np.zeros(d)
     for block in blocks:
         a, b = x[block].astype(np.float64), y[block].astype(np.float64)
         p = row_dot(a, b)
-        xx += a.T @ a
-        yy += b.T @ b
+        if sum_squares[0]:
+            xx += a.T @ a
+        if sum_squares[1]:
+            yy += b.T @ b
         along += (a @ basis).T @ (b @ basis)
         trace += float(p.sum())
         cos_sq += float(p @ p)

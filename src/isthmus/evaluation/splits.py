@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, Identity, RecallWarning, ScoreCorrection, SelfJudging
-from isthmus.align._corpus_check import CorpusWarning
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
@@ -20,19 +18,16 @@ from isthmus.data.pairs import Pairs
 from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.fit_warnings import collected_warnings, is_own
 from isthmus.evaluation.held_out import group_split
-from isthmus.evaluation.item_changes import ItemChange, item_changes
-from isthmus.evaluation.mapped_clouds import MappedClouds
-from isthmus.evaluation.split_variance import random_groups
-from isthmus.evaluation.stored_effects import StoredEffect, stored_effects
+from isthmus.evaluation.held_out_half import ClassTexts, TestHalf, rows_after
+from isthmus.evaluation.item_changes import ItemChange
+from isthmus.evaluation.stored_effects import stored_effects
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
 from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN
-from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
-from isthmus.tasks._joint_search import search_together
+from isthmus.tasks import Task, TaskScores, mean_texts
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.warning import without_warnings
 
 #: Fewer fitting items than this define no map.
 MIN_FIT_ITEMS = 4
@@ -46,9 +41,6 @@ MORE_AHEAD = 4
 #: A function that returns a finished trial, and what an observer of its fit is told: number of the split, test items
 #: and fitted aligner. It needs the scores of the raw embeddings.
 Judged = Callable[[], tuple[Trial, tuple[int, np.ndarray, Aligner] | None]]
-
-#: Names of the classes and the vectors that represent them, or None twice.
-ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -85,6 +77,14 @@ class Design:
             for aligner in aligners
         ]
 
+    @cached_property
+    def class_vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the classes and the vectors that were given for them, or None."""
+        if self.class_texts is None:
+            return None
+        vectors = np.stack([np.asarray(to_numpy(vector), dtype=np.float64) for vector in self.class_texts.values()])
+        return np.asarray(list(self.class_texts)), vectors
+
     def run(self, n_splits: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
         """Yield the trials of all splits, those of the first split first.
 
@@ -116,6 +116,10 @@ class Design:
                 observe_fit(*observed)
             yield trial
 
+    def _test_half(self, items: np.ndarray, seed: int) -> TestHalf:
+        options: dict[str, Any] = {"normalize": self.normalize, "seed": seed, "group_seed": self.rng}
+        return TestHalf(self.pairs, items, self.group, self.tasks, **options)
+
     def _jobs(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Callable[[], Judged]]:
         """Yield functions that judge the aligners of one split. Finished trials are not computed again.
 
@@ -125,7 +129,7 @@ class Design:
             fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
         else:
             fit_items, test_items = np.arange(self.fit.n_items), np.arange(self.pairs.n_items)
-        test = TestHalf(self, test_items, self.rng + number)
+        test = self._test_half(test_items, self.rng + number)
         for size, aligners in self.blocks:
             if size is not None and not MIN_FIT_ITEMS <= size <= len(fit_items):
                 available = f"expected {MIN_FIT_ITEMS} to the {len(fit_items):,} that are available"
@@ -156,92 +160,6 @@ def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, 
     pairs = open_spec.open()
     pairs.labels = labels
     return list(replace(design, pairs=pairs).run_split(number, finished))
-
-
-class TestHalf:
-    """The test pairs of one split, and the scores of their raw embeddings. Rows are read on first use."""
-
-    __test__ = False  # not a class of tests
-
-    def __init__(self, design: Design, items: np.ndarray, seed: int):
-        self.design, self.items, self.seed = design, items, seed
-        groups, self.group = np.unique(design.group[items], return_inverse=True)
-        self.random_group = random_groups(int(design.group.max()) + 1, design.rng)[groups]
-        self.raw_scores: dict[str, TaskScores] | None = None
-        self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
-        self.first: Split | None = None  # the first split that is judged on these pairs
-        self.corrections: Sequence[Aligner] = ()  # corrections of the raw embeddings, whose products they share
-        self.prepared: dict[int, Prepared] = {}  # these corrections by the id of their aligner
-        self.inputs: dict[int, TaskData] = {}  # what they are judged on, by the id of the fitted aligner
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """Return the test pairs."""
-        return self.design.pairs.take(self.items)
-
-    @cached_property
-    def rows(self) -> tuple[Any, Any]:
-        """Return the raw rows x and y."""
-        return self.pairs.unit(normalize=self.design.normalize)
-
-    @cached_property
-    def raw_clouds(self) -> MappedClouds:
-        """Return the clouds of the raw rows, which score corrections leave as they are."""
-        return MappedClouds(self.pairs, *(to_numpy(rows) for rows in self.rows))
-
-    def transform(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows x and y after the map. A score correction leaves them as they are."""
-        x, y = (to_numpy(rows) for rows in _rows_after(aligner, *self.rows))
-        return x, y
-
-    @without_warnings(CorpusWarning)  # the halves are parts of one corpus
-    def run_tasks(
-        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
-    ) -> dict[str, TaskScores]:
-        """Run every task on mapped rows."""
-        searched = self.inputs.pop(id(correction), None)
-        task_data = self.task_data(x, y, classes, correction)
-        if searched is not None:
-            task_data.shared |= searched.shared
-        return {task.name: task.run(task_data) for task in self.design.tasks}
-
-    @without_warnings(CorpusWarning)
-    def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-        """Search the raw embeddings and those of the corrections at once, and return what their tasks share."""
-        raw = self.task_data(x, y, (None, None))
-        fitted = [prepared.fitted for prepared in self.prepared.values() if prepared.split is not None]
-        self.inputs = {id(c): self.task_data(*self.transform(c), (None, None), c) for c in fitted}
-        search_together([raw, *self.inputs.values()])
-        return raw.shared
-
-    def task_data(
-        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
-    ) -> TaskData:
-        """Return the input of the tasks."""
-        raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
-        return TaskData(
-            x,
-            y,
-            owner=self.pairs.index,
-            y_groups=self.pairs.y_groups,
-            labels=self.pairs.labels,
-            raw_x=raw_x,
-            raw_y=raw_y,
-            class_names=classes[0],
-            class_texts=classes[1],
-            seed=self.seed,
-            correction=correction,
-            tasks=[task.name for task in self.design.tasks],
-        )
-
-    def changes(
-        self, scores: TaskScores, raw: TaskScores, as_stored: Mapping[str, StoredEffect]
-    ) -> dict[str, ItemChange]:
-        """Return the difference of each score from the raw embeddings, with the contributions of the items to it."""
-        declared = [item for task in self.design.tasks for item in task.scores.items()]
-        neighbours = {name for name, score in declared if score.counts_neighbours}
-        units = self.group, self.random_group
-        return item_changes(scores, raw, *units, of_neighbours=neighbours, as_stored=as_stored)
 
 
 @dataclass
@@ -302,8 +220,7 @@ class Split:
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(fitted) is Identity
         task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
-        is_unchanged = all(rows is raw for rows, raw in zip((x, y), self.test.rows, strict=True))
-        clouds = self.test.raw_clouds if is_unchanged else MappedClouds(self.test.pairs, x, y)
+        clouds = self.test.clouds(x, y)
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
         gap, scores = clouds.gap(inflation=inflation), clouds.scores()
         for result in task_scores.values():
@@ -329,11 +246,10 @@ class Split:
         """Return the scores of the raw embeddings, computed once for each split."""
         with self.test.lock:
             if self.test.raw_scores is None:
-                first, normalize = self.test.first or self, self.design.normalize
+                first = self.test.first or self
                 self.test.prepared = {id(aligner): first.prepare(aligner) for aligner in self.test.corrections}
-                identity = Identity(normalize=normalize).fit_moments(moments_of(first.fit_pairs, normalize=normalize))
-                x, y = self.test.transform(identity)
-                data = self.test.task_data(x, y, first._classes(identity))
+                x, y = self.test.identity_rows
+                data = self.test.task_data(x, y, first.identity_classes)
                 data.shared |= self.test.search_raw(x, y)
                 self.test.raw_scores = {task.name: task.run(data) for task in self.design.tasks}
             return self.test.raw_scores
@@ -348,18 +264,38 @@ class Split:
         with without_data_warnings():
             return aligner.fit(self.fit_pairs, **options)
 
+    @cached_property
+    def identity(self) -> Aligner:
+        """Return Identity, fitted."""
+        moments = moments_of(self.fit_pairs, normalize=self.design.normalize)
+        return Identity(normalize=self.design.normalize).fit_moments(moments)
+
+    @cached_property
+    def identity_classes(self) -> ClassTexts:
+        """Return the classes and their vectors after Identity."""
+        return self._mapped_classes(self.identity)
+
+    @cached_property
+    def _fit_texts(self) -> np.ndarray:
+        """Return the fitting rows of y, whose means represent the classes. They are read once for all aligners."""
+        return to_numpy(self.fit_pairs.unit(normalize=self.design.normalize)[1])
+
     def _classes(self, aligner: Aligner) -> ClassTexts:
         """Return the classes and the vectors that represent them, after the map."""
+        if type(aligner) is Identity and aligner.normalize == self.design.normalize:
+            return self.identity_classes
+        return self._mapped_classes(aligner)
+
+    def _mapped_classes(self, aligner: Aligner) -> ClassTexts:
         if not any(task.name == "zero_shot" for task in self.design.tasks):
             return None, None
-        class_texts = self.design.class_texts
-        if class_texts is not None:
-            vectors = np.stack([np.asarray(to_numpy(vector), dtype=np.float64) for vector in class_texts.values()])
-            return np.asarray(list(class_texts)), to_numpy(_rows_after(aligner, None, vectors)[1])
+        if self.design.class_vectors is not None:
+            names, vectors = self.design.class_vectors
+            return names, to_numpy(rows_after(aligner, None, vectors)[1])
         fit = self.fit_pairs
         if fit.labels is None:
             return None, None
-        texts = to_numpy(_rows_after(aligner, None, fit.unit(normalize=self.design.normalize)[1])[1])
+        texts = to_numpy(rows_after(aligner, None, self._fit_texts)[1])
         return mean_texts(texts, fit.owner, fit.labels)
 
 
@@ -390,11 +326,3 @@ class Prepared:
         fields = split.judge(fitted, *self.rows, self.classes)
         observed = (split.number, split.test.items, fitted) if split.fit_size is None else None
         return lambda: (replace(trial, **fields()), observed)
-
-
-def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
-    """Return rows of x and y after the map. A score correction leaves them as they are."""
-    if aligner.corrects_scores:
-        _ = aligner.map_x_  # solved here, so that its warnings are notes of the trial
-        return x, y
-    return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)

@@ -70,7 +70,7 @@ def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
 
 def covariance_fidelity(cov_x: np.ndarray, cov_y: np.ndarray) -> float:
     """Return the fidelity of two covariances (d, d) of data. Constant rows have the fidelity zero."""
-    return factor_fidelity(*(_covariance_factor(cov) for cov in (cov_x, cov_y)))
+    return factor_fidelity(*(covariance_factor(cov) for cov in (cov_x, cov_y)))
 
 
 def row_fidelity(x: np.ndarray, y: np.ndarray) -> float:
@@ -92,7 +92,7 @@ def _centred_factor(rows: np.ndarray) -> np.ndarray:
     return reflected.T / np.sqrt(n)
 
 
-def _covariance_factor(cov: np.ndarray) -> np.ndarray:
+def covariance_factor(cov: np.ndarray) -> np.ndarray:
     """Return A with A A' = cov, (d, d). Any factor gives the fidelity, and that of Cholesky costs a tenth."""
     try:
         factor = np.linalg.cholesky(cov)

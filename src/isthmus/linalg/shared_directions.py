@@ -16,7 +16,7 @@ import numpy as np
 from isthmus.linalg import remembered
 from isthmus.linalg.random_subspaces import tracy_widom_edge
 from isthmus.linalg.significance import ENERGY_SHARE, energy_rank, principal_directions, significant_directions
-from isthmus.linalg.subspaces import PrincipalAngles, principal_angles
+from isthmus.linalg.subspaces import PrincipalAngles, angles_of_bases, orthonormal_pair, principal_vectors
 
 #: A principal angle counts as closed when its cosine exceeds 1 - COSINE_TOLERANCE (the choice of arXiv 2510.03268).
 COSINE_TOLERANCE = 1e-3
@@ -53,9 +53,19 @@ class SubspacePair:
         return max(0, sum(self.ranks) - self.dim)
 
     @cached_property
+    def bases(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both bases, which are checked to be orthonormal."""
+        return orthonormal_pair(self.basis_x, self.basis_y)
+
+    @cached_property
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Principal vectors (d, min(p, q)) of both subspaces, the smallest angle first."""
+        return principal_vectors(self.bases)
+
+    @cached_property
     def angles(self) -> PrincipalAngles:
         """Principal angles between the two subspaces."""
-        return principal_angles(self.basis_x, self.basis_y)
+        return angles_of_bases(self.bases)
 
     def closed(self, tolerance: float = COSINE_TOLERANCE) -> np.ndarray:
         """Return which principal angles have a cosine above 1 - `tolerance`.
@@ -228,7 +238,7 @@ class SharedSpace(SubspacePair):
         ndarray of shape (d, count)
             Orthonormal columns, which do not depend on the order of the subspaces.
         """
-        vectors_a, vectors_b = (np.asarray(v)[:, self.shared] for v in (self.angles.vectors_a, self.angles.vectors_b))
+        vectors_a, vectors_b = (np.asarray(v)[:, self.shared] for v in self.vectors)
         midpoints = vectors_a + vectors_b
         return np.asarray(midpoints / np.linalg.norm(midpoints, axis=0))
 

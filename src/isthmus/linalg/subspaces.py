@@ -89,7 +89,26 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
     >>> angles.degrees.round(9).tolist()
     [0.0, 30.0]
     """
-    bases = a, b = orthonormal_pair(A, B)
+    return angles_of_bases(orthonormal_pair(A, B), like=A)
+
+
+def angles_of_bases(bases: tuple[np.ndarray, np.ndarray], /, *, like: Array | None = None) -> PrincipalAngles:
+    """Return the principal angles between the spans of two bases that `orthonormal_pair` has checked.
+
+    Parameters
+    ----------
+    bases : pair of ndarray
+        Orthonormal bases (d, p) and (d, q).
+    like : array, optional
+        Array whose library the angles have. Default: NumPy.
+
+    Returns
+    -------
+    PrincipalAngles
+        Angles and, on demand, principal vectors.
+    """
+    a, b = bases
+    like = a if like is None else like
     cross = a.T @ b
     cosines = np.minimum(remembered.singular_values(cross), 1.0)
     n_small_angles = int(np.sum(cosines**2 >= 0.5))
@@ -98,7 +117,8 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
         sines = remembered.singular_values(b - a @ cross)[::-1][:n_small_angles]
         radians[:n_small_angles] = np.arcsin(np.minimum(sines, 1.0))
         cosines[:n_small_angles] = np.cos(radians[:n_small_angles])
-    return PrincipalAngles(degrees=asarray_like(np.degrees(radians), A), cosines=asarray_like(cosines, A), bases=bases)
+    degrees = asarray_like(np.degrees(radians), like)
+    return PrincipalAngles(degrees=degrees, cosines=asarray_like(cosines, like), bases=bases)
 
 
 def orthonormal(columns: Array, /) -> Array:

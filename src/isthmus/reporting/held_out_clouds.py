@@ -89,10 +89,10 @@ class HeldOutClouds:
     @cached_property
     def numbers(self) -> np.ndarray:
         """Number of the item of each row."""
-        shown = sampled_items(self._test_pairs.sampling_units, MAX_ITEMS)
+        items = sampled_items(self._test_pairs.sampling_units, MAX_ITEMS)
         if self._halves is not None:
-            shown = sampled_items(self.pairs.sampling_units, MAX_COMPARED_ITEMS)[self._halves[1][shown]]
-        return shown[self._sample.first_pairs[0]]
+            items = sampled_items(self.pairs.sampling_units, MAX_COMPARED_ITEMS)[self._halves[1][items]]
+        return items[self._sample.first_pairs[0]]
 
     @cached_property
     def raw(self) -> CloudProjection:

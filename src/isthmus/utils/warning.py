@@ -123,8 +123,8 @@ class _Dropping:
 
     category: type[Warning]
 
-    def __call__(self, message: str, given: type[Warning]) -> bool:
-        return issubclass(given, self.category)
+    def __call__(self, message: str, category: type[Warning]) -> bool:
+        return issubclass(category, self.category)
 
 
 @contextmanager
