@@ -1,37 +1,51 @@
 """Where the pairing of two files breaks: ranges of rows that do not match while the rows around them do.
 
 Each pair has a rank among the pairs of a row with the rows around it. Ranks are -1 to 1, with mean 0 in a random order.
-Windows of many lengths are tested against the windows next to them, with one level for all of them. The ends of a range
-are the change points of the ranks: the largest sum of the differences from half of the level around it. A range counts
-only if its own rows are in random order, without a trend, and the ranks next to it do not fall towards it. Pairs whose
-quality falls along the file have a trend, and classes leave ranks above zero.
+If the ranks are low somewhere, they are also computed from a learned score, see `learned_ranks`. Windows of many
+lengths are tested against the higher one of the windows next to them. They are also tested against both, which finds a
+break where quality falls along the file. The ends of a range are the change points of the likelihood ratio of the
+ranks. A range counts only if its own rows are in random order, without a trend, and the ranks next to it do not fall
+towards it. Pairs whose quality falls along the file have a trend, and classes leave ranks above zero.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
+from isthmus.statistics.learned_ranks import learned_ranks, learned_score
 from isthmus.statistics.row_samples import RowSample, local_ranks, ranks_among
 
 #: Probability of a break in a file whose rows match, over all windows.
 FAMILY_LEVEL = 0.01
-#: Share of the ranks around a window below which its own are tested.
+#: Share of the ranks on one side of a window below which its own are tested.
 WINDOW_SHARE = 0.75
+#: Share of the level between both sides. A side has up to twice the length of the window, and deviates by 2.6 itself.
+BETWEEN_SHARE, SIDE_LENGTHS, SIDE_Z = 0.9, 2, 2.6
+#: Overlapping windows that count as one test against both sides, and the most of these windows that fit into a file.
+OVERLAP, MAX_BETWEEN_WINDOWS = 5, 24
+#: Standard errors by which ranks of a wide range, but not of a narrow one in it, must exceed a random order.
+BESIDE_Z = 4.0
 #: Ranks of a break are below this share of those around it, and below the second share if its rows match as a group.
 BREAK_SHARE, GROUP_SHARE = 1 / 2, 1 / 3
 #: Fewest ranks in a window.
 MIN_WINDOW = 16
 #: Quotient of the lengths of windows.
 _QUOTIENT = 1.25
-#: Limit of the level of a break at .001, and of that of a break whose rows match as a group, at 1 %.
-INSIDE_Z, LEVEL_Z = 3.3, 2.33
-#: Sum of the squared deviations of mean, trend and variance of the ranks in a random order, which 1 % exceed.
-MAX_DEVIATION = 11.34
+#: Limit of the level of a break in standard errors: below one side, below both sides, and if it matches as a group.
+INSIDE_Z, BETWEEN_Z, LEVEL_Z = 3.3, 1.64, 3.0
+#: Standard errors by which the ranks outside a break exceed those of a random order.
+MATCHING_Z = 5.0
+#: Sum of the squared deviations of mean, trend and variance of the ranks in a random order, which 0.5 % exceed.
+MAX_DEVIATION = 12.84
+#: Standard deviation of ranks in a random order, and the least one beside a break.
+RANDOM_SPREAD, MIN_SPREAD = 0.57, 0.1
+#: Least and largest evidence of one rank. A tenth of the ranks in a random order are near 1, some matches are wrong.
+EVIDENCE_LIMITS = (-2.0, 5.0)
 #: Least variance of ranks. That of a random order is 1/3.
 MIN_VARIANCE = 0.1
 #: Rows of a break that are ranked among each other.
@@ -70,6 +84,16 @@ class BrokenRows:
     matches_as_group: bool
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Range of ranks, the level of those around it, and the limit of its own in standard errors below half of it."""
+
+    start: int
+    stop: int
+    level: float
+    limit: float
+
+
 def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.ndarray | None = None) -> list[BrokenRows]:
     """Find the ranges of rows that do not match while the rows next to them do.
 
@@ -103,27 +127,41 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
     if len(informative) < len(ranks):
         sample = RowSample(sample.x[informative], sample.y[informative], sample.numbers[informative])
         ranks = ranks[informative]
+    ranks, by_product = learned_ranks(sample, ranks), ranks
     shards = _shard_windows(sample.numbers, ends)
+
+    def judge(window: _Window) -> bool | None:
+        """Return whether rows in random order match as a group. None if the pairing does not break there."""
+        start, stop, length = window.start, window.stop, window.stop - window.start
+        mean, error = _mean_and_error(np.concatenate([ranks[:start], ranks[stop:]]))
+        if mean < MATCHING_Z * error:  # nothing else matches either
+            return None
+        if _falls_towards(ranks[:start][::-1], length) or _falls_towards(ranks[stop:], length):
+            return None
+        next_to_it = (ranks[max(start - length, 0) : start], ranks[stop : stop + length])
+        group_level = min(float(levels.mean()) for levels in next_to_it if len(levels))
+        score = None if ranks is by_product else learned_score(sample, start, stop)
+        return _judge_inside(sample, window, group_level, score)
+
     ranges: list[BrokenRows] = []
     segments = [(0, len(ranks))]
     while segments and len(ranges) < MAX_BREAKS:
         first, last = segments.pop()
         inside = shards[(shards[:, 0] >= first) & (shards[:, 1] <= last)] - first
-        candidate = _lowest_window(ranks[first:last], inside, len(ranks))
-        if candidate is None:
+        candidates = _lowest_windows(ranks[first:last], inside, len(ranks))
+        candidates = [replace(window, start=window.start + first, stop=window.stop + first) for window in candidates]
+        candidates = [window for window in candidates if (window.start, window.stop) != (0, len(ranks))]
+        if not candidates:
             continue
-        start, stop, level = candidate
-        start, stop = start + first, stop + first
-        if (start, stop) == (0, len(ranks)):
-            continue
+        accepted = [(window, group) for window in candidates if (group := judge(window)) is not None]
+        window, matches_as_group = accepted[0] if accepted else (candidates[-1], None)
+        if len(accepted) == 2 and _has_matches_beside(ranks, *(entry for entry, _ in accepted)):
+            window, matches_as_group = accepted[1]
+        start, stop = window.start, window.stop
         segments += [(first, start), (stop, last)]
-        if _falls_towards(ranks[:start][::-1], stop - start) or _falls_towards(ranks[stop:], stop - start):
-            continue
-        next_to_it = (ranks[max(2 * start - stop, 0) : start], ranks[stop : 2 * stop - start])
-        group_level = min(float(levels.mean()) for levels in next_to_it if len(levels))
-        if (matches_as_group := _judge_inside(sample, start, stop, level, group_level)) is not None:
-            begin = _first_row(sample, start, level, read, n, falling=True) if start else 0
-            end = _first_row(sample, stop, level, read, n, falling=False) if stop < len(ranks) else n
+        if matches_as_group is not None:
+            begin = _first_row(sample, start, window.level, read, n, falling=True) if start else 0
+            end = _first_row(sample, stop, window.level, read, n, falling=False) if stop < len(ranks) else n
             ranges.append(BrokenRows(begin, end, matches_as_group))
     return sorted(ranges, key=lambda rows: rows.start)
 
@@ -148,44 +186,96 @@ def _windows(count: int, min_length: int) -> np.ndarray:
     return np.concatenate(windows) if windows else np.empty((0, 2), dtype=np.int64)
 
 
-def _lowest_window(ranks: np.ndarray, shards: np.ndarray, total: int) -> tuple[int, int, float] | None:
-    """Return the range of ranks that are lowest against those next to it, and the level there, if they are too low."""
+def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_Window]:
+    """Return the ranges of ranks that are lowest against one side, and against both sides, if they are too low."""
     count = len(ranks)
     windows = np.concatenate([_windows(count, max(MIN_WINDOW, total // 64)), shards])
     if not len(windows):
-        return None
-    # A short window of high ranks has a small variance by chance: that of all ranks is the least one.
-    min_variance = max(float(ranks.var()), MIN_VARIANCE)
+        return []
+    # A short window of high ranks has a small variance by chance: that of neighbouring ranks is the least one.
+    min_variance = max(float(np.mean(np.diff(ranks) ** 2)) / 2, MIN_VARIANCE)
     sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (ranks, ranks**2))
 
-    def moments(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and squared standard error of the ranks of each window. A short window has no level."""
-        is_filled = 4 * (np.clip(end, 0, count) - np.clip(begin, 0, count)) >= end - begin
+    def moments(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean, squared standard error and number of the ranks of each window. A short window has no level."""
         begin, end = np.clip(begin, 0, count), np.clip(end, 0, count)
         length = np.maximum(end - begin, 1)
         mean = (sums[end] - sums[begin]) / length
         variance = np.maximum((squares[end] - squares[begin]) / length - mean**2, min_variance)
-        is_filled &= end - begin >= MIN_WINDOW
-        return np.where(is_filled, mean, -1.0), np.where(is_filled, variance / length, 1.0)
+        is_filled = (end - begin >= MIN_WINDOW) & (4 * (end - begin) >= lengths)
+        return np.where(is_filled, mean, -1.0), np.where(is_filled, variance / length, 1.0), length
 
     begin, end = windows.T
-    length = end - begin
-    mean, error = moments(begin, end)
-    before, after = moments(begin - length, begin), moments(end, end + length)
-    levels, level_errors = (np.where(before[0] >= after[0], a, b) for a, b in zip(before, after, strict=True))
-    errors = np.sqrt(error + WINDOW_SHARE**2 * level_errors)
-    deviations = (WINDOW_SHARE * levels - mean) / errors
-    lowest = int(np.argmax(deviations))
-    if not deviations[lowest] > -NormalDist().inv_cdf(FAMILY_LEVEL / len(windows)):
-        return None
-    level, middle = float(levels[lowest]), int(begin[lowest] + end[lowest]) // 2
-    # Change points: the largest sums of the deficit from half of the level, to both directions of the middle.
-    deficit = np.cumsum(level / 2 - ranks)
-    start = int(np.argmin(np.concatenate([[0.0], deficit[:middle]])))
-    stop = middle + int(np.argmax(deficit[middle:])) + 1
+    lengths = end - begin
+    mean, error, _ = moments(begin, end)
+
+    def deviations(share: float, level: np.ndarray, level_error: np.ndarray) -> np.ndarray:
+        return (share * level - mean) / np.sqrt(error + share**2 * level_error)
+
+    candidates: list[_Window] = []
+    before, after = moments(begin - lengths, begin), moments(end, end + lengths)
+    levels, level_errors, level_lengths = np.where(before[0] >= after[0], before, after)
+    deviation = deviations(WINDOW_SHARE, levels, level_errors)
+    lowest = int(np.argmax(deviation))
+    if deviation[lowest] > -NormalDist().inv_cdf(FAMILY_LEVEL / len(windows)):
+        level, spread = float(levels[lowest]), math.sqrt(level_errors[lowest] * level_lengths[lowest])
+        candidates.append(_ends_below_level(ranks, int(begin[lowest]), int(end[lowest]), level, spread))
+    # Quality that falls along the file makes windows below one side, and none below both sides.
+    before, after = moments(begin - SIDE_LENGTHS * lengths, begin), moments(end, end + SIDE_LENGTHS * lengths)
+    weight = (lengths + after[2]) / (2 * lengths + before[2] + after[2])
+    level_errors = weight**2 * before[1] + (1 - weight) ** 2 * after[1]
+    deviation = deviations(BETWEEN_SHARE, weight * before[0] + (1 - weight) * after[0], level_errors)
+    lower = np.minimum(*(deviations(WINDOW_SHARE, *side[:2]) for side in (before, after)))
+    usable_windows = lengths >= total // MAX_BETWEEN_WINDOWS
+    deviation = np.where(usable_windows & (lower > SIDE_Z), deviation, -np.inf)
+    lowest = int(np.argmax(deviation))
+    if deviation[lowest] > -NormalDist().inv_cdf(FAMILY_LEVEL / max(int(usable_windows.sum()) / OVERLAP, 1)):
+        candidates.append(_ends_between_levels(ranks, int(begin[lowest]), int(end[lowest])))
+    return candidates
+
+
+def _ends_below_level(ranks: np.ndarray, start: int, stop: int, level: float, spread: float) -> _Window:
+    """Return the change points around a window from the level of one side."""
+    middle, count = (start + stop) // 2, len(ranks)
+    evidence = _evidence(ranks, level, spread)
+    start = int(np.argmin(np.concatenate([[0.0], np.cumsum(evidence[:middle])])))
+    stop = middle + int(np.argmax(np.cumsum(evidence[middle:]))) + 1
     # A few ranks at an end of the file cannot be told from the break.
     start, stop = start if start >= MIN_WINDOW // 2 else 0, stop if count - stop >= MIN_WINDOW // 2 else count
-    return start, stop, level
+    return _Window(start, stop, level, INSIDE_Z)
+
+
+def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
+    """Return the change points at both ends of a window, each from the level on its side."""
+    for _ in range(2):
+        length, middle = stop - start, (start + stop) // 2
+        low, high = max(start - SIDE_LENGTHS * length, 0), min(stop + SIDE_LENGTHS * length, len(ranks))
+        before, after = ranks[low:start], ranks[stop:high]
+        falling = _evidence(ranks[low:middle], float(before.mean()), float(before.std()))
+        rising = _evidence(ranks[middle:high], float(after.mean()), float(after.std()))
+        first = low + int(np.argmin(np.concatenate([[0.0], np.cumsum(falling)])))
+        last = middle + int(np.argmax(np.cumsum(rising))) + 1
+        if min(first, last - first, len(ranks) - last) < MIN_WINDOW // 2:
+            break
+        start, stop = first, last
+    return _Window(start, stop, float(before.mean() + after.mean()) / 2, BETWEEN_Z)
+
+
+def _evidence(ranks: np.ndarray, level: float, spread: float) -> np.ndarray:
+    """Return the logarithm of how much likelier each rank is in a random order than beside a break, up to a limit."""
+    spread = min(max(spread, MIN_SPREAD), RANDOM_SPREAD)
+    ratio = ((ranks - level) / spread) ** 2 - (ranks / RANDOM_SPREAD) ** 2
+    return np.asarray(np.clip(ratio / 2 + math.log(spread / RANDOM_SPREAD), *EVIDENCE_LIMITS))
+
+
+def _has_matches_beside(ranks: np.ndarray, wide: _Window, narrow: _Window) -> bool:
+    """Return whether the ranks of one range that the other leaves out are clearly above zero."""
+    rows = np.arange(wide.start, wide.stop)
+    rows = rows[(rows < narrow.start) | (rows >= narrow.stop)]
+    if len(rows) < MIN_WINDOW // 2:
+        return False
+    mean, error = _mean_and_error(ranks[rows])
+    return mean > BESIDE_Z * error
 
 
 def _falls_towards(ranks: np.ndarray, length: int) -> bool:
@@ -198,8 +288,9 @@ def _falls_towards(ranks: np.ndarray, length: int) -> bool:
     return far_mean - near_mean > INSIDE_Z * math.hypot(near_error, far_error)
 
 
-def _judge_inside(sample: RowSample, start: int, stop: int, level: float, group_level: float) -> bool | None:
+def _judge_inside(sample: RowSample, window: _Window, group_level: float, score: np.ndarray | None) -> bool | None:
     """Return whether rows in random order match as a group. None if they are not in random order."""
+    start, stop = window.start, window.stop
     edge = (stop - start) // 20  # a change point is a few rows off
     rows = np.arange(start + edge, stop - edge)
     if len(rows) < MIN_WINDOW // 2:
@@ -208,7 +299,7 @@ def _judge_inside(sample: RowSample, start: int, stop: int, level: float, group_
     if len(rows) > MAX_INSIDE_ROWS:
         rows = np.sort(rng.choice(rows, MAX_INSIDE_ROWS, replace=False))
     inside = RowSample(sample.x[rows], sample.y[rows], sample.numbers[rows])
-    both_ranks = ranks_among(inside, inside.x, inside.y)
+    both_ranks = _ranks_inside(inside, score)
     usable = ~np.isnan(both_ranks).any(axis=0)
     count = int(usable.sum())
     if count < MIN_WINDOW // 2:
@@ -221,7 +312,7 @@ def _judge_inside(sample: RowSample, start: int, stop: int, level: float, group_
     low_variance = min((float(both_ranks[:, usable].var(axis=1).mean()) - 1 / 3) / math.sqrt(4 / 45 / count), 0.0)
     if (mean / error) ** 2 + trend**2 + low_variance**2 > MAX_DEVIATION:
         return None
-    if max(mean, 0.0) + INSIDE_Z * error > BREAK_SHARE * level:
+    if max(mean, 0.0) + window.limit * error > BREAK_SHARE * window.level:
         return None
     compared = rng.choice(len(sample.x), min(COMPARED_ROWS, len(sample.x)), replace=False)
     ranks_in_file = ranks_among(inside, sample.x[compared], sample.y[compared]).mean(axis=0)
@@ -230,6 +321,13 @@ def _judge_inside(sample: RowSample, start: int, stop: int, level: float, group_
         return False
     # Rows of one class may have nothing in common but the class. Only strong matches next to them exclude this.
     return True if max(mean, 0.0) + LEVEL_Z * error < GROUP_SHARE * group_level else None
+
+
+def _ranks_inside(inside: RowSample, score: np.ndarray | None) -> np.ndarray:
+    """Return the ranks of the pairs of a range among its own rows, each minus the mean of the range, (2, k)."""
+    x, y = inside.x - inside.x.mean(axis=0), inside.y - inside.y.mean(axis=0)
+    x = x if score is None else x @ score
+    return ranks_among(RowSample(x, y, inside.numbers), x, y)
 
 
 def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
