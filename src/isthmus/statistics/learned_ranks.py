@@ -12,13 +12,15 @@ import numpy as np
 
 from isthmus.statistics.row_samples import BLOCK_ROWS, RowSample
 
-#: Fewest and most rows for a learned score. Fewer do not show the shared directions, and more need no better score.
-MIN_ROWS, MAX_ROWS = 400, 4096
+#: Fewest rows that show the shared directions.
+MIN_ROWS = 400
+#: Largest product of the number of rows and their squared width: a learned score costs four times as many operations.
+MAX_OPERATIONS = 2**31
 #: Mean rank of an eighth of the rows below which a score is learned.
 STRONG_RANK = 0.8
 #: Weights of the identity, as multiples of the largest singular value of the cross-covariance.
 _IDENTITY_WEIGHTS = (0.15, 0.5)
-#: Parts of the blocks. The score of one part is learned from the others.
+#: Folds of the blocks. The score of one fold is learned from the others.
 _FOLDS = 4
 #: Power iterations for the largest singular value.
 _POWER_STEPS = 6
@@ -51,19 +53,20 @@ def learned_ranks(sample: RowSample, ranks: np.ndarray, /) -> np.ndarray:
     True
     """
     count = len(ranks)
-    if not MIN_ROWS <= count <= MAX_ROWS or min(map(np.nanmean, np.array_split(ranks, 8))) > STRONG_RANK:
+    is_possible = count >= MIN_ROWS and count * sample.x.shape[1] ** 2 <= MAX_OPERATIONS
+    if not is_possible or min(map(np.nanmean, np.array_split(ranks, 8))) > STRONG_RANK:
         return ranks
     starts = np.minimum(np.arange(0, count, BLOCK_ROWS), count - BLOCK_ROWS)
     folds = np.arange(len(starts)) % _FOLDS
     folds[-1] = folds[-2]  # the last block shares rows with the one before it
-    parts = [_cross_products(sample, starts[folds == fold]) for fold in range(_FOLDS)]
-    total = np.sum(parts, axis=0)
+    fold_products = [_cross_products(sample, starts[folds == fold]) for fold in range(_FOLDS)]
+    total = np.sum(fold_products, axis=0)
     best = ranks
     for weight in _IDENTITY_WEIGHTS:
         candidate = np.empty(count)
-        for fold, part in enumerate(parts):
+        for fold, products in enumerate(fold_products):
             rows = (starts[folds == fold, None] + np.arange(BLOCK_ROWS)).ravel()
-            score = _score(total - part, weight)
+            score = _score(total - products, weight)
             candidate[rows] = _smooth_ranks(sample.x[rows] @ score, sample.y[rows])
         candidate[np.isnan(ranks)] = np.nan
         best = candidate if np.nanmean(candidate) > np.nanmean(best) else best

@@ -38,6 +38,8 @@ MIN_WINDOW = 16
 _QUOTIENT = 1.25
 #: Limit of the level of a break in standard errors: below one side, below both sides, and if it matches as a group.
 INSIDE_Z, BETWEEN_Z, LEVEL_Z = 3.3, 1.64, 3.0
+#: Share of the level farther away that the ranks next to a break are below if they fall towards it.
+FALL_SHARE = 0.75
 #: Standard errors by which the ranks outside a break exceed those of a random order.
 MATCHING_Z = 5.0
 #: Sum of the squared deviations of mean, trend and variance of the ranks in a random order, which 0.5 % exceed.
@@ -225,7 +227,7 @@ def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_
     weight = (lengths + after[2]) / (2 * lengths + before[2] + after[2])
     level_errors = weight**2 * before[1] + (1 - weight) ** 2 * after[1]
     deviation = deviations(BETWEEN_SHARE, weight * before[0] + (1 - weight) * after[0], level_errors)
-    lower = np.minimum(*(deviations(WINDOW_SHARE, *side[:2]) for side in (before, after)))
+    lower = np.minimum(*(deviations(WINDOW_SHARE, *level[:2]) for level in (before, after)))
     usable_windows = lengths >= total // MAX_BETWEEN_WINDOWS
     deviation = np.where(usable_windows & (lower > SIDE_Z), deviation, -np.inf)
     lowest = int(np.argmax(deviation))
@@ -280,12 +282,13 @@ def _has_matches_beside(ranks: np.ndarray, wide: _Window, narrow: _Window) -> bo
 
 def _falls_towards(ranks: np.ndarray, length: int) -> bool:
     """Return whether the first ranks, those nearest to a break of this length, are clearly below those after them."""
-    near = ranks[2 : 2 + max(length // 4, 8)]  # a change point is a few rows off
-    far = ranks[2 + len(near) : 2 + max(length, MIN_WINDOW)]
-    if min(len(near), len(far)) < MIN_WINDOW // 2:
+    adjacent = ranks[2 : 2 + max(length // 4, 8)]  # a change point is a few rows off
+    distant = ranks[2 + len(adjacent) : 2 + max(length, MIN_WINDOW)]
+    if min(len(adjacent), len(distant)) < MIN_WINDOW // 2:
         return False
-    (near_mean, near_error), (far_mean, far_error) = _mean_and_error(near), _mean_and_error(far)
-    return far_mean - near_mean > INSIDE_Z * math.hypot(near_error, far_error)
+    (adjacent_mean, adjacent_error), (distant_mean, distant_error) = _mean_and_error(adjacent), _mean_and_error(distant)
+    is_fall = distant_mean - adjacent_mean > INSIDE_Z * math.hypot(adjacent_error, distant_error)
+    return is_fall and adjacent_mean < FALL_SHARE * distant_mean
 
 
 def _judge_inside(sample: RowSample, window: _Window, group_level: float, score: np.ndarray | None) -> bool | None:
