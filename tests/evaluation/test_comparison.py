@@ -65,9 +65,16 @@ class TestScores:
         assert change.note == table["Identity"].changes["R@1"].note == ""
         assert (change.low, change.high) == pytest.approx(expected, abs=4e-3)  # some groups hold two of the items
         assert table["Identity"].changes["R@1"].value == 0
+        differences = raw[0] - raw[1]
+        noise = differences.var(axis=0, ddof=1).sum() / len(differences)
         assert table["Identity"].scores["gap_distance"].value == pytest.approx(
-            np.linalg.norm(raw[0].mean(0) - raw[1].mean(0))
+            np.sqrt(np.sum(differences.mean(axis=0) ** 2) - noise)
         )
+
+    def test_compare_of_two_clouds_without_a_gap_shows_no_distance(self, rng: np.random.Generator) -> None:
+        x = rng.normal(size=(400, 8))
+        table = isthmus.compare(x, x + rng.normal(size=x.shape), aligners=["Centering"], splits=2, tasks=["retrieval"])
+        assert table["Identity"].scores["gap_distance"].value < 0.02
 
     def test_compare_collapsed_run_has_the_scores_that_the_theory_predicts(self) -> None:
         run = isthmus.demo.arrays("collapsed", split="test")

@@ -262,7 +262,8 @@ def _legend(table: Comparison) -> list[str]:
     defined = [name for name in table.main_scores if name in registered]
     scores = [table.with_names(f"{name}: {registered[name].definition}.") for name in defined]
     return [
-        "gap: angle between the two means, in degrees. distance: between the two means, from 0 to 2.",
+        "gap: angle between the two means, in degrees. distance: between the two means, from 0 to 2. Both are without "
+        "sampling noise.",
         *scores,
         "change: from the raw embeddings (Identity), with its 95 % interval.",
     ]

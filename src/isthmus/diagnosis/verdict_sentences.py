@@ -227,13 +227,22 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     total = budget.total.value
     if total < MIN_DEFICIT:
         return "Matching pairs have a cosine of 1: there is no deficit."
-    start = f"The mean cosine of matching pairs is {total:.3f} below 1"
+    start = f"The mean cosine of matching pairs is {format_deficit(total)} below 1"
     phrases = component_phrases(budget, total, collapsed=collapsed)
     if len(phrases) == 1:
         return (
             f"{start}, nearly all of it ({_amount(budget[next(iter(phrases))])}) due to {next(iter(phrases.values()))}."
         )
     return f"{start}: {amounts_due(budget, total, phrases)}."
+
+
+def format_deficit(total: float) -> str:
+    """Return a cosine deficit with three decimals, or with two digits if it is small.
+
+    >>> format_deficit(0.7624), format_deficit(0.000462)
+    ('0.762', '0.00046')
+    """
+    return f"{total:.3f}" if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
 
 
 def component_phrases(budget: CosineDecomposition, total: float, *, collapsed: bool) -> dict[str, str]:

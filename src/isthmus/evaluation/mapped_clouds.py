@@ -9,7 +9,7 @@ from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_factor, factor_fidelity, row_fidelity
 from isthmus.metrics._context import MetricContext
-from isthmus.metrics.centroid import gap_angle
+from isthmus.metrics.centroid import debiased_distance, gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
@@ -60,10 +60,10 @@ class MappedClouds:
         return gap_angle(context, inflation=inflation, with_null=False)
 
     def scores(self) -> dict[str, float]:
-        """Return the distance of the means, the mean cosine of the pairs, and the largest one of any pairing."""
+        """Return the distance of the means without sampling noise, the mean cosine of pairs, and its largest value."""
         moments = self.moments
         return {
-            "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
+            "gap_distance": debiased_distance(moments),
             "paired_cosine": moments.mean_paired,
             "ceiling": self.ceiling,
             "ceiling_reached": moments.mean_paired / self.ceiling if self.ceiling > 0 else NAN,

@@ -20,6 +20,7 @@ from isthmus.statistics.mean_intervals import (
     mean_length_interval,
     mean_p_value,
 )
+from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
 #: The angle is undefined unless both means differ from zero at this level ...
@@ -175,7 +176,7 @@ def centroid_distance(context: MetricContext) -> Estimate:
     null = math.sqrt(max(float(np.trace(c.swap_scatter)), 0.0)) / m.n
     interval = clip_interval(gap_interval(m), 0, _max_length(context, 2))
     plugin = float(np.linalg.norm(m.mean_x - m.mean_y))
-    return Estimate.debiased(_debiased_length(debiased_gap_squared(m)[0], plugin), interval, plugin=plugin, null=null)
+    return Estimate.debiased(debiased_distance(m), interval, plugin=plugin, null=null)
 
 
 @metric(
@@ -229,6 +230,30 @@ def mean_resultant_length(context: MetricContext) -> Estimate:
     interval = clip_interval(mean_length_interval(m), 0, _max_length(context, 1))
     plugin = float(np.linalg.norm(m.mean_x))
     return Estimate.debiased(_debiased_length(debiased_mean_products(m)[1], plugin), interval, plugin=plugin, null=null)
+
+
+def debiased_distance(moments: Moments, /) -> float:
+    """Return the distance of the means without sampling noise, 0 if the debiased square is negative.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    float
+        Value of `centroid_distance`.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> round(debiased_distance(Moments.of(X + 9, X + 9.1, normalize=False)), 6)
+    0.2
+    """
+    plugin = float(np.linalg.norm(moments.mean_x - moments.mean_y))
+    return _debiased_length(debiased_gap_squared(moments)[0], plugin)
 
 
 def _debiased_length(squared: float, plugin: float) -> float:
