@@ -335,7 +335,8 @@ def test_report_contains_intervals_bounds_collapse_and_thresholds(plain):
     explanation = isthmus.explain(shifted_pairs())
     text = Page(plain[1]).text
     for name, part in explanation.budget.items():
-        assert f"95 %: {formatting.interval(part)}; chance gives {formatting.null(part)}" in text, name
+        plugin = f"plug-in {formatting.plugin(part)}, " if formatting.plugin(part) else ""
+        assert f"95 %: {formatting.interval(part)}; {plugin}chance gives {formatting.null(part)}" in text, name
     assert (
         f"above {explanation.ceiling.centred:.3f}. These matching pairs have {explanation.ceiling.mean_cosine:.3f}"
         in text

@@ -5,9 +5,9 @@ infinitesimal jackknife (Jaeckel 1972). The fidelity F(P, Q) = |P^1/2 Q^1/2|_* h
 dF/dQ = T^-1/2. T = P^-1/2 (P^1/2 Q P^1/2)^1/2 P^-1/2 is the optimal transport map from N(0, P) to N(0, Q). One row
 therefore moves F by (x'Tx + y'T^-1 y)/2 - F.
 
-The components also have a bias of about 1/n, which dominates near zero. The bias is estimated from balanced half
-samples (McCarthy 1969), whose components have twice the bias. A percentile bootstrap does not cover, because the
-duplicates in a resample reduce the effective sample size.
+The components also have a bias, which dominates near zero and where eigenvalues are nearly equal
+(`isthmus.diagnosis.half_samples`). A percentile bootstrap does not cover, because the duplicates in a resample reduce
+the effective sample size.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,17 @@ from isthmus.diagnosis.cosine_decomposition import (
     NO_SPREAD,
     CosineDecomposition,
     CovariancePair,
-    DecompositionValues,
     decompose_cosine,
-    decomposition_values,
 )
-from isthmus.statistics.intervals import Z95, normal_interval
+from isthmus.diagnosis.half_samples import (
+    GROUPS,
+    MIN_ITEMS_PER_GROUP,
+    MIN_PARALLEL_DIM,
+    NAMES,
+    HalfSampleBias,
+    half_sample_bias,
+)
+from isthmus.statistics.intervals import Z95, normal_interval, square_interval, tail_factor
 from isthmus.statistics.mean_intervals import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
@@ -44,18 +49,10 @@ from isthmus.statistics.result import NAN, Estimate
 BLOCK_ROWS = 1024
 #: Items per dimension below which there are no intervals, because half samples no longer show the bias.
 MIN_ITEMS_PER_DIM = 5
+#: Directions in which too few items move the components.
+BIASES = "Orientation is biased upward, pairing downward, and spectrum in either direction"
 #: Larger data are sampled. Standard errors and biases are then scaled to all items.
 MAX_ITEMS = 10_000
-#: Groups of items that the half samples consist of, a power of two.
-GROUPS = 8
-#: Items in each group below which there are no intervals.
-MIN_ITEMS_PER_GROUP = 5
-#: Dimensions above which three half samples replace seven. The bias is then a mean of many terms and equally precise.
-MANY_DIMS = 128
-#: Dimension from which nulls, influences and half samples are computed side by side.
-MIN_PARALLEL_DIM = 128
-#: Numbers that have an interval, in the order of the columns of `influence`.
-NAMES = (*COMPONENTS, "captured_fraction")
 
 
 def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> CosineDecomposition:
@@ -83,16 +80,16 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
 
     Notes
     -----
-    An interval is centred on the value and clipped at zero. Components without bias that would be negative are zero,
-    and the largest one is smaller by as much, so that they add up.
+    An interval is clipped at zero and contains the value. Components without bias that would be negative are zero, and
+    the largest ones are smaller by as much, so that they add up.
 
     The null of 'spectrum', 'centre' and 'orientation' is the value after the two rows of random items were swapped
     (after centring for 'spectrum' and 'orientation'). This is the value of two samples from one distribution. The null
     of 'pairing' is the value of a shuffled pairing.
 
     With fewer than 5 items per dimension only the total has an interval. The simulated coverage of nominal 95 %
-    intervals is .93 to .98, and up to 1.00 for components that are exactly zero. There were 300 data sets each with
-    d = 8, n = 200 and d = 12, n = 60.
+    intervals is .92 to .99, and up to 1.00 for components that are nearly zero. There were 200 data sets each with
+    d = 8, n = 200 and d = 16, n = 500.
 
     Examples
     --------
@@ -122,7 +119,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     ]
     if has_intervals:
         tasks.insert(0, functools.partial(item_influence, sample, sample_moments))  # the longest one
-        tasks.append(functools.partial(half_sample_differences, sample, sample_moments, rng=rng))
+        tasks.append(functools.partial(half_sample_bias, sample, sample_moments, moments, rng=rng))
     results = run_parallel(tasks, n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1)
     swapped, best_rotation = results[1:3] if has_intervals else results
     nulls = {name: scale * value for name, value in swapped.items()}
@@ -131,7 +128,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     elif items < required:
         notes.append(
             f"The components have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to estimate "
-            f"their bias (about {required:,} are needed). Orientation is biased upward and pairing downward."
+            f"their bias (about {required:,} are needed). {BIASES}."
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
@@ -162,21 +159,19 @@ def _with_interval(
 
 
 def _intervals(
-    values: np.ndarray, scores: np.ndarray, differences: np.ndarray, sample: Pairs, scale: float
+    values: np.ndarray, scores: np.ndarray, half_samples: HalfSampleBias, sample: Pairs, scale: float
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Return `values` without bias and their intervals by name, without those that are not finite.
 
-    `scores` are from `item_influence`, and `differences` from `half_sample_differences`.
+    `scores` are from `item_influence`.
     """
     n, dim = sample.n_components, sample.dim
     jackknife_variance = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
-    # The directions are fitted to the same rows, hence the usual correction by degrees of freedom. Means need none.
-    correction = np.where(np.array(NAMES) == "centre", 1.0, n / (n - dim))
-    bias = scale * differences.mean(axis=0)
-    bias_variance = scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
-    half_width = Z95 * np.sqrt(scale * correction * jackknife_variance + bias_variance)
+    tails = np.array([tail_factor(column) for column in scores.T])
+    bias, bias_variance = half_samples.bias_and_variance(scale)
+    variance = scale * degrees_of_freedom(NAMES, n, dim) * tails**2 * jackknife_variance + bias_variance
     minimum = np.array([0.0] * len(COMPONENTS) + [-1.0])
-    low, high = (np.maximum(values - bias + sign * half_width, minimum) for sign in (-1, 1))
+    low, high = (np.maximum(end, minimum) for end in component_interval(values - bias, variance))
     intervals = {
         name: (float(a), float(b))
         for name, a, b in zip(NAMES, low, high, strict=True)
@@ -185,9 +180,40 @@ def _intervals(
     if any(name not in intervals for name in COMPONENTS):
         return dict(zip(NAMES, values.tolist(), strict=True)), {}
     debiased = np.maximum(values - bias, minimum)
-    components = debiased[: len(COMPONENTS)]
-    components[np.argmax(components)] -= components.sum() - values[: len(COMPONENTS)].sum()
+    count = len(COMPONENTS)
+    debiased[:count] = _with_sum(debiased[:count], low[:count], values[:count].sum())
     return dict(zip(NAMES, debiased.tolist(), strict=True)), intervals
+
+
+def _with_sum(values: np.ndarray, low: np.ndarray, total: float) -> np.ndarray:
+    """Return values that add up to a total: the largest ones are reduced, none below its lower bound.
+
+    >>> _with_sum(np.array([0.5, 0.3, 0.0]), np.array([0.45, 0.1, 0.0]), 0.7).round(2).tolist()
+    [0.45, 0.25, 0.0]
+    """
+    values = values.copy()
+    for largest in np.argsort(-values, kind="stable"):
+        excess = values.sum() - total
+        values[largest] -= min(excess, values[largest] - low[largest])
+    return values
+
+
+def component_interval(debiased: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the intervals of numbers in the order of `NAMES`.
+
+    Spectrum and orientation are squared distances, whose error grows with them: a normal interval ends too low.
+    """
+    half_width = Z95 * np.sqrt(variance)
+    high = debiased + half_width
+    for number, name in enumerate(NAMES[: len(debiased)]):
+        if name in ("spectrum", "orientation"):
+            high[number] = max(high[number], square_interval(debiased[number], variance[number])[1])
+    return debiased - half_width, high
+
+
+def degrees_of_freedom(names: Sequence[str], n: int, dim: int) -> np.ndarray:
+    """Return the factors of jackknife variances for directions that are fitted to the same rows. Means need none."""
+    return np.where(np.array(names) == "centre", 1.0, n / (n - dim))
 
 
 def influence(moments: Moments, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -240,64 +266,6 @@ def item_influence(pairs: Pairs, moments: Moments) -> np.ndarray:
     return np.stack(columns, axis=1)[np.bincount(components) > 0] * pairs.n_components / pairs.n_pairs
 
 
-def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndarray:
-    """Return the mean of two half samples minus the value of all items, for several splits: (splits, 5).
-
-    The mean over the splits estimates the bias. Components are assigned to 8 groups, and the rows of a Hadamard matrix
-    choose 4 of them for each half.
-    """
-    order = np.random.default_rng(rng).permutation(int(pairs.components.max()) + 1)
-    group_of_component = np.empty(len(order), dtype=np.int64)
-    for number, components in enumerate(np.array_split(order, GROUPS)):
-        group_of_component[components] = number
-    group = group_of_component[pairs.components]
-    groups = [
-        moments_of(pairs.take(np.flatnonzero(group == number)), normalize=moments.normalize, matmul_dtype="float64")
-        for number in range(GROUPS)
-    ]
-    groups = [sums.numpy() for sums in groups]
-    splits = GROUPS - 1 if pairs.dim <= MANY_DIMS else 3
-    values = _as_array(decomposition_values(moments))
-    halves = [[groups[number] for number in half] for halves in balanced_halves(GROUPS, splits) for half in halves]
-    threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
-    half_values = run_parallel(
-        [functools.partial(_half_values, half) for half in halves],
-        threads,
-    )
-    return np.mean(np.reshape(half_values, (splits, 2, -1)), axis=1) - values
-
-
-def balanced_halves(n_groups: int, splits: int, /) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return splits of groups into halves, any two of which share half of their groups.
-
-    Parameters
-    ----------
-    n_groups : int
-        Number of groups, a power of two.
-    splits : int
-        Number of splits, fewer than `n_groups`.
-
-    Returns
-    -------
-    list of tuple of ndarray
-        Numbers of the groups of both halves, from the rows of a Hadamard matrix.
-
-    Examples
-    --------
-    >>> [half.tolist() for half in balanced_halves(4, 1)[0]]
-    [[0, 2], [1, 3]]
-    """
-    signs = np.array([[1]])
-    while len(signs) < n_groups:
-        signs = np.block([[signs, signs], [signs, -signs]])
-    return [(np.flatnonzero(row == 1), np.flatnonzero(row == -1)) for row in signs[1 : 1 + splits]]
-
-
-def _half_values(groups: list[Moments]) -> np.ndarray:
-    """Return the components of the items of several groups."""
-    return _as_array(decomposition_values(functools.reduce(operator.add, groups)))
-
-
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
@@ -340,7 +308,3 @@ def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> E
 def _unit_rows(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     x, y = (to_numpy(rows) for rows in pairs.unit(normalize=moments.normalize))
     return x, y
-
-
-def _as_array(values: DecompositionValues) -> np.ndarray:
-    return np.array([getattr(values, name) for name in NAMES])

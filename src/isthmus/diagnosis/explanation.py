@@ -22,7 +22,8 @@ from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.cosine_histograms import calibrate
-from isthmus.diagnosis.decomposition_intervals import MIN_PARALLEL_DIM, decompose_pairs
+from isthmus.diagnosis.decomposition_intervals import decompose_pairs
+from isthmus.diagnosis.half_samples import MIN_PARALLEL_DIM
 from isthmus.diagnosis.unpaired_verdict import decompose_sets, verdict_of_sets
 from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison

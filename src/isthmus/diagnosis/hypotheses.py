@@ -139,7 +139,9 @@ def _subspace_prediction(context: MetricContext, angles: SubspaceAngles) -> Pred
         f"dimensions, where isotropic clouds fill {isotropic_rank(items, dim):,}"
     )
     if angles.is_filled:
-        return Prediction(statement, measured, REFUTED)
+        filled = [name for name, cloud in zip(context.names, (angles.x, angles.y), strict=True) if cloud.is_filled]
+        without_subspace = "neither modality has" if len(filled) == 2 else f"{filled[0]} has not"
+        return Prediction(statement, f"{measured}, so that {without_subspace} collapsed", REFUTED)
     if not angles.are_collapsed:
         return Prediction(statement, f"{measured}, and the spectra fall too gradually for a subspace to end", UNDECIDED)
     return Prediction(statement, measured, SUPPORTED)
@@ -152,8 +154,12 @@ def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orien
         dim = context.moments.dim_x
         return Prediction(statement, f"{angles.n_items:,} distinct rows cannot fill {dim:,} dimensions", UNDECIDED)
     if not n_angles:
-        return Prediction(statement, "no principal angle between them exceeds its sampling error", UNDECIDED)
-    nouns = "principal angle exceeds its" if n_angles == 1 else "principal angles exceed their"
+        return Prediction(statement, "no angle between strong directions exceeds its sampling error", UNDECIDED)
+    nouns = (
+        "angle between strong directions exceeds its"
+        if n_angles == 1
+        else "angles between strong directions exceed their"
+    )
     measured = (
         f"{n_angles:,} {nouns} sampling error, and different orientation costs {orientation.value:.4f} of the cosine"
     )
@@ -168,7 +174,7 @@ def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orien
 
 
 def _angle_prediction(context: MetricContext, angles: SubspaceAngles) -> Prediction:
-    statement = "the gap is the smallest angle between the subspaces that is not zero"
+    statement = "the gap is the smallest angle between strong directions that is not zero"
     undefined = gap_angle(context).undefined
     if undefined:
         return Prediction(statement, f"the gap has no angle, because {undefined}", UNDECIDED)

@@ -29,7 +29,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield from ["", "Components of the cosine deficit"]
     yield from waterfall(explanation.budget)
     ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
-    percentage = "" if math.isnan(fraction) else f" ({100 * fraction:.0f} %)"
+    percentage = "" if not fraction > 0 else f" ({100 * fraction:.0f} %)"
     yield (
         f"  No pairing of these two clouds has a mean cosine above {ceiling.centred:.4f}. These pairs have "
         f"{ceiling.mean_cosine:.4f}{percentage}."
@@ -109,9 +109,11 @@ def _without_unit(estimate: Estimate) -> str:
 
 
 def _evidence(component: Estimate) -> str:
-    """Return interval and null as text, as far as they exist."""
+    """Return interval, plug-in and null as text, as far as they exist."""
     interval = "" if math.isnan(component.low) else f"95 %: {component.low:.4f} to {component.high:.4f}; "
-    return interval + ("" if math.isnan(component.null) else f"chance {component.null:.4f}")
+    # Chance is the plug-in of swapped or shuffled rows, with the same bias as the plug-in of the rows as they are.
+    plugin = f"plug-in {component.plugin:.4f}, " if component.plugin != component.value else ""
+    return interval + ("" if math.isnan(component.null) else f"{plugin}chance {component.null:.4f}")
 
 
 def _collapse_lines(explanation: Explanation) -> Iterator[str]:
@@ -127,8 +129,8 @@ def _collapse_lines(explanation: Explanation) -> Iterator[str]:
     )
     smallest, largest = report.smallest_angle, report.largest_angle
     yield (
-        f"  principal angles between them: {smallest.value:.1f} to {largest.value:.1f} degrees (random subspaces: "
-        f"{smallest.null:.1f} to {largest.null:.1f})"
+        f"  energy angles (between these subspaces, which contain the means): {smallest.value:.1f} to "
+        f"{largest.value:.1f} degrees (random subspaces: {smallest.null:.1f} to {largest.null:.1f})"
     )
     share = report.orthogonal_share
     if share.null == 0:

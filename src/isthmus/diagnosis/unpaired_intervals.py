@@ -1,14 +1,13 @@
 """Intervals of the components of the cosine deficit of two sets without pairs.
 
 Each component is a smooth function of the means and covariances of two independent samples. Its variance is the sum of
-two infinitesimal jackknife variances, one for each set. Its bias is about a / n_x + b / n_y. Balanced half samples of
-one set, with the other one whole, estimate each term. A component is a squared distance, whose error grows with it.
+two infinitesimal jackknife variances, one for each set. Its bias is the sum of two terms, one for each set. Balanced
+half samples of one set, with the other one whole, estimate each term.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
 
 import numpy as np
 
@@ -17,18 +16,27 @@ from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import run_parallel
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.unpaired_sets import UnpairedSets, sample_rows
-from isthmus.diagnosis.cosine_decomposition import decomposition_values
 from isthmus.diagnosis.decomposition_intervals import (
-    GROUPS,
-    MANY_DIMS,
     MAX_ITEMS,
     MIN_ITEMS_PER_DIM,
-    MIN_ITEMS_PER_GROUP,
-    MIN_PARALLEL_DIM,
-    balanced_halves,
+    component_interval,
+    degrees_of_freedom,
     influence,
 )
-from isthmus.statistics.intervals import Z95, square_interval, tail_factor
+from isthmus.diagnosis.half_samples import (
+    GROUPS,
+    MANY_DIMS,
+    MIN_ITEMS_PER_GROUP,
+    MIN_PARALLEL_DIM,
+    HalfSampleBias,
+    add_moments,
+    as_array,
+    half_samples,
+    number_of_groups,
+    spread_corrections,
+)
+from isthmus.linalg.sampled_spectrum import SampledSpectrum
+from isthmus.statistics.intervals import tail_factor
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.unpaired_moments import UnpairedMoments
 
@@ -60,7 +68,8 @@ def few_rows_note(sets: UnpairedSets, /) -> str:
         return ""
     return (
         f"The components have no intervals: {' and '.join(few)} in {sets.dim:,} dimensions are too few to estimate "
-        f"their bias (about {required:,} are needed). Orientation is biased upward."
+        f"their bias (about {required:,} are needed). Orientation is biased upward, and spectrum in "
+        "either direction."
     )
 
 
@@ -91,57 +100,65 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
     True
     """
     n_components = len(UNPAIRED_COMPONENTS)
-    bias, variance = np.zeros(n_components), np.zeros(n_components)
+    variance = np.zeros(n_components)
+    scales: list[float] = []
+    differences: list[np.ndarray] = []
+    spectra: list[SampledSpectrum] = []
     for number, (source, size) in enumerate(zip((sets.x, sets.y), sets.sizes, strict=True)):
         rows = sample_rows(source, max(MAX_ITEMS, MIN_ITEMS_PER_DIM * sets.dim), number).astype(np.float64)
         rows = unit_rows(rows) if moments.normalize else rows
         other_mean = np.broadcast_to(moments.mean_x if number else moments.mean_y, rows.shape)
         scores = influence(moments, *((other_mean, rows) if number else (rows, other_mean)))[:, :n_components]
-        # The directions are fitted to the same rows, hence the usual correction by degrees of freedom.
-        correction = np.where(np.array(UNPAIRED_COMPONENTS) == "centre", 1.0, len(rows) / (len(rows) - sets.dim))
         tails = np.array([tail_factor(column) for column in scores.T]) ** 2
-        variance += correction * tails * scores.var(axis=0, ddof=1) / size
-        differences = _half_differences(rows, moments, number, rng=rng)
-        scale = len(rows) / size
-        bias += scale * differences.mean(axis=0)
-        variance += scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
+        factors = degrees_of_freedom(UNPAIRED_COMPONENTS, len(rows), sets.dim)
+        variance += factors * tails * scores.var(axis=0, ddof=1) / size
+        scales.append(len(rows) / size)
+        set_differences, spectrum = _half_samples(rows, moments, number, scale=scales[-1], rng=rng)
+        differences.append(set_differences)
+        spectra.append(spectrum)
+    x, y = spectra
+    corrections = (spread_corrections(x, y.without_sampling()), spread_corrections(x.without_sampling(), y))
+    samples = [HalfSampleBias(*columns) for columns in zip(differences, corrections, strict=True)]
+    terms = [sample.bias_and_variance(scale) for sample, scale in zip(samples, scales, strict=True)]
+    bias, bias_variance = (np.sum(columns, axis=0)[:n_components] for columns in zip(*terms, strict=True))
     debiased = _values(moments) - bias
-    half_width = Z95 * np.sqrt(variance)
-    # The error of a squared distance grows with it: a normal interval ends too low.
-    squares = [square_interval(value, error) for value, error in zip(debiased, variance, strict=True)]
-    high = np.maximum(debiased + half_width, [end for _, end in squares])
-    bounds = [np.maximum(ends, 0.0) for ends in (debiased, debiased - half_width, high)]
+    bounds = [np.maximum(ends, 0.0) for ends in (debiased, *component_interval(debiased, variance + bias_variance))]
     if not np.isfinite(bounds).all():
         return {}
     columns = np.transpose(bounds).tolist()
     return {name: tuple(column) for name, column in zip(UNPAIRED_COMPONENTS, columns, strict=True)}
 
 
-def _half_differences(rows: np.ndarray, moments: UnpairedMoments, number: int, *, rng: int) -> np.ndarray:
-    """Return the mean of two half samples of one set minus the value of all its rows, for several splits."""
+def _half_samples(
+    rows: np.ndarray, moments: UnpairedMoments, number: int, *, scale: float, rng: int
+) -> tuple[np.ndarray, SampledSpectrum]:
+    """Return the mean of two half samples of one set minus the value of all its rows, for several splits.
+
+    The second result is the spectrum of the set with its half samples.
+    """
     order = np.random.default_rng(rng).permutation(len(rows))
+    dim = rows.shape[1]
     groups = [
         Moments.of(CrossDimPairs(x=rows[part], y=rows[part]), normalize=moments.normalize, matmul_dtype="float64")
-        for part in np.array_split(order, GROUPS)
+        for part in np.array_split(order, number_of_groups(len(rows), dim))
     ]
     groups = [sums.numpy() for sums in groups]
-    dim = rows.shape[1]
-    halves = [
-        [groups[index] for index in half]
-        for pair in balanced_halves(GROUPS, GROUPS - 1 if dim <= MANY_DIMS else 3)
-        for half in pair
-    ]
+    halves = half_samples(groups, dim)
     jobs = [functools.partial(_values_with, half, moments, number) for half in (groups, *halves)]
-    whole, *half_values = run_parallel(jobs, n_threads() if dim >= MIN_PARALLEL_DIM else 1)
-    return np.mean(np.reshape(half_values, (-1, 2, len(whole))), axis=1) - whole
+    all_rows, *half_values = run_parallel(jobs, n_threads() if dim >= MIN_PARALLEL_DIM else 1)
+    half_sums = [add_moments(half).cov_x for half in (halves if dim <= MANY_DIMS else halves[:2])]
+    spectrum = SampledSpectrum(
+        moments.cov_y if number else moments.cov_x, half_sums, reference=add_moments(groups).cov_x, scale=scale
+    )
+    return np.mean(np.reshape(half_values, (-1, 2, len(all_rows))), axis=1) - all_rows, spectrum
 
 
 def _values_with(groups: list[Moments], moments: UnpairedMoments, number: int) -> np.ndarray:
-    """Return the components with one set replaced by several groups of its rows."""
-    sums = functools.reduce(operator.add, groups)
-    return _values(UnpairedMoments.of_moments(*((moments.first, sums) if number else (sums, moments.second))))
+    """Return the numbers with one set replaced by several groups of its rows."""
+    sums = add_moments(groups)
+    pair = UnpairedMoments.of_moments(*((moments.first, sums) if number else (sums, moments.second)))
+    return as_array(pair)
 
 
 def _values(moments: Moments) -> np.ndarray:
-    values = decomposition_values(moments)
-    return np.array([getattr(values, name) for name in UNPAIRED_COMPONENTS])
+    return as_array(moments)[: len(UNPAIRED_COMPONENTS)]

@@ -6,6 +6,7 @@ import math
 
 from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
+from isthmus.diagnosis.decomposition_intervals import BIASES
 from isthmus.diagnosis.hypotheses import REFUTED
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
@@ -131,14 +132,14 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
         caveats.insert(
             0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
             f"There are {'as many' if items == dim else 'fewer'} {noun} ({items:,}) {'as' if items == dim else 'than'} "
-            f"dimensions ({dim:,}), so ranks, overlap, orientation and pairing would change with more items.",
+            f"dimensions ({dim:,}), so ranks, overlap, spectrum, orientation and pairing would change with more items.",
         )
     if result.pairs.get("no_interval"):
         caveats.append(f"There is {result.pairs['no_interval']}.")
     elif budget.notes and items > dim:
         caveats.append(
             f"The components of the cosine deficit have no intervals, because {items:,} items are few for {dim:,} "
-            "dimensions: orientation is biased upward and pairing downward."
+            f"dimensions: {BIASES[0].lower()}{BIASES[1:]}."
         )
     return caveats
 
@@ -305,7 +306,7 @@ def _shared_dimensions(result: Result) -> str:
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
         angles = f"{angle.value:.1f} degrees, in random subspaces {angle.null:.1f}"
-        return f"share no direction (smallest angle {angles})"
+        return f"share no direction (smallest energy angle {angles})"
     directions = "direction" if shared.value == 1 else "directions"
     if guaranteed == 0:
         return f"share {shared.value:.0f} {directions}, where random subspaces share none"

@@ -25,7 +25,8 @@ READING_AIDS = {
     "effective_rank_{side}": "A smooth count of the dimensions in use. Weak directions count in part.",
     "overlap_dimensions": "Large subspaces of a small space always share dimensions. Only the excess over the null is "
     "evidence.",
-    "smallest_principal_angle": "The smallest angle between any two directions of the two modalities.",
+    "smallest_principal_angle": "The smallest energy angle: the smallest angle between a direction of one 99 % energy "
+    "subspace and a direction of the other. Both subspaces contain the means.",
     "{x}_to_{y}_R@1": "Recall at 1, 5 and 10. The definition below is that of the first.",
     "{y}_to_{x}_R@1": "The same in the other direction.",
 }

@@ -101,6 +101,11 @@ class ModalitySubspace:
         """True if the spectrum falls steeply where the subspace ends."""
         return self._edge > 0
 
+    @property
+    def is_filled(self) -> bool:
+        """True if the rows fill the space as an isotropic cloud does, and are enough to do so."""
+        return self.n_items > self.dim and not self.is_collapsed
+
     @cached_property
     def _centred_rank(self) -> int:
         return self._edge or max(significant_rank(np.sqrt(self._spectrum[0]), self.n_items - 1), 1)
@@ -266,7 +271,7 @@ class SubspaceAngles:
     @property
     def is_filled(self) -> bool:
         """True if a modality fills the space as an isotropic cloud does, so that it has no subspace."""
-        return any(cloud.n_items > cloud.dim and not cloud.is_collapsed for cloud in (self.x, self.y))
+        return self.x.is_filled or self.y.is_filled
 
     @property
     def are_collapsed(self) -> bool:
@@ -358,11 +363,11 @@ class SubspaceAngles:
             return None, "there are no two subspaces whose angle the gap could be"
         gap = f"the gap is {self.gap:.1f} degrees"
         if not self.nonzero.any():
-            message = f"{gap}, and no angle between the subspaces exceeds its sampling error"
+            message = f"{gap}, and no angle between strong directions exceeds its sampling error"
             return (False if self.are_collapsed else None), message
         if not self.are_known:
             return None, f"{self.n_items:,} distinct rows cannot fill {self.x.dim:,} dimensions"
-        measured = f"{gap}, and the smallest angle above zero between the subspaces is {self.smallest:.1f}"
+        measured = f"{gap}, and the smallest angle above zero between strong directions is {self.smallest:.1f}"
         measured += f" (standard error of the difference {self.difference_error:.2g})"
         if self.agree:
             # Without an edge the directions depend on a threshold, and a large error agrees with every angle.
