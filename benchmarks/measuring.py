@@ -4,8 +4,9 @@ All measures of 20,000 pairs rank a sample of 10,000. They are compared with the
 cannot avoid, in NumPy on as many threads: the scores of the sample, moments, CKA, eigenvectors, and the nulls and
 intervals that need more of them, see `unavoidable`. `explain` of 1,000,000 pairs is compared with the moments of the
 same files, and `inspect` with six seconds. The fast measures run beside a program whose two BLAS threads multiply all
-the time, and are compared with one thread on the same machine without it. All-distance sums (energy distance, MMD and
-uniformity, and with the margins) are compared with the products of their tiles, in the processor time of one thread.
+the time, and are compared with one thread on the same machine without it. All that looks at the scores of the sample
+(neighbours and ranks, all-distance sums for energy distance, MMD and uniformity, margins, recall, search by class, CKA)
+is compared with the products of its tiles, in the processor time of one thread.
 Files are in the page cache. Each line runs in a process of its own, imports included.
 
     python benchmarks/measuring.py [--items 20000] [--large 1000000]
@@ -144,35 +145,59 @@ def unavoidable(x: np.ndarray, y: np.ndarray, sample: int, square: np.ndarray) -
     return tasks
 
 
-def sums_share(n: int, dim: int, repeats: int = 3) -> dict[str, float]:
-    """Return the seconds of the processor of all-distance sums, and of the products of their tiles alone.
+def sweep_shares(n: int, dim: int, repeats: int = 3) -> dict[str, float]:
+    """Return, by name, the share of bare products in the processor time of what looks at all scores of n pairs.
 
-    Both run in one thread, in turns. Scores within a modality are symmetric, so that half of them are computed. Tiles
-    are written to one place, because memory that is allocated for each product costs up to a half more.
+    Everything runs in one thread, in turns. Scores within a modality are symmetric, so that half of them are computed.
+    Tiles are written to one place, because memory that is allocated for each product costs up to a half more.
     """
     import scipy.linalg.blas  # noqa: F401  # imports are no work of the sums
 
     from isthmus.metrics._negative_ends import NegativeEnds
+    from isthmus.metrics._neighbours import Neighbours
     from isthmus.metrics._paired_rows import PairedRows
     from isthmus.metrics._pairwise_sums import PairwiseSums
     from isthmus.metrics._score_sweep import sweep_rows
+    from isthmus.metrics.kernel_alignment import Hsic
+    from isthmus.metrics.recall import SampledRetrieval
+    from isthmus.tasks.within_modality_search import WithinModalitySearch
 
     x, y = np.random.default_rng(0).standard_normal((2, n, dim), dtype=np.float32)
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
-    tile, starts = np.empty((1000, 1000), np.float32), range(0, n, 1000)
+    tile, starts, labels = np.empty((1000, 1000), np.float32), range(0, n, 1000), np.arange(n) % 200
 
-    def bare() -> None:
-        for left, right, is_symmetric in ((x, x, True), (y, y, True), (x, y, False)):
-            for i, j in [(i, j) for i in starts for j in starts if not is_symmetric or j >= i]:
+    def bare(*kinds: str) -> None:
+        for kind in kinds:
+            left, right = ({"x": x, "y": y}[name] for name in kind)
+            for i, j in [(i, j) for i in starts for j in starts if kind == "xy" or j >= i]:
                 a, b = left[i : i + 1000], right[j : j + 1000]
                 np.matmul(a, b.T, out=tile[: len(a), : len(b)])
 
-    contenders: dict[str, Callable[[], Any]] = {
-        "bare": bare,
-        "sums": lambda: PairwiseSums.of(PairedRows(x, y)),
-        "sums and margins": lambda: sweep_rows(PairedRows(x, y), PairwiseSums, NegativeEnds),
-    }
-    return fastest(contenders, repeats=repeats, clock=time.process_time)
+    def bare_cka() -> None:  # of each pair of sides: the product of the sides, and every row of x times it
+        for left, right in ((x, y), (x, x), (y, y)):
+            for i in starts:
+                product = left[i : i + 1000].T @ right[i : i + 1000]
+            for i in starts:
+                left[i : i + 1000] @ product
+
+    contenders: dict[str, tuple[str, Callable[[], Any]]] = {
+        "neighbours and ranks": ("all", lambda: Neighbours.of(x, y)),
+        "all-distance sums": ("all", lambda: PairwiseSums.of(PairedRows(x, y))),
+        "margins": ("between", lambda: NegativeEnds.of(PairedRows(x, y))),
+        "recall": ("between", lambda: sweep_rows(PairedRows(x, y), SampledRetrieval)),
+        "all of them": (
+            "all", lambda: sweep_rows(PairedRows(x, y), Neighbours, PairwiseSums, NegativeEnds, SampledRetrieval)
+        ),
+        "search by class within one modality": ("within", lambda: WithinModalitySearch.of(x, labels)),
+        "CKA": ("CKA", lambda: (Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y))),
+    }  # fmt: skip
+    products: dict[str, Callable[[], None]] = {
+        "all": lambda: bare("xx", "yy", "xy"), "between": lambda: bare("xy"), "within": lambda: bare("xx"),
+        "CKA": bare_cka,
+    }  # fmt: skip
+    work = {name: run for name, (_, run) in contenders.items()}
+    used = fastest(work | products, repeats=repeats, clock=time.process_time)
+    return {name: used[kind] / used[name] for name, (kind, _) in contenders.items()}
 
 
 def beside_noise(paths: list[str]) -> float:
@@ -209,14 +234,9 @@ def rows(items: int = 20_000, large: int = 1_000_000, dim: int = 512, repeats: i
             Row(f"{claim}: share of bare products", f"{100 * bare['used'] / best['used']:.0f} % of the processor time",
                 "75 % asked", bare["used"] / best["used"], least=0.75)
         )  # fmt: skip
-        used = child("measuring", "sums_share", sample, dim, OMP_NUM_THREADS="1")
-        for name in ("sums", "sums and margins"):
-            share = used["bare"] / used[name]
-            title = "all-distance sums" + name.removeprefix("sums")
-            table.append(
-                Row(f"{title}, {sample:,} x {dim}: share of bare products", f"{100 * share:.0f} % of processor time",
-                    f"75 % asked, products {used['bare']:.1f} s", share, least=0.75)
-            )  # fmt: skip
+        for name, share in child("measuring", "sweep_shares", sample, dim, OMP_NUM_THREADS="1").items():
+            title = f"{name}, {sample:,} x {dim}: share of bare products"
+            table.append(Row(title, f"{100 * share:.0f} % of processor time", "75 % asked", share, least=0.75))
         quiet = min(child("measuring", "verb", "fast", paths, OMP_NUM_THREADS="1")["seconds"] for _ in range(repeats))
         loaded = min(beside_noise(list(paths)) for _ in range(repeats))
         table.append(

@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus.compute import score_sweep, topk
 from isthmus.compute.score_sweep import sweep_blocks, sweep_scores
 from isthmus.compute.streaming_topk import StreamingTopK
+from isthmus.metrics import _score_sweep
+from isthmus.metrics._negative_ends import NegativeEnds
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics._score_sweep import sweep_rows
+from isthmus.metrics.recall import SampledRetrieval
 
 
 def tiles_of(scores: np.ndarray, k: int, blocks: list[slice], order: np.ndarray, *, transposed: bool) -> StreamingTopK:
@@ -144,3 +148,38 @@ def test_sums_of_centred_distances_equal_the_direct_ones_and_equal_rows_add_noth
     constant = PairwiseSums.of(PairedRows(np.ones((20, 4)), np.eye(4)[np.zeros(20, dtype=int)], unit=False))
     for name in ("centred_inverse", "centred_distance"):
         assert not constant.xy[name].any()
+
+
+def test_all_that_looks_at_scores_multiplies_each_pair_of_blocks_once(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rng.normal(size=(2, 48, 5))
+    rows = PairedRows(x, y, unit=False)
+    alone = sweep_rows(rows, SampledRetrieval)[SampledRetrieval].retrieval
+    monkeypatch.setattr(score_sweep, "TILE_ROWS", 16)
+    shapes: list[tuple[int, ...]] = []
+    matmul = np.matmul
+
+    def counted(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> np.ndarray:
+        shapes.append(out.shape)
+        result: np.ndarray = matmul(a, b, out=out)
+        return result
+
+    monkeypatch.setattr(np, "matmul", counted)
+    together = sweep_rows(rows, Neighbours, PairwiseSums, NegativeEnds, SampledRetrieval)
+    assert shapes == [(16, 16)] * (6 + 6 + 9)  # the upper triangles within x and within y, and all blocks between
+    for name in ("x_to_y", "y_to_x"):
+        np.testing.assert_array_equal(getattr(together[SampledRetrieval].retrieval, name), getattr(alone, name))
+
+
+def test_measure_sweeps_the_scores_once(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumers: list[list[str]] = []
+
+    def counted(x: np.ndarray, y: np.ndarray, used: list[Any]) -> None:
+        consumers.append(sorted(type(consumer).__name__ for consumer in used))
+        sweep_scores(x, y, used)
+
+    monkeypatch.setattr(_score_sweep, "sweep_scores", counted)
+    names = ["mixing_rate", "energy_distance", "siglip_margin", "cknna", "{x}_to_{y}_R@1", "uniformity_{side}"]
+    isthmus.measure(rng.normal(size=(60, 5)), rng.normal(size=(60, 5)), metrics=names)
+    assert consumers == [["NegativeTiles", "NeighbourTiles", "PairwiseTiles"]]

@@ -245,5 +245,5 @@ def lowest_key(dtype: np.dtype) -> Any:
     True
     """
     if dtype != np.float32:
-        return np.complex128(complex(-np.inf, -np.inf))
+        return np.complex128(complex(-np.inf, 0))
     return np.int64(np.iinfo(np.int64).min)

@@ -158,6 +158,8 @@ class NeighbourTiles:
         self._thresholds = match_thresholds(x, y)
         self._ahead = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
         self._before = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
+        #: Rows of the other modality that come before the matching row.
+        self.ahead_across = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
         self._workspace = Workspace()
 
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
@@ -188,6 +190,9 @@ class NeighbourTiles:
         if len(partial) == 4:
             self._before[column_side][rows] += partial[2]
             self._ahead[column_side][columns] += partial[3]
+        if kind == "xy":
+            self.ahead_across["x"][rows] += partial[0]
+            self.ahead_across["y"][columns] += partial[3]
 
     def result(self) -> Neighbours:
         """Return the neighbours after all tiles."""

@@ -18,7 +18,11 @@ class ResultConsumer(ScoreConsumer, Protocol):
 
 
 class SweptWork(Protocol):
-    """A class of intermediate results that are computed from all scores. A measure declares it in `Metric.sweeps`."""
+    """A class of intermediate results that are computed from all scores. A measure declares it in `Metric.sweeps`.
+
+    A class may have an attribute `part_of`, another class of swept work whose consumer counts the same, and a class
+    method `of_consumer(consumer)`. If both are swept together, then it has no consumer of its own.
+    """
 
     @classmethod
     def consumer(cls, rows: PairedRows, /) -> ResultConsumer:
@@ -45,9 +49,12 @@ def planned_sweep(context: MetricContext, /) -> dict[type[SweptWork], Any]:
 
 def sweep_rows(rows: PairedRows, *works: type[SweptWork]) -> dict[type[SweptWork], Any]:
     """Return the result of each kind of work, from one pass over the scores."""
-    consumers = [work.consumer(rows) for work in works]
-    sweep_scores(rows.x, rows.y, consumers)
-    return {work: consumer.result() for work, consumer in zip(works, consumers, strict=True)}
+    own_work = [work for work in works if getattr(work, "part_of", None) not in works]
+    consumers = {work: work.consumer(rows) for work in own_work}
+    sweep_scores(rows.x, rows.y, list(consumers.values()))
+    results = {work: consumer.result() for work, consumer in consumers.items()}
+    contained: list[Any] = [work for work in works if work not in results]
+    return results | {work: work.of_consumer(consumers[work.part_of]) for work in contained}
 
 
 def _sweep_planned(context: MetricContext) -> dict[type[SweptWork], Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from isthmus.compute.workspace import Workspace
 from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
+from isthmus.metrics._neighbours import Neighbours, NeighbourTiles
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._score_sweep import swept
 from isthmus.statistics.result import Estimate
@@ -28,6 +29,17 @@ class SampledRetrieval:
     """Ranks of the matching rows in both directions, on a sample of large data."""
 
     retrieval: Retrieval
+    part_of: ClassVar[type] = Neighbours
+
+    @classmethod
+    def of_consumer(cls, tiles: NeighbourTiles, /) -> SampledRetrieval:
+        """Return the ranks that the search of the neighbours counts."""
+        return cls._of_ranks(*(1 + tiles.ahead_across[modality] for modality in "xy"))
+
+    @classmethod
+    def _of_ranks(cls, x_to_y: np.ndarray, y_to_x: np.ndarray) -> SampledRetrieval:
+        n = len(x_to_y)
+        return cls(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n), n_matches=n))
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> SampledRetrieval:
@@ -80,8 +92,7 @@ class RankTiles:
 
     def result(self) -> SampledRetrieval:
         """Return the ranks after all tiles."""
-        (x_to_y, y_to_x), n = self._ranks, self._ranks.shape[1]
-        return SampledRetrieval(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n), n_matches=n))
+        return SampledRetrieval._of_ranks(*self._ranks)
 
 
 def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
