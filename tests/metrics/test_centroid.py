@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus import Moments, Pairs
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import MAX_COSINE_ERROR, gap_angle
@@ -107,3 +108,16 @@ def test_centroid_angle_needs_both_means(modality: str, rng: np.random.Generator
     isotropic = rng.normal(size=(N, D))
     context = context_of(isotropic, y) if modality == "x" else context_of(x, isotropic)
     assert str(gap_angle(context).undefined).startswith(f"the mean of {modality} is not distinguishable from zero")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_interval_of_an_angle_near_zero_or_180_degrees_has_a_width_and_reaches_the_end(sign: int) -> None:
+    end = 0.0 if sign > 0 else 180.0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        latent, *noise = rng.normal(size=(3, 150, 12))
+        x, y = latent + noise[0] + 1.0, latent + noise[1] + 1.0
+        estimate = isthmus.measure(Pairs(image=x, text=sign * y), metrics="centroid_angle")["centroid_angle"]
+        near, far = (estimate.low, estimate.high) if sign > 0 else (estimate.high, estimate.low)
+        assert near == pytest.approx(end, abs=4)
+        assert 1 < abs(far - end) < 15

@@ -200,8 +200,20 @@ def test_pair_distance_of_two_items_has_a_null(name: str) -> None:
 
 
 def test_conformity_sd_interval_ends_at_one() -> None:
-    x = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.05], [-1.0, 0.1]])
-    assert isthmus.measure(Pairs(x=x, y=x), metrics="conformity_sd_x", group=False)["conformity_sd_x"].high == 1.0
+    angle = np.linspace(0.0, 0.2, 120)
+    x = np.column_stack([np.where(np.arange(120) % 10 < 3, -1, 1) * np.cos(angle), np.sin(angle)])
+    assert isthmus.measure(Pairs(x=x, y=x), metrics="conformity_sd_x")["conformity_sd_x"].high <= 1.0
+
+
+def test_conformity_sd_has_no_interval_without_a_mean_or_if_few_rows_decide() -> None:
+    rng = np.random.default_rng(0)
+    isotropic, cone = rng.normal(size=(200, 10)), 0.05 * rng.normal(size=(60, 10)) * np.arange(1, 11.0) ** -2
+    cone[:, 0] += 1
+    notes = ("not distinguishable from the null", "a few rows decide, and 100 rows are needed")
+    for rows, note in zip((isotropic, cone), notes, strict=True):
+        estimate = isthmus.measure(Pairs(x=rows, y=rows), metrics="conformity_sd_x")["conformity_sd_x"]
+        assert math.isnan(estimate.low)
+        assert estimate.note == f"no interval: {note}"
 
 
 def test_smallest_principal_angle_null_is_zero_only_for_guaranteed_dimensions() -> None:

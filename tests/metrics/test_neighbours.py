@@ -82,14 +82,16 @@ def test_mutual_knn_and_its_interval_equal_scikit_learn(cones: Any) -> None:
     e = measured(Pairs(image=x, text=y), "mutual_knn")
     assert e.value == pytest.approx(shares.mean(), abs=1e-12)
     assert e.null == pytest.approx(10 / 119)
-    residuals, variance = shares - shares.mean(), 0.0
-    for i in range(len(x)):
-        for j in range(len(x)):
-            near_x = j in a[i] or i in a[j]
-            near_y = j in b[i] or i in b[j]
-            if i == j or (near_x and near_y):
-                variance += residuals[i] * residuals[j]
-    assert e.high - e.value == pytest.approx(1.959963984540054 * np.sqrt(variance) / len(x), abs=1e-12)
+    n, residuals, products, dependent = len(x), shares - shares.mean(), 0.0, 0.0
+    mutual = [set(p) & set(q) for p, q in zip(a, b, strict=True)]
+    for i in range(n):
+        for j in range(n):
+            are_linked = (j in a[i] or i in a[j]) and (j in b[i] or i in b[j])
+            weight = (are_linked + (are_linked or bool(mutual[i] & mutual[j]))) / 2 if i != j else 1.0
+            products += weight * residuals[i] * residuals[j]
+            dependent += weight
+    error = np.sqrt(products / (n * (n - dependent / n)))
+    assert e.high - e.value == pytest.approx(1.959963984540054 * error, abs=1e-7)
 
 
 def test_mutual_knn_of_a_shuffle_has_the_null_mean(rng: np.random.Generator) -> None:

@@ -44,8 +44,11 @@ SCALES = {
 
 
 #: There are not eight coordinates, a slope of two eigenvalues is rough, and kappa is a function of the mean cosine. The
-#: width of CORAL's interval belongs to the debiased value. Sums over spectra and traces are tested below.
-ELSEWHERE = ("gap_share_top_8", "power_law_slope_{side}", "coral_distance", "vmf_concentration_{side}")
+#: width of CORAL's interval belongs to the debiased value. That of the conformity is wider where few rows decide. Its
+#: variance, and sums over spectra and traces, are tested below.
+ELSEWHERE = (
+    "gap_share_top_8", "power_law_slope_{side}", "coral_distance", "vmf_concentration_{side}", "conformity_sd_{side}",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("rows_per_item", [1, 4])
@@ -168,7 +171,7 @@ def test_spectral_scores_and_bias_match_weighted_pairs(
 
 @pytest.mark.parametrize("rows_per_item", [1, 4])
 def test_conformity_matches_weighted_pairs(rng: np.random.Generator, rows_per_item: int) -> None:
-    from isthmus.metrics.cone import _squared_conformity
+    from isthmus.metrics.cone import _conformity_scores
 
     x, y, index = clouds(rng, rows_per_item)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
@@ -179,12 +182,12 @@ def test_conformity_matches_weighted_pairs(rng: np.random.Generator, rows_per_it
         return float(w @ ((y - mean) @ mean) ** 2)
 
     pairs = Pairs(image=x, text=y, index=index)
-    value, bias, var, tails = _squared_conformity(MetricContext(moments_of(pairs), pairs).swapped())
+    scores = _conformity_scores(MetricContext(moments_of(pairs), pairs).swapped())
     covariance, expected = weighted_up(squared, index)
-    assert value == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
-    assert bias == pytest.approx(expected[0], rel=1e-3)
-    assert var == pytest.approx(covariance[0, 0], rel=1e-5)
-    assert 1 < tails < 1.3
+    assert scores.plug_in == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
+    assert scores.bias == pytest.approx(expected[0], rel=1e-3)
+    assert scores.variance == pytest.approx(covariance[0, 0], rel=1e-5)
+    assert 1 < scores.tails < 1.6
 
 
 def test_spectral_bias_of_tied_eigenvalues_is_finite() -> None:

@@ -76,7 +76,8 @@ def moments_along_means(
     """Return moments of one-to-one pairs, with the cross moments along the two means only.
 
     The angle between the means and its error need no more of the cross moments than their trace and their values along
-    the means. The product x'y of all dimensions would cost half of the pass.
+    the means. The product x'y of all dimensions would cost half of the pass. The interval of an angle that may be zero
+    is approximate, because it spreads the other cross moments evenly.
 
     Parameters
     ----------

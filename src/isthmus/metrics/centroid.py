@@ -11,7 +11,9 @@ from isthmus.metrics._conditions import ONE_ITEM, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.mean_angle import noise_angle_interval
 from isthmus.statistics.mean_intervals import (
+    MEAN_TEST_LEVEL,
     debiased_gap_squared,
     debiased_mean_cosine,
     debiased_mean_products,
@@ -23,9 +25,8 @@ from isthmus.statistics.mean_intervals import (
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
-#: The angle is undefined unless both means differ from zero at this level ...
-MEAN_TEST_LEVEL = 0.01
-#: ... and the standard error of its cosine is at most this.
+#: The angle is undefined unless both means differ from zero at `MEAN_TEST_LEVEL`, and its cosine has at most this
+#: standard error.
 MAX_COSINE_ERROR = 0.1
 #: Words between the two means if neither is distinguishable from zero.
 ALSO = ", nor is that of"
@@ -60,9 +61,9 @@ def centroid_angle(context: MetricContext) -> Estimate:
     """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|.
 
     The value and its interval leave out the terms of an item with itself. The plug-in, the published form, includes
-    them. The standard error is the infinitesimal jackknife's. The angle is undefined unless both means differ from zero
-    at p < .01 and that standard error is at most .1. The null is the angle that is left if random pairs swap their
-    modalities.
+    them. The standard error is the infinitesimal jackknife's. An angle that may be 0 or 180 degrees has the interval of
+    a squared length near zero. The angle is undefined unless both means differ from zero at p < .01 and that standard
+    error is at most .1. The null is the angle that is left if random pairs swap their modalities.
     """
     return gap_angle(context)
 
@@ -109,10 +110,18 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0, with_null: bool
     plugin = _angle_between(m.mean_x, m.mean_y)
     # arccos magnifies rounding errors near 0 and 180 degrees.
     is_equal = abs(cosine - math.cos(math.radians(plugin))) < ROUNDING
-    low_cosine, high_cosine = normal_interval(cosine, var)
-    interval = _degrees(high_cosine), _degrees(low_cosine)
+    interval = _angle_interval(context, cosine, var, inflation)
     value = plugin if is_equal else _degrees(cosine)
     return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context) if with_null else NAN)
+
+
+def _angle_interval(context: MetricContext, cosine: float, variance: float, inflation: float) -> tuple[float, float]:
+    """Return the interval of the angle in degrees from its cosine, or from the chord where it may be 0 or 180."""
+    of_noise = noise_angle_interval(context.moments, inflation=inflation) if variance > 0 else None
+    if of_noise is not None:
+        return of_noise
+    low, high = normal_interval(cosine, variance)
+    return _degrees(high), _degrees(low)
 
 
 def both_means_vanish(gap: Estimate, /) -> bool:

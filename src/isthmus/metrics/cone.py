@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,14 +12,22 @@ from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.degeneracy import constant_modalities
-from isthmus.statistics.intervals import Z95, clip_interval, length_interval
-from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
+from isthmus.statistics.intervals import Z95, clip_interval, skewed_interval, standardized_moments
+from isthmus.statistics.mean_intervals import (
+    MEAN_TEST_LEVEL,
+    debiased_mean_products,
+    mean_covariance,
+    mean_length_interval,
+    mean_p_value,
+)
 from isthmus.statistics.result import NAN, Estimate
 
 #: Smallest 1 - R^2 at which a concentration has a meaning. Rounding errors of equal rows are below it.
 MIN_SPREAD = 1e-12
 #: Concentration above which the first two terms of an expansion replace the inverse of A.
 MAX_EXACT_KAPPA = 1e6
+#: Degrees of freedom of a variance below which a few rows decide, and the rows that its interval then needs.
+HEAVY_DF, MIN_HEAVY_ROWS = 20.0, 100
 
 
 def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
@@ -127,8 +136,9 @@ def conformity_sd(context: MetricContext) -> Estimate:
 
     The conformity of n different unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation
     with the cosine to the mean is therefore no finding. With the covariance S (1/n), sd = n / (n - 1) sqrt(mean' S
-    mean). The value and its interval are those of the square without its bias. The interval is wider where a few rows
-    decide. The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
+    mean). The value and its interval are those of the square without its bias. The interval is wider, and ends higher,
+    where a few rows decide. It is absent if the mean is not distinguishable from zero at p < .01, or if a few of less
+    than 100 rows decide. The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)
@@ -138,25 +148,60 @@ def conformity_sd(context: MetricContext) -> Estimate:
         return undefined("there is only one row")
     if constant_modalities(m)[0]:
         return Estimate(0.0, 0.0, 0.0, 0.0)
-    plug_in, bias, var, tails = _squared_conformity(context)
-    factor = n / (n - 1)
+    scores = _conformity_scores(context)
+    plug_in, factor = scores.plug_in, n / (n - 1)
     value = factor * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
-    if plug_in - bias > 0:
-        low, high = (factor * end for end in length_interval(plug_in - bias, var * tails**2))
-        debiased = factor * math.sqrt(plug_in - bias)
-        return Estimate.debiased(debiased, clip_interval((low, high), 0, 1), plugin=value, null=null)
-    return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
+    if math.isnan(scores.bias):
+        return Estimate(value, null=null)
+    squared = plug_in - scores.bias
+    if squared <= 0 or mean_p_value(m) >= MEAN_TEST_LEVEL:
+        return Estimate(value, null=null, note="no interval: not distinguishable from the null")
+    debiased = factor * math.sqrt(squared)
+    if n < MIN_HEAVY_ROWS and scores.degrees_of_freedom < HEAVY_DF:
+        note = f"no interval: a few rows decide, and {MIN_HEAVY_ROWS} rows are needed"
+        return Estimate.debiased(debiased, (NAN, NAN), plugin=value, null=null, note=note)
+    # The variance of a square grows at least with the square.
+    variance = scores.variance * scores.tails
+    low, high = skewed_interval(squared, variance, max(scores.slope, scores.variance / squared))
+    interval = clip_interval((factor * math.sqrt(max(low, 0.0)), factor * math.sqrt(high)), 0, 1)
+    return Estimate.debiased(debiased, interval, plugin=value, null=null)
 
 
-def _squared_conformity(context: MetricContext) -> tuple[float, float, float, float]:
-    """Return mean' S mean, its bias, its variance (NaN without rows) and the factor of heavy tails."""
+@dataclass(frozen=True)
+class _ConformityScores:
+    """The squared deviation mean' S mean of the conformity, and its sampling error.
+
+    Parameters
+    ----------
+    plug_in : float
+        The square.
+    bias, variance : float
+        Its bias and its variance. NaN without rows.
+    tails : float
+        Factor of the variance for its own error, which heavy tails make large.
+    slope : float
+        Change of the variance with the square, see `skewed_interval`.
+    degrees_of_freedom : float
+        Degrees of freedom of the variance. Few if a few rows decide.
+    """
+
+    plug_in: float
+    bias: float = NAN
+    variance: float = NAN
+    tails: float = NAN
+    slope: float = NAN
+    degrees_of_freedom: float = NAN
+
+
+def _conformity_scores(context: MetricContext) -> _ConformityScores:
+    """Return the squared deviation of the conformity with its sampling error, or alone if there are no rows."""
     m, sample = context.moments, context.influence_sample
     mean = m.mean_x
     s_mean = m.cov_x @ mean
     plug_in = max(float(mean @ s_mean), 0.0)
     if sample is None:
-        return plug_in, NAN, NAN, NAN
+        return _ConformityScores(plug_in)
     u = sample.x - mean
     along_mean, along_s_mean = u @ mean, u @ s_mean
     # Half the second derivative along each item. The mean and S move together.
@@ -164,4 +209,13 @@ def _squared_conformity(context: MetricContext) -> tuple[float, float, float, fl
     second = sample.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
     second = second + 2 * (products - sample.counts * sample.by_item(along_s_mean)) - sample.by_item(along_mean) ** 2
     scores = along_mean**2 + 2 * along_s_mean
-    return plug_in, sample.bias(second), sample.variance(scores), sample.quantile(scores) / Z95
+    _, item_skewness, item_kurtosis = standardized_moments(sample.by_item(scores - scores.mean()))
+    degrees_of_freedom = 2 * sample.items / (item_kurtosis - 1) if item_kurtosis > 1 else math.inf
+    variance, tails = sample.variance(scores), (sample.quantile(scores) / Z95) ** 2
+    if degrees_of_freedom < HEAVY_DF:
+        # Few rows show less of a heavy tail than there is. The excess kurtosis of a gamma law is 3/2 skewness^2.
+        _, skewness, kurtosis = standardized_moments(along_mean)
+        tails *= max(1.0, (2 + 1.5 * skewness**2) / (kurtosis - 1)) if kurtosis > 1 else 1.0
+    n_items = max(sample.items, min(m.by_item.n_items, m.n_distinct[0]))
+    slope = max(item_skewness, 0.0) * math.sqrt(variance / n_items)
+    return _ConformityScores(plug_in, sample.bias(second), variance, tails, slope, degrees_of_freedom)

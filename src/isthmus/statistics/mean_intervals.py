@@ -19,6 +19,9 @@ import numpy as np
 from isthmus.statistics.intervals import length_interval, noise_interval, satterthwaite_p_value
 from isthmus.statistics.moments import Moments
 
+#: A mean is distinguishable from zero if its p-value is below this level.
+MEAN_TEST_LEVEL = 0.01
+
 
 def linear_variance(
     moments: Moments,
