@@ -28,6 +28,7 @@ from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import map_ahead, run_parallel
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import sharing_rows
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
@@ -49,6 +50,7 @@ SEARCH_TASKS = {"search": ("mixed_search", "exchange_R@1"), TWO_SIDED: ("two_sid
 Trial = tuple["Fold", np.ndarray, int]
 
 
+@sharing_rows()
 def cross_validate(
     pairs: Pairs,
     group: np.ndarray,
@@ -85,9 +87,12 @@ def cross_validate(
     def make_fold(repeat: int, number: int) -> Fold:
         moments = results[1 + repeat * folds :][:folds]
         training = [m for f, m in enumerate(moments) if f != number]
-        fit_pairs = pairs.take(np.flatnonzero(partitions[repeat][group] != number))
         summed_moments = sum(training[1:], start=training[0])
         test = tests[repeat * folds + number]
+        if folds == 2:  # each fold is fitted to the other one
+            fit_pairs = tests[repeat * folds + 1 - number]
+        else:
+            fit_pairs = pairs.take(np.flatnonzero(partitions[repeat][group] != number))
         return Fold(fit_pairs, summed_moments, test, class_texts, aim, seed + repeat, paired)
 
     fits = run_parallel([partial(make_fold, *place) for place in rounds], n_threads())

@@ -9,9 +9,10 @@ from contextvars import ContextVar
 import numpy as np
 
 from isthmus.align import Aligner
+from isthmus.data.pairs import Pairs
 
-#: Called with the number of the split, the test items among those that are compared, and the fitted aligner.
-FitObserver = Callable[[int, np.ndarray, Aligner], None]
+#: Called with the number of the split, the test items among those that are compared, their pairs, and the aligner.
+FitObserver = Callable[[int, np.ndarray, Pairs, Aligner], None]
 
 _observer: ContextVar[FitObserver | None] = ContextVar("observer of the fits of a comparison", default=None)
 
@@ -23,7 +24,7 @@ def observing_fits(observer: FitObserver) -> Iterator[None]:
     Parameters
     ----------
     observer : callable
-        Function of the number of the split, the test items, and the fitted aligner.
+        Function of the number of the split, the test items, their pairs, and the fitted aligner.
 
     Yields
     ------
@@ -34,7 +35,7 @@ def observing_fits(observer: FitObserver) -> Iterator[None]:
     --------
     >>> import isthmus
     >>> pairs, names = isthmus.demo.load("plain", split="test"), []
-    >>> with observing_fits(lambda split, items, fitted: names.append(type(fitted).__name__)):
+    >>> with observing_fits(lambda split, items, test, fitted: names.append(type(fitted).__name__)):
     ...     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
     >>> names
     ['Identity', 'Centering']
@@ -46,8 +47,8 @@ def observing_fits(observer: FitObserver) -> Iterator[None]:
         _observer.reset(token)
 
 
-def observe_fit(split: int, test_items: np.ndarray, fitted: Aligner, /) -> None:
+def observe_fit(split: int, test_items: np.ndarray, test: Pairs, fitted: Aligner, /) -> None:
     """Pass a fitted aligner to the observer, if there is one."""
     observer = _observer.get()
     if observer is not None:
-        observer(split, test_items, fitted)
+        observer(split, test_items, test, fitted)

@@ -38,9 +38,9 @@ CONCURRENT_TASKS = frozenset({"retrieval", "mixed_search", "two_sided_search", "
 #: Aligners that may wait beside one for each thread, while one thread searches the raw embeddings of a split.
 MORE_AHEAD = 4
 
-#: A function that returns a finished trial, and what an observer of its fit is told: number of the split, test items
-#: and fitted aligner. It needs the scores of the raw embeddings.
-Judged = Callable[[], tuple[Trial, tuple[int, np.ndarray, Aligner] | None]]
+#: A function that returns a finished trial, and what an observer of its fit is told: number of the split, test items,
+#: their pairs and fitted aligner. It needs the scores of the raw embeddings.
+Judged = Callable[[], tuple[Trial, tuple[int, np.ndarray, Pairs, Aligner] | None]]
 
 
 @dataclass(frozen=True)
@@ -324,5 +324,5 @@ class Prepared:
         if split is None:
             return lambda: (trial, None)
         fields = split.judge(fitted, *self.rows, self.classes)
-        observed = (split.number, split.test.items, fitted) if split.fit_size is None else None
+        observed = (split.number, split.test.items, split.test.pairs, fitted) if split.fit_size is None else None
         return lambda: (replace(trial, **fields()), observed)

@@ -46,12 +46,13 @@ class HeldOutClouds:
         self.pairs, self.fit, self.is_compared, self.normalize = pairs, fit, is_compared, normalize
         self.after: dict[tuple[str, str, int | None], CloudProjection] = {}
         self._test_items: np.ndarray | None = None
+        self._observed: Pairs | None = None
 
-    def observe(self, split: int, test_items: np.ndarray, fitted: Aligner) -> None:
+    def observe(self, split: int, test_items: np.ndarray, test: Pairs, fitted: Aligner) -> None:
         """Project the held-out rows after an aligner of the first split, see `observing_fits`."""
         if split > 0 or fitted.corrects_scores or isinstance(fitted, Identity):
             return
-        self._test_items = test_items
+        self._test_items, self._observed = test_items, test
         self.after[_key(fitted)] = CloudProjection.of(*fitted.transform(*self.rows))
 
     @cached_property
@@ -75,6 +76,8 @@ class HeldOutClouds:
 
     @cached_property
     def _test_pairs(self) -> Pairs:
+        if self._observed is not None:
+            return self._observed
         return self.pairs if self._halves is None else self._compared.take(self._halves[1])
 
     @cached_property
