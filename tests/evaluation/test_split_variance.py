@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from isthmus.evaluation.reduced_fits import N_FIT_GROUPS
 from isthmus.evaluation.split_variance import (
     EXPECTED_FITS,
     FITTING_FACTOR,
     N_GROUPS,
     interval_of_mean,
     random_groups,
+    share_of_one_change,
     stored_sums,
     unit_contributions,
     variance_of_mean,
@@ -127,3 +129,34 @@ def test_variance_of_mean_of_splits_without_variance_of_items_is_that_over_split
     values = np.array([0.0, 1.0, 2.0, 3.0])
     of_items, of_fits = variance_of_mean(values, np.zeros(4), [[]] * 4, shared=0.5)
     assert (of_items, of_fits) == pytest.approx((0.0, float(values.var(ddof=1)) / 4))
+
+
+def test_variance_of_mean_with_known_fits_adds_what_the_same_items_do_in_both_roles(rng: np.random.Generator) -> None:
+    """Items are held out or fitted on, each with probability 1/2, and move the change in both roles."""
+    n_splits, n_items, n_sets = 5, 64, 400
+    signs = {"same": 1.0, "opposite": -1.0}
+    for sign in signs.values():
+        means, variances = [], []
+        for _ in range(n_sets):
+            effects = rng.normal(size=n_items) / n_items
+            held_out = rng.permuted(np.tile(np.arange(n_items) % 2, (n_splits, 1)), axis=1)
+            tested, fitted = 2 * held_out * effects, sign * (1 - held_out) * effects
+            total = (tested**2).sum(axis=1)
+            sums = [np.rint(1000 * row / s**0.5).astype(int).tolist() for row, s in zip(tested, total, strict=True)]
+            of_groups = fitted.reshape(n_splits, -1, N_FIT_GROUPS).sum(axis=1)
+            fits = [
+                (float((row**2).sum()), np.rint(1000 * group / s**0.5).astype(int).tolist())
+                for row, group, s in zip(fitted, of_groups, total, strict=True)
+            ]
+            values = (tested + fitted).sum(axis=1)
+            means.append(values.mean())
+            variances.append(sum(variance_of_mean(values, total, sums, shared=0.5, fits=fits)))
+        # The variance is widened by what its own error needs, at most 1.4 times.
+        assert 0.85 <= np.mean(variances) / np.var(means) <= 1.7
+
+
+def test_share_of_one_change_counts_changes_that_are_rare() -> None:
+    sums = [[1000] + [0] * 63, [0] * 63 + [1000]]
+    assert share_of_one_change(np.ones(2), sums, n_units=64) == pytest.approx(1 / 2 - 3 / 64)
+    assert share_of_one_change(np.ones(1), [[125, -125] * 32], n_units=64) == 0
+    assert share_of_one_change(np.zeros(1), [[]], n_units=64) == 0

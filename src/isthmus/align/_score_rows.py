@@ -6,6 +6,8 @@ import copy
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+
 from isthmus.align._score_fitting import ScoreFitting
 from isthmus.align._score_model import Direction, ScoreModel
 from isthmus.align._score_solution import map_rows
@@ -33,6 +35,11 @@ class ScoreRows(ScoreFitting):
                 banks, levels, info["hubness_weights"], info["level_weight"], info["k"], info["pooling"], info["beta"]
             )
         return self._model
+
+    @property
+    def bank_items(self) -> list[np.ndarray]:
+        """Return the item of each bank row of each modality. Empty for a correction that was loaded."""
+        return [self._banks[number].items for number in sorted(self._banks)]
 
     @property
     def row_map_uses_pairs(self) -> bool:

@@ -156,7 +156,8 @@ def compare(
     Items with the same row of x count as one. The variance of the mean over S splits is 1.15 (C + D / S). Here C is
     the covariance of two splits, from the items that both hold out, and C + D is the variance of one split. If splits
     vary more than D explains, the excess is added, divided by S. Items move the median rank and the shares of the same
-    modality also as stored rows, and score corrections have further factors, see the reference of tasks. The interval
+    modality also as stored rows. For score corrections and `MeanRotation` they count as fitting items, too, see the
+    reference of tasks. The interval
     of other scores (ARI, Gini index) comes from the spread over three or more splits with the correction of [1]_.
 
     References

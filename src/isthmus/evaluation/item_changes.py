@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from isthmus.evaluation.split_variance import stored_sums, unit_contributions
+from isthmus.evaluation.fit_effects import FitEffect
+from isthmus.evaluation.split_variance import in_parts, stored_sums, unit_contributions
 from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.statistics.result import NAN
 from isthmus.tasks import TaskScores
@@ -86,3 +87,34 @@ def item_changes(
         factor = NEIGHBOUR_FACTOR if name in of_neighbours and name not in effects else 1.0
         changes[name] = ItemChange(changes[name].value, factor * variance, group_sums)
     return changes
+
+
+def stored_changes(changes: Mapping[str, ItemChange], of_fit: Mapping[str, FitEffect], /) -> dict[str, dict[str, Any]]:
+    """Return the fields of a trial that hold changes.
+
+    Parameters
+    ----------
+    changes : mapping of str to ItemChange
+        Changes by score.
+    of_fit : mapping of str to FitEffect
+        Effects of groups of fitting items on some scores.
+
+    Returns
+    -------
+    dict of str to dict
+        'changes', 'group_sums' and 'fit_effects' of `isthmus.evaluation.trial.Trial`.
+
+    Examples
+    --------
+    >>> stored_changes({"R@1": ItemChange(0.5, 0.25, [1000, 0])}, {})["changes"]
+    {'R@1': (0.5, 0.25)}
+    """
+    return {
+        "changes": {name: (change.value, change.variance) for name, change in changes.items()},
+        "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
+        "fit_effects": {
+            name: (of_fit[name].variance, in_parts(of_fit[name].sums, change.variance))
+            for name, change in changes.items()
+            if name in of_fit and change.variance > 0
+        },
+    }

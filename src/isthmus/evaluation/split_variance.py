@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.statistics.intervals import normal_interval, skewed_interval
+from isthmus.statistics.intervals import Z95, normal_interval, skewed_interval
 
 #: Random groups of items by which trials store their contributions. Products of 64 sums give the shared variance well
 #: enough: the half width of an interval changes by 2 %.
@@ -31,8 +31,17 @@ CORRECTION_COVARIANCE = 1 / 3
 #: Degrees of freedom of the expectation that fits of score corrections add as much variance to a split as the items to
 #: the mean over splits. A few splits show the variance of their fits badly. It is simulated.
 EXPECTED_FITS = 4
+#: Degrees of freedom of the variance over splits that items and known effects of fitting items explain.
+EXPECTED_SPLITS = 8
+#: Largest part of the variance that is added because it is known badly.
+MAX_WIDENING = 0.4
+#: Largest 1 / k for which k rare changes still show the error of their sum.
+MAX_SHARE_OF_ONE_CHANGE = 0.25
 #: Changes that are added to rare ones, two up and two down, because a few changes show their variance badly.
 PSEUDO_CHANGES = 4
+
+#: Variance that a fit adds to a change, and the effects of groups of fitting items in parts of the standard error.
+FitSums = tuple[float, Sequence[int]]
 
 
 def random_groups(n_units: int, rng: int, /) -> np.ndarray:
@@ -116,6 +125,30 @@ def stored_sums(contributions: np.ndarray, group: np.ndarray, variances: np.ndar
     return [row if variance > 0 else [] for row, variance in zip(rows, variances.tolist(), strict=True)]
 
 
+def in_parts(sums: np.ndarray, variance: float, /) -> list[int]:
+    """Return sums in thousandths of the standard error of a variance above 0.
+
+    Parameters
+    ----------
+    sums : np.ndarray of shape (n,)
+        Sums.
+    variance : float
+        Variance.
+
+    Returns
+    -------
+    list of int
+        Rounded sums.
+
+    Examples
+    --------
+    >>> in_parts(np.array([-0.25, 0.5]), 0.25)
+    [-500, 1000]
+    """
+    rounded: list[int] = np.rint(sums * (PARTS / np.sqrt(variance))).astype(int).tolist()
+    return rounded
+
+
 def _sums_over(values: np.ndarray, number: np.ndarray, size: int) -> np.ndarray:
     """Return the sums of values (k, n) over the columns of each number, (k, size)."""
     offsets = np.arange(len(values))[:, None] * size
@@ -132,6 +165,7 @@ def interval_of_mean(
     n_units: int,
     shared: float,
     corrects_scores: bool = False,
+    fits: Sequence[FitSums] = (),
 ) -> tuple[float, float]:
     """Return the 95 % interval of the mean over splits of a change.
 
@@ -147,6 +181,9 @@ def interval_of_mean(
         Share of the items of a split that another split holds out, too. It is the correlation of splits without sums.
     corrects_scores : bool, default False
         The change is that of a score correction.
+    fits : sequence of tuple, optional
+        Variance that the fit adds to the change in each split, and the effects of groups of fitting items, see
+        `isthmus.evaluation.fit_effects`.
 
     Returns
     -------
@@ -172,17 +209,51 @@ def interval_of_mean(
     (-0.29, 0.57)
     """
     mean = float(values.mean())
-    of_items, of_fits = variance_of_mean(values, variances, sums, shared=shared, corrects_scores=corrects_scores)
-    table = _contributions(variances, sums)
-    contributions = np.zeros(1) if table is None else table.mean(axis=0)
+    of_items, of_fits = variance_of_mean(
+        values, variances, sums, shared=shared, corrects_scores=corrects_scores, fits=fits
+    )
+    contributions = _mean_contributions(variances, sums)
     total = float((contributions**2).sum())
     if total == 0:
         return normal_interval(mean, of_items + of_fits)
-    normal_share = 3 / min(n_units, N_GROUPS)
-    share_of_one_change = max(float((contributions**4).sum()) / total**2 - normal_share, 0.0)
-    growth = 1 + PSEUDO_CHANGES * share_of_one_change
+    growth = 1 + PSEUDO_CHANGES * share_of_one_change(variances, sums, n_units=n_units)
     slope = of_items * float((contributions**3).sum()) / total**2
     return skewed_interval(mean, growth * (of_items + of_fits), slope / growth)
+
+
+def share_of_one_change(variances: np.ndarray, sums: Sequence[Sequence[int]], /, *, n_units: int) -> float:
+    """Return 1 / k if k rare and equal changes of items make a change, and about 0 if it comes from many items.
+
+    Parameters
+    ----------
+    variances : np.ndarray of shape (S,)
+        Variance of the change in each split, from the items.
+    sums : sequence of sequence of int
+        Result of `stored_sums` in each split.
+    n_units : int
+        Number of independent units in all splits.
+
+    Returns
+    -------
+    float
+        Fourth cumulant of the contributions over the square of the second one, and at least 0.
+
+    Examples
+    --------
+    >>> round(share_of_one_change(np.array([0.01]), [[500] * 4 + [0] * 60], n_units=64), 3)
+    0.203
+    """
+    contributions = _mean_contributions(variances, sums)
+    total = float((contributions**2).sum())
+    if total == 0:
+        return 0.0
+    return max(float((contributions**4).sum()) / total**2 - 3 / min(n_units, N_GROUPS), 0.0)
+
+
+def _mean_contributions(variances: np.ndarray, sums: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the contributions of the random groups to the mean over splits, or one zero if they were not stored."""
+    table = _contributions(variances, sums)
+    return np.zeros(1) if table is None else table.mean(axis=0)
 
 
 def variance_of_mean(
@@ -193,6 +264,7 @@ def variance_of_mean(
     *,
     shared: float,
     corrects_scores: bool = False,
+    fits: Sequence[FitSums] = (),
 ) -> tuple[float, float]:
     """Return the variance of the mean over splits of a change, from the items and from the fits.
 
@@ -207,6 +279,9 @@ def variance_of_mean(
     corrects_scores : bool, default False
         The change is that of a score correction. Its fit moves the scores of all queries together, while the fitted
         mean of a row map errs in the opposite direction to that of the other half.
+    fits : sequence of tuple, optional
+        Variance that the fit adds to the change in each split, and the effects of groups of fitting items. Then the
+        products of splits contain what the same items do in fits, and `of_fits` is the variance over splits.
 
     Returns
     -------
@@ -227,6 +302,10 @@ def variance_of_mean(
     total = float(variances.mean())
     if n_splits == 1:
         return total, 0.0
+    if len(fits) == n_splits:
+        table = _contributions(variances, sums)
+        if table is not None:
+            return _variance_with_fits(values, variances, table, fits)
     common = _common_variance(variances, sums, shared)
     single = total - common
     of_items = common + single / n_splits
@@ -251,6 +330,40 @@ def _common_variance(variances: np.ndarray, sums: Sequence[Sequence[int]], share
     table, total = _contributions(variances, sums), float(variances.mean())
     if table is None:
         return shared * total
+    return min(max(_of_two_splits(table), 0.0), total)
+
+
+def _variance_with_fits(
+    values: np.ndarray, variances: np.ndarray, table: np.ndarray, fits: Sequence[FitSums]
+) -> tuple[float, float]:
+    """Return the variance of the mean that two splits share and the rest, with the effects of fitting items known."""
+    n_splits, df = len(values), len(values) - 1
+    of_fits = np.array([sums for _, sums in fits], dtype=np.float64) / PARTS * np.sqrt(variances)[:, None]
+    n_groups = of_fits.shape[1]
+    of_items = table.reshape(n_splits, -1, n_groups).sum(axis=1)
+    factor = n_groups / (n_groups - 1)
+    of_two_splits, with_fits = (_by_group(sums) for sums in (of_items, of_items + of_fits))
+    difference = with_fits - of_two_splits
+    total = float(variances.mean()) + max(float(np.mean([variance for variance, _ in fits])), 0.0)
+    common = min(max(_of_two_splits(table) + factor * float(difference.sum()), 0.0), total)
+    of_splits = float(values.var(ddof=1))
+    over_splits = (
+        max(of_splits, (df * of_splits + EXPECTED_SPLITS * (total - common)) / (df + EXPECTED_SPLITS)) / n_splits
+    )
+    # A variance with an error of its own needs a quantile of t. This is its expansion in 1 / degrees of freedom.
+    noise = factor * float(np.sum((difference - difference.mean()) ** 2))
+    variance_sum = common + over_splits
+    widening = min((Z95**2 + 1) / 4 * noise / variance_sum**2, MAX_WIDENING) if variance_sum > 0 else 0.0
+    return common + widening * variance_sum, over_splits
+
+
+def _by_group(table: np.ndarray) -> np.ndarray:
+    """Return the part of each group (groups,) in the mean product of the contributions (S, groups) to two splits."""
     n_splits, of_sums = len(table), table.sum(axis=0)
-    of_two_splits = float(of_sums @ of_sums) - float(np.vdot(table, table))
-    return min(max(of_two_splits / (n_splits * (n_splits - 1)), 0.0), total)
+    by_group: np.ndarray = (of_sums**2 - np.einsum("ij,ij->j", table, table)) / (n_splits * (n_splits - 1))
+    return by_group
+
+
+def _of_two_splits(table: np.ndarray) -> float:
+    """Return the mean product of the contributions (S, groups) to two splits."""
+    return float(_by_group(table).sum())

@@ -15,12 +15,14 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
 from isthmus.data.pairs import Pairs
+from isthmus.evaluation.fit_effects import FitEffect, fit_effects
 from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.fit_warnings import collected_warnings, is_own
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.held_out_half import ClassTexts, TestHalf, rows_after
-from isthmus.evaluation.item_changes import ItemChange
-from isthmus.evaluation.stored_effects import stored_effects
+from isthmus.evaluation.item_changes import ItemChange, stored_changes
+from isthmus.evaluation.split_variance import random_groups
+from isthmus.evaluation.stored_effects import StoredEffect, stored_effects
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
 from isthmus.statistics.data_warnings import without_data_warnings
@@ -225,7 +227,14 @@ class Split:
         gap, scores = clouds.gap(inflation=inflation), clouds.scores()
         for result in task_scores.values():
             scores |= result.scores()
-        as_stored = {} if is_raw else stored_effects(self.test.task_data(x, y, (None, None), correction))
+        as_stored: dict[str, StoredEffect] = {}
+        of_fit: dict[str, FitEffect] = {}
+        if not is_raw:
+            task_data = self.test.task_data(x, y, (None, None), correction)
+            as_stored = stored_effects(task_data)
+            if self.design.fit is None:
+                groups = random_groups(int(self.design.group.max()) + 1, self.design.rng)[self.design.group]
+                of_fit = fit_effects(task_data, fitted, self.test.rows, self.fit_pairs, groups[self.fit_items])
 
         def fields() -> dict[str, Any]:
             raw_scores = self._raw_scores()
@@ -234,8 +243,7 @@ class Split:
                 changes |= self.test.changes(result, raw_scores[name], as_stored)
             return {
                 "scores": scores,
-                "changes": {name: (change.value, change.variance) for name, change in changes.items()},
-                "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
+                **stored_changes(changes, of_fit),
                 "gap": NAN if gap.undefined else gap.value,
                 "gap_undefined": gap.undefined,
             }
@@ -301,21 +309,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trial whose aligner is fitted: mapped rows of the test half that wait to be judged, or none if it is finished.
+    """A trial whose aligner is fitted: its mapped rows wait to be judged, or it is finished."""
 
-    Attributes
-    ----------
-    trial : the trial as far as it is known
-    split : the split, or None for a finished trial
-    fitted : the fitted aligner
-    rows : mapped rows x and y
-    classes : classes and the vectors that represent them
-    """
-
-    trial: Trial
-    split: Split | None = None
+    trial: Trial  # as far as it is known
+    split: Split | None = None  # None for a finished trial
     fitted: Any = None
-    rows: tuple[Any, Any] = (None, None)
+    rows: tuple[Any, Any] = (None, None)  # mapped rows x and y
     classes: ClassTexts = (None, None)
 
     def judged(self) -> Judged:

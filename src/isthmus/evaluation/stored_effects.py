@@ -12,13 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.statistics.median import median_step
+from isthmus.statistics.median import near_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, stored_items
 from isthmus.tasks.ranks import tie_slack
 
 #: Most scores of queries and stored rows of one direction. Beyond it the effects of stored rows are not computed.
 MAX_SCORES = 2**18
+
+#: Scale of products, term of each stored row and term of each query of a score, and those of a plain product.
+Terms = tuple[float, np.ndarray, np.ndarray]
+PLAIN: Terms = (1.0, np.zeros(0), np.zeros(0))
 
 
 class StoredEffect(NamedTuple):
@@ -35,7 +39,7 @@ class StoredEffect(NamedTuple):
 
 
 def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
-    """Return the effects of items, as stored rows, on the changes of scores by a row map.
+    """Return the effects of items, as stored rows, on the changes of scores.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     Returns
     -------
     dict of str to StoredEffect
-        Effects on the median rank and the shares of the same modality, if their tasks run. Empty for a score
-        correction, if rows of y belong to several items, and beyond `MAX_SCORES`.
+        Effects on the median rank and the shares of the same modality, if their tasks run. Empty for a correction
+        without terms, if rows of y belong to several items, and beyond `MAX_SCORES`.
 
     Notes
     -----
@@ -62,17 +66,26 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     (['median_rank'], (20,))
     """
     owner, n = data.matches.owner, data.n_items
-    is_known = data.correction is None and data.matches.columns is None and len(np.unique(owner)) == n > 2
+    has_terms = data.correction is None or hasattr(data.correction, "score_terms")
+    is_known = has_terms and data.matches.columns is None and len(np.unique(owner)) == n > 2
     if not is_known or len(owner) * max(n, len(owner)) > MAX_SCORES:
         return {}
     owners = {"x": np.arange(n), "y": owner}
     half = stored_items(n, 0.5, data.seed)
     sums: dict[str, tuple[np.ndarray, float]] = {}
-    products = [x @ y.T for x, y in ((data.x, data.y), (data.raw_x, data.raw_y))]
+    (x, y), terms = (data.x, data.y), {}
+    if data.correction is not None:
+        (x, y), terms = data.correction.score_terms(x, y)
+    all_rows = {"x": x, "y": y}, {"x": data.raw_x, "y": data.raw_y}
+    products = [rows["x"] @ rows["y"].T for rows in all_rows]
     for query, target in (("x", "y"), ("y", "x")):
         mapped, raw = (
-            _Direction(rows[query], rows[target], owners[query], owners[target], half, p if query == "x" else p.T)
-            for rows, p in zip(({"x": data.x, "y": data.y}, {"x": data.raw_x, "y": data.raw_y}), products, strict=True)
+            _Direction(
+                *(rows[query], rows[target], owners[query], owners[target], half, p if query == "x" else p.T),
+                between=used.get((query, target), PLAIN),
+                within=used.get((query, query), PLAIN),
+            )
+            for rows, p, used in zip(all_rows, products, (terms, {}), strict=True)
         )
         effects = {}
         if "retrieval" in data.tasks:
@@ -100,8 +113,11 @@ class _Direction:
         Their items.
     half : (n,) bool array
         Which of two corpora of mixed search stores each item as x.
-    scores : (k, m) array
+    products : (k, m) array
         Products of the queries and the rows of the other modality.
+    between, within : tuple
+        Terms of the scores of the queries and stored rows of the other and of their own modality: scale, a term for
+        each stored row and one for each query. A score is product / scale + both terms.
     """
 
     def __init__(
@@ -111,11 +127,16 @@ class _Direction:
         query_items: np.ndarray,
         target_items: np.ndarray,
         half: np.ndarray,
-        scores: np.ndarray,
+        products: np.ndarray,
+        *,
+        between: Terms,
+        within: Terms,
     ):
         dtype = np.result_type(queries, targets)
         self.queries, self.targets = queries.astype(dtype, copy=False), targets.astype(dtype, copy=False)
-        self.query_items, self.target_items, self.half, self.scores = query_items, target_items, half, scores
+        self.query_items, self.target_items, self.half = query_items, target_items, half
+        self.scores, self.within = _with_terms(products, between), within
+        self.slack = tie_slack(self.queries, self.targets) / between[0]
 
     @cached_property
     def is_match(self) -> np.ndarray:
@@ -127,19 +148,13 @@ class _Direction:
     def ahead(self) -> np.ndarray:
         """Return which rows of the other modality precede the best match of each query, (k, m)."""
         best = np.where(self.is_match, self.scores, -np.inf).max(axis=1, keepdims=True)
-        ahead: np.ndarray = (self.scores >= best - tie_slack(self.queries, self.targets)) & ~self.is_match
+        ahead: np.ndarray = (self.scores >= best - self.slack) & ~self.is_match
         return ahead
 
     @cached_property
     def near_median(self) -> np.ndarray:
-        """Return what one more row ahead of each query adds to the sum over queries that the median stands for, (k,).
-
-        Only the queries whose ranks are near the median count, and the median moves by the mean over them.
-        """
-        ranks, step = self.ahead.sum(axis=1), median_step(len(self.queries))
-        low, high = np.quantile(ranks, [0.5 - step, 0.5 + step])
-        is_near = (ranks >= low) & (ranks <= high)
-        return is_near * (len(ranks) / np.count_nonzero(is_near))
+        """Return what one more row ahead of each query adds to the sum that the median stands for, (k,)."""
+        return near_median(self.ahead.sum(axis=1))
 
     @property
     def expected_share(self) -> float:
@@ -187,5 +202,15 @@ class _Direction:
         same_half = self.half[self.query_items][:, None] == self.half
         is_own_item = self.query_items[:, None] == self.query_items
         between = np.where(same_half[:, self.target_items] & ~self.is_match, self.scores, -np.inf)
-        within = np.where(~same_half[:, self.query_items] & ~is_own_item, self.queries @ self.queries.T, -np.inf)
+        scores = _with_terms(self.queries @ self.queries.T, self.within)
+        within = np.where(~same_half[:, self.query_items] & ~is_own_item, scores, -np.inf)
         return np.concatenate([between, within], axis=1)
+
+
+def _with_terms(products: np.ndarray, terms: Terms) -> np.ndarray:
+    """Return the scores of products (k, m)."""
+    if terms is PLAIN:
+        return products
+    scale, of_stored, of_query = terms
+    scores: np.ndarray = products / scale + of_stored + of_query[:, None]
+    return scores

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, get
-from isthmus.evaluation.split_variance import interval_of_mean
+from isthmus.evaluation.split_variance import MAX_SHARE_OF_ONE_CHANGE, interval_of_mean, share_of_one_change
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -23,6 +23,12 @@ MIN_SPLITS = 3
 NO_CHANGE = "the interval has no width, because no two held-out items change differently"
 #: Note of a change that no two items show differently, while they change other scores of the task.
 RARE_CHANGE = "no two of {n:,} held-out items change differently"
+#: Note of a change that very few items show.
+FEW_CHANGES = "no interval: about {count} of {n:,} held-out items make this change, too few to show its error"
+#: Corrections that move whole modalities, so that their intervals need the effects of fitting items.
+FITS_OF_LEVELS = frozenset({"ScoreStandardization"})
+#: Note of a change by levels of whole modalities, where the effects of fitting items are not known.
+UNKNOWN_FIT = "no interval: the fit moves this score by more than the held-out items show"
 #: With this expected number of rare changes, none is seen in 2.5 %.
 UNSEEN_CHANGES = -math.log(0.025)
 
@@ -170,8 +176,14 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
         n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
         if not variances.any() and first.aligner != "Identity":
             return _equal_change(name, trials, mean, n_items or n_units)
+        share = share_of_one_change(variances, sums, n_units=n_units)
+        if corrects_scores and share > MAX_SHARE_OF_ONE_CHANGE and len(trials) > 1:
+            return Estimate(mean, note=FEW_CHANGES.format(count=max(round(1 / share), 1), n=n_items or n_units))
+        fits = [trial.fit_effects[name] for trial in trials if name in trial.fit_effects]
+        if not fits and len(trials) > 1 and first.aligner in FITS_OF_LEVELS:
+            return Estimate(mean, note=UNKNOWN_FIT)
         ends = interval_of_mean(
-            values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores
+            values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores, fits=fits
         )
         return Estimate(mean, *ends)
     if len(values) < MIN_SPLITS:

@@ -37,6 +37,9 @@ class Trial:
         For each score with a variance the contributions of the items to its change, in thousandths of the standard
         error. They are summed over random groups of items, which are the same in all splits. The products of the sums
         of two splits show how far the items that both hold out move both.
+    fit_effects : dict of str to tuple of float and list of int
+        For some scores the variance that the fit adds to the change, and the effects of 16 groups of fitting items.
+        They are in thousandths of the standard error from the items. The groups are unions of those of `group_sums`.
     gap : float
         Angle between the means in degrees, NaN if it is undefined.
     gap_undefined : str, optional
@@ -62,6 +65,7 @@ class Trial:
     scores: dict[str, float] = field(default_factory=dict)
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
     group_sums: dict[str, list[int]] = field(default_factory=dict)
+    fit_effects: dict[str, tuple[float, list[int]]] = field(default_factory=dict)
     gap: float = NAN
     gap_undefined: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -109,6 +113,7 @@ class Trial:
         values["changes"] = {
             name: (number_from_json(a), number_from_json(b)) for name, (a, b) in values["changes"].items()
         }
+        values["fit_effects"] = {name: (v, sums) for name, (v, sums) in values.get("fit_effects", {}).items()}
         return cls(**values)
 
 

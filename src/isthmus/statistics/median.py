@@ -69,3 +69,29 @@ def median_influence(values: np.ndarray, /) -> np.ndarray:
     share_below = np.minimum(np.maximum(median + 0.5 - values, 0.0), 1.0)
     influence: np.ndarray = (share_below.mean() - share_below) * ((high - low) / (2 * step))
     return influence
+
+
+def near_median(values: np.ndarray, /) -> np.ndarray:
+    """Return the weight of each value in the median, whose mean is 1.
+
+    Parameters
+    ----------
+    values : np.ndarray of shape (n,)
+        Integers from 0, such as ranks.
+
+    Returns
+    -------
+    np.ndarray of shape (n,)
+        0 for a value far from the median. If the values change a little, the median changes by the weighted mean of
+        their changes.
+
+    Examples
+    --------
+    >>> near_median(np.arange(1, 10)).round(2).tolist()
+    [0.0, 0.0, 1.8, 1.8, 1.8, 1.8, 1.8, 0.0, 0.0]
+    """
+    step = median_step(len(values))
+    low, high = np.quantile(values, [0.5 - step, 0.5 + step])
+    is_near = (values >= low) & (values <= high)
+    weights: np.ndarray = is_near * (len(values) / np.count_nonzero(is_near))
+    return weights
