@@ -19,7 +19,14 @@ from isthmus.statistics.degeneracy import UNJUDGED_KINDS, Degeneracy, find_degen
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
-from isthmus.statistics.pairing_sentences import PairingBreak, offset_clause, plain_fields, ranges_clause
+from isthmus.statistics.pairing_sentences import (
+    PairingBreak,
+    break_advice,
+    offset_clause,
+    plain_fields,
+    ranges_clause,
+    shift_advice,
+)
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
@@ -165,7 +172,7 @@ def looks_paired(
             return Pairing(False, f"no cosine to compare: {widths}; {clause}")
         return Pairing(False, f"no cosine to compare: {widths}; they {SEPARATE_SPACES}", kind="rotated")
     if x.shape[0] != y.shape[0]:
-        return _judge_unequal(x, y, names[1])
+        return _judge_unequal(x, y, names)
     rows = np.arange(x.shape[0])
     if len(rows) > MAX_SAMPLED_PAIRS:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), MAX_SAMPLED_PAIRS, replace=False))
@@ -195,11 +202,11 @@ def looks_paired(
     breaks = () if unjudged else find_breaks(x, y)
     # Chance finds a range in a file whose rows are all shifted, although no rows around it match.
     if breaks and breaks[0].start == 0 and breaks[0].is_open and breaks[0].offset:
-        return judged("shifted", f"no: {breaks[0].sentence(names[1])}: {cosines}")
+        advice = "" if breaks[0].steps else f"; {shift_advice(breaks[0].offset, names)}"
+        return judged("shifted", f"no: {breaks[0].sentence(names[1])}: {cosines}{advice}")
     if breaks:
-        return judged(
-            "broken", f"only in part: {ranges_clause(breaks, names[1])}; check the order of these rows", breaks
-        )
+        reason = f"only in part: {ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}"
+        return judged("broken", reason, breaks)
     if z > Z_THRESHOLD:
         return judged("paired", "; ".join([f"yes: {cosines}", *(entry.message for entry in degeneracies)]))
     if unjudged:
@@ -209,7 +216,10 @@ def looks_paired(
         reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
         return judged("rotated", reason)
     if offset := matching_offset(x, y):
-        return judged("shifted", f"no: {_shifted(x, y, offset, names[1])}: {cosines}")
+        steps = offset_steps(x, y, offset, 0, x.shape[0])
+        advice = f"; {shift_advice(steps[0][1] or offset, names)}" if len(steps) == 1 else ""
+        clause = offset_clause(steps[0][1] or offset, names[1], steps)
+        return judged("shifted", f"no: {clause}: {cosines}{advice}")
     return judged("unpaired", f"no sign of it: {cosines}; check the order of the rows")
 
 
@@ -285,19 +295,13 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
     return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, numbered)
 
 
-def _shifted(x: Source, y: Source, offset: int, second: str) -> str:
-    """Return the clause about files of which all rows are shifted."""
-    steps = offset_steps(x, y, offset, 0, x.shape[0])
-    return offset_clause(steps[0][1] or offset, second, steps)
-
-
 def _shard_ends(source: Source) -> list[int]:
     """Return the row after the last one of each shard, [] for a file."""
     rows = source.rows
     return [int(end) for end in rows.ends] if getattr(rows, "names", None) and not source.is_subset else []
 
 
-def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
+def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:
     """Return the judgement of sources of unequal length, by the rows that both have."""
     count = min(x.shape[0], y.shape[0])
     reason = f"no: {x.shape[0]:,} rows against {y.shape[0]:,}"
@@ -306,9 +310,12 @@ def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
     first, other = (select_rows(source, np.arange(count)) for source in (x, y))
     breaks = find_breaks(first, other)
     if breaks:
-        return Pairing(False, f"{reason}; {ranges_clause(breaks, second)}", kind="broken", breaks=breaks)
+        clauses = f"{ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}"
+        return Pairing(False, f"{reason}; {clauses}", kind="broken", breaks=breaks)
     if offset := matching_offset(first, other):
-        return Pairing(False, f"{reason}; {_shifted(first, other, offset, second)}", kind="shifted")
+        steps = offset_steps(first, other, offset, 0, count)
+        clause = offset_clause(steps[0][1] or offset, names[1], steps)
+        return Pairing(False, f"{reason}; {clause}", kind="shifted")
     return Pairing(False, reason)
 
 

@@ -97,10 +97,32 @@ def offset_clause(offset: int, second: str, steps: Sequence[tuple[int, int]] = (
     return f"the match of a row stands {_offset_text(offset)} in {second}{''.join(changes)}"
 
 
+def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
+    """Return what to do about ranges that do not match."""
+    if not all(entry.offset for entry in breaks):
+        return "check the order of these rows"
+    entry = breaks[0]
+    if len(breaks) > 1 or entry.steps or not entry.is_open:
+        return "check which rows are missing"
+    shorter, longer = names if entry.offset > 0 else names[::-1]
+    rows = _row_count(abs(entry.offset))
+    return f"{shorter} lacks {rows} there, or {longer} has {rows} more"
+
+
+def shift_advice(offset: int, names: tuple[str, str]) -> str:
+    """Return what to do about files of which all rows are shifted."""
+    rows = f"first {abs(offset):,} rows" if abs(offset) != 1 else "first row"
+    return f"leave out the {rows} of {names[offset > 0]}"
+
+
+def _row_count(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"
+
+
 def _offset_text(offset: int) -> str:
     if offset == 0:
         return "beside it again"
-    return f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
+    return f"{_row_count(abs(offset))} {'later' if offset > 0 else 'earlier'}"
 
 
 def plain_fields(report: Any) -> dict[str, Any]:
