@@ -12,7 +12,9 @@ from isthmus import Pairs, measure
 from isthmus.data.sources import Source, open_source
 from isthmus.statistics import pairing as pairing_module
 from isthmus.statistics import pairing_breaks
+from isthmus.statistics.learned_ranks import learned_ranks
 from isthmus.statistics.pairing import find_breaks, first_pairs, has_rotated_pairs, looks_paired, matching_offset
+from isthmus.statistics.row_samples import RowSample
 
 
 def source(rows: np.ndarray) -> Source:
@@ -117,6 +119,8 @@ def test_looks_paired_of_a_shifted_side_names_the_offset(shift: int, words: str,
     swapped = looks_paired(source(np.roll(y, -shift, axis=0)), source(x))
     assert words in shifted.reason
     assert words in swapped.reason
+    left_out = "first row of the second" if shift == 1 else "first 7 rows of the first"
+    assert shifted.reason.endswith(f"; leave out the {left_out} source")
 
 
 def test_matching_offset_of_shuffled_or_constant_rows_is_zero(rng: np.random.Generator) -> None:
@@ -165,6 +169,8 @@ def test_looks_paired_of_rows_missing_in_the_middle_names_row_and_offset(
     pairing = looks_paired(source(x), source(y))
     assert pairing.breaks[0].start == pytest.approx(250, abs=4)
     assert f"on, the match of a row stands {words}" in pairing.reason
+    names = ("the first source", "the second source")[:: 1 if lacks == "x" else -1]
+    assert pairing.reason.endswith(f"; {names[0]} lacks 5 rows there, or {names[1]} has 5 rows more")
 
 
 @pytest.mark.parametrize("lacks", ["x", "y"])
@@ -265,6 +271,33 @@ def test_find_breaks_of_equal_class_texts_is_empty(rng: np.random.Generator) -> 
     assert find_breaks(source(x), source(y)) == ()
 
 
+def test_find_breaks_names_a_block_between_weak_matches() -> None:
+    """R@1 is 1 %."""
+    found = 0
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, y = pairs_of_quality(rng, 1000, 3.0)
+        breaks = find_breaks(source(x), source(out_of_order(y, 400, 500, rng)))
+        found += len(breaks) == 1 and max(abs(breaks[0].start - 400), abs(breaks[0].stop - 500)) <= 20
+    assert found == 5
+
+
+def test_find_breaks_where_quality_falls_along_the_file_names_the_block(rng: np.random.Generator) -> None:
+    x, y = pairs_of_quality(rng, 1000, np.linspace(0.3, 6, 1000)[:, None])
+    assert find_breaks(source(x), source(y)) == ()
+    breaks = find_breaks(source(x), source(out_of_order(y, 300, 400, rng)))
+    assert [(b.start, b.stop) for b in breaks] == [(pytest.approx(300, abs=20), pytest.approx(400, abs=20))]
+
+
+def test_learned_ranks_of_rows_in_random_order_have_mean_zero(rng: np.random.Generator) -> None:
+    means = []
+    for _ in range(10):
+        x, y = (rows - rows.mean(axis=0) for rows in pairs_of_quality(rng, 640, 2.5))
+        sample = RowSample(x, rng.permutation(y), np.arange(640))
+        means.append(learned_ranks(sample, np.full(640, -1.0)).mean())
+    assert abs(np.mean(means)) < 0.04  # one has a standard error of 0.023, and is the higher one of two
+
+
 def class_sorted_rows(rng: np.random.Generator, n: int, *, item: float, noise: np.ndarray | float = 1.0) -> list:
     """Return rows of 20 classes, sorted by class, with what the rows of an item share beyond the class."""
     basis, labels = rng.normal(size=(12, 64)) / 8, np.sort(rng.integers(0, 20, n))
@@ -288,25 +321,35 @@ def pairs_sorted_by_length(rng: np.random.Generator, n: int) -> list[np.ndarray]
 
 
 @pytest.mark.slow
-def test_find_breaks_names_a_tenth_out_of_order_in_95_percent() -> None:
-    """Also in files that are sorted by class. The ends are within 2 % of n."""
-    n = 1000
-    for make in (lambda rng: pairs_of_quality(rng, n, 0.6), lambda rng: class_sorted_rows(rng, n, item=1.0)):
-        found = 0
-        for seed in range(200):
-            rng = np.random.default_rng(seed)
-            x, y = make(rng)
-            start = int(rng.integers(0, n - 100))
-            breaks = find_breaks(source(x), source(out_of_order(y, start, start + 100, rng)))
-            found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 100)) <= 20
-        assert found >= 190
+@pytest.mark.parametrize(("kind", "n", "files", "least"), [
+    ("plain", 1000, 100, 97), ("class", 1000, 100, 95), ("length", 1000, 100, 93), ("weak", 1000, 100, 94),
+    ("falling", 1000, 100, 64), ("falling", 2500, 60, 52),
+])  # fmt: skip
+def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, least: int) -> None:
+    """The ends are within 2 % of n. Either side is out of order."""
+    found = 0
+    for seed in range(files):
+        rng = np.random.default_rng(seed)
+        noise = {"plain": 0.6, "weak": 2.5, "falling": np.linspace(0.3, 6, n)[:, None]}.get(kind)
+        if noise is not None:
+            x, y = pairs_of_quality(rng, n, noise)
+        else:
+            x, y = class_sorted_rows(rng, n, item=1.0) if kind == "class" else pairs_sorted_by_length(rng, n)
+        start = int(rng.integers(0, n - n // 10))
+        stop = start + n // 10
+        sources = [source(x), source(out_of_order(y, start, stop, rng))]
+        breaks = find_breaks(*sources[:: 1 if seed % 2 else -1])
+        found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - stop)) <= n // 50
+    assert found >= least
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["class", "class only", "quality", "own cosine", "weak", "length", "length downwards"])
+@pytest.mark.parametrize(
+    "kind", ["class", "class only", "quality", "own cosine", "weak", "weaker", "length", "length downwards"]
+)
 def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
     n, alarms = 1000, 0
-    for seed in range(200):
+    for seed in range(120):
         rng = np.random.default_rng(seed)
         if kind in ("class", "class only"):
             x, y = class_sorted_rows(rng, n, item=float(kind == "class"))
@@ -316,25 +359,25 @@ def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
         elif kind == "quality":
             x, y = pairs_of_quality(rng, n, np.linspace(0.3, 6, n)[:, None])
         else:
-            x, y = pairs_of_quality(rng, n, 1.5 if kind == "own cosine" else 2.5)
+            x, y = pairs_of_quality(rng, n, {"own cosine": 1.5, "weak": 2.5, "weaker": 4.0}[kind])
         if kind == "own cosine":
             unit_x, unit_y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
             order = np.argsort(np.sum(unit_x * unit_y, axis=1))
             x, y = x[order], y[order]
         alarms += bool(find_breaks(source(x), source(y)))
-    assert alarms <= 2
+    assert alarms <= 1
 
 
 @pytest.mark.slow
 def test_find_breaks_of_clip_coco_names_a_tenth_out_of_order(real: Callable[[str], Path]) -> None:
     x, y = (np.load(real(f"clip_coco/{name}.npy")) for name in ("image", "text"))
     found = alarms = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         order = rng.permutation(500)
         start = int(rng.integers(0, 450))
         breaks = find_breaks(source(x[order]), source(out_of_order(y[order], start, start + 50, rng)))
         found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 50)) <= 10
         alarms += bool(find_breaks(source(x[order]), source(y[order])))
-    assert found >= 190
-    assert alarms <= 2
+    assert found >= 94
+    assert alarms <= 1
