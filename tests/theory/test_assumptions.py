@@ -153,3 +153,24 @@ def test_von_mises_fisher_of_two_dimensions_has_no_spread_over_directions(rng: n
     words = check(Pairs(image=x, text=y))["von_mises_fisher_image"].message
     assert "around it the spread over directions cannot be tested" in words
     assert "nan" not in words
+
+
+@pytest.mark.parametrize("constant", [["image"], ["text"], ["image", "text"]])
+def test_check_of_constant_rows_in_many_dimensions_finds_no_direction_in_rounding_errors(
+    constant: list[str], rng: np.random.Generator
+) -> None:
+    rows = {name: (1 + rng.normal(size=(30, 40))).astype(np.float32) for name in ("image", "text")}
+    rows |= {name: np.repeat(rows[name][:1], 30, axis=0) for name in constant}
+    found = check(Pairs(**rows))
+    for name in ("different_subspaces", "shared_space", "gap_is_the_angle", "equal_projections"):
+        assert found[name].holds is None
+        assert f"all rows of {constant[0]} are the same" in found[name].message
+    for name in constant:
+        assert found[f"subspace_{name}"].message == "all rows are the same, along one direction"
+
+
+def test_check_of_repeated_images_says_how_many_rows_of_each_modality_are_distinct(rng: np.random.Generator) -> None:
+    index = np.repeat(np.arange(30), 3)
+    found = check(Pairs(image=rng.normal(size=(30, 40)), text=rng.normal(size=(90, 40)), index=index))
+    assert "30 distinct rows cannot fill 40 dimensions" in found["subspace_image"].message
+    assert "30 independent items are too few" in found["subspace_text"].message

@@ -131,8 +131,8 @@ def collapse_hypothesis(context: MetricContext, angles: SubspaceAngles, budget: 
 def _subspace_prediction(context: MetricContext, angles: SubspaceAngles) -> Prediction:
     items, dim = angles.n_items, context.moments.dim_x
     statement = "both modalities lie in a subspace"
-    if items <= dim:
-        return Prediction(statement, f"{items:,} distinct rows cannot fill {dim:,} dimensions", UNDECIDED)
+    if angles.few_rows:
+        return Prediction(statement, angles.few_rows, UNDECIDED)
     x, y = context.names
     measured = (
         f"the mean and 99 % of the variance lie in {angles.x.rank:,} ({x}) and {angles.y.rank:,} ({y}) of {dim:,} "
@@ -151,8 +151,7 @@ def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orien
     statement = "the two subspaces differ"
     n_angles = int(angles.nonzero.sum())
     if not angles.are_known:
-        dim = context.moments.dim_x
-        return Prediction(statement, f"{angles.n_items:,} distinct rows cannot fill {dim:,} dimensions", UNDECIDED)
+        return Prediction(statement, angles.few_rows, UNDECIDED)
     if not n_angles:
         return Prediction(statement, "no angle between strong directions exceeds its sampling error", UNDECIDED)
     nouns = (

@@ -54,6 +54,8 @@ class ModalitySubspace:
         Mean of the rows.
     cov : ndarray of shape (d, d)
         Covariance of the rows.
+    n_distinct : int
+        Number of distinct rows, if several belong to one item. Default: `n_items`.
 
     Examples
     --------
@@ -65,6 +67,17 @@ class ModalitySubspace:
     n_items: int
     mean: np.ndarray
     cov: np.ndarray
+    n_distinct: int = 0
+
+    @property
+    def few_rows(self) -> str:
+        """Clause that there are too few rows to show in how many dimensions the cloud lies, or ""."""
+        if self.n_items > self.dim:
+            return ""
+        n_distinct = self.n_distinct or self.n_items
+        if n_distinct <= self.dim:
+            return f"{n_distinct:,} distinct rows cannot fill {self.dim:,} dimensions"
+        return f"{self.n_items:,} independent items are too few to show whether rows fill {self.dim:,} dimensions"
 
     @cached_property
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +255,8 @@ class SubspaceAngles:
     @classmethod
     def _of(cls, m: Moments) -> SubspaceAngles:
         # Few distinct rows, such as the texts of classes, fill few dimensions whatever the number of pairs.
-        items_x, items_y = (min(m.by_item.n_items, n_distinct) for n_distinct in m.n_distinct)
+        n_x, n_y = m.n_distinct
+        n_items = m.by_item.n_items
         cosine, variance = debiased_mean_cosine(m)
         # Components of the means that are zero in expectation add noise which the first order misses.
         variance += mean_product_noise(m) / max(float(m.mean_x @ m.mean_x) * float(m.mean_y @ m.mean_y), 1e-300)
@@ -250,7 +264,8 @@ class SubspaceAngles:
         # Near 0 and 180 degrees the derivative of arccos is unbounded, and its root is the error.
         sine = max(math.sin(angle), variance**0.25) if variance > 0 else 1.0
         error = math.degrees(math.sqrt(variance) / sine) if not math.isnan(variance) else math.nan
-        x, y = ModalitySubspace(items_x, m.mean_x, m.cov_x), ModalitySubspace(items_y, m.mean_y, m.cov_y)
+        x = ModalitySubspace(min(n_items, n_x), m.mean_x, m.cov_x, n_x)
+        y = ModalitySubspace(min(n_items, n_y), m.mean_y, m.cov_y, n_y)
         return cls(x, y, math.degrees(angle), error, gap_p_value(m))
 
     @property
@@ -267,6 +282,11 @@ class SubspaceAngles:
     def n_items(self) -> int:
         """Number of independent rows of the modality that has fewer."""
         return min(self.x.n_items, self.y.n_items)
+
+    @property
+    def few_rows(self) -> str:
+        """Clause that there are too few rows of the modality that has fewer, or ""."""
+        return min(self.x, self.y, key=lambda cloud: (cloud.n_items, cloud.n_distinct)).few_rows
 
     @property
     def is_filled(self) -> bool:
@@ -366,7 +386,7 @@ class SubspaceAngles:
             message = f"{gap}, and no angle between strong directions exceeds its sampling error"
             return (False if self.are_collapsed else None), message
         if not self.are_known:
-            return None, f"{self.n_items:,} distinct rows cannot fill {self.x.dim:,} dimensions"
+            return None, self.few_rows
         measured = f"{gap}, and the smallest angle above zero between strong directions is {self.smallest:.1f}"
         measured += f" (standard error of the difference {self.difference_error:.2g})"
         if self.agree:

@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_fidelity
 from isthmus.linalg.shared_directions import SharedSpace
-from isthmus.statistics.degeneracy import MAX_CONSTANT_SPREAD
+from isthmus.statistics.degeneracy import constant_message, constant_modalities
 from isthmus.statistics.mean_intervals import mean_p_value
 from isthmus.statistics.moments import Moments
 from isthmus.theory.goodness import goodness_of_fit
@@ -58,8 +58,21 @@ class Evidence:
         return SharedSpace.of(m.cov_x, m.cov_y, n_x=n_x - 1, n_y=n_y - 1)
 
     @cached_property
+    def are_constant(self) -> tuple[bool, bool]:
+        """Whether all rows of each modality are the same but for rounding."""
+        return constant_modalities(self.moments)
+
+    @property
+    def constant(self) -> str:
+        """Clause that all rows of a modality, or of both, are the same, or ""."""
+        names = [name for name, is_constant in zip(self.names, self.are_constant, strict=True) if is_constant]
+        return constant_message(names, self.moments) if names else ""
+
+    @cached_property
     def no_shared_space(self) -> str:
         """Why there is no shared space, or ""."""
+        if self.constant:
+            return self.constant
         if self.n_items < MIN_ITEMS:
             return f"{self.n_items} items are too few to tell a shared space from chance"
         return self.shared_space.objection()
@@ -147,15 +160,13 @@ def _subspace(evidence: Evidence, modality: int) -> Assumption:
     name = f"subspace_{evidence.names[modality]}"
     statement = "the modality lies in a subspace of clearly fewer dimensions than an isotropic cloud fills"
     cloud = (evidence.angles.x, evidence.angles.y)[modality]
-    items, dim = cloud.n_items, evidence.dim
-    if items <= dim:
-        reason = f"{items:,} distinct rows never fill {dim:,} dimensions, whatever the encoder does"
-        return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
-    isotropic = isotropic_rank(items, dim)
-    tolerance = cloud.largest_collapsed_rank / dim
-    if float(np.trace(cloud.cov)) <= MAX_CONSTANT_SPREAD * float(cloud.mean @ cloud.mean):
+    dim, tolerance = evidence.dim, cloud.largest_collapsed_rank / evidence.dim
+    if evidence.are_constant[modality]:
         evidence_text = "all rows are the same, along one direction"
         return Assumption(name, statement, 1 / dim, "share of dimensions", tolerance, True, evidence_text)
+    if cloud.few_rows:
+        return Assumption.untested(name, statement, "share of dimensions", 1.0, cloud.few_rows)
+    isotropic = isotropic_rank(cloud.n_items, dim)
     evidence_text = (
         f"the mean and 99 % of the variance lie in {cloud.rank:,} of {dim:,} dimensions, where an isotropic cloud "
         f"fills {isotropic:,}"
@@ -170,8 +181,7 @@ def _different_subspaces(evidence: Evidence) -> Assumption:
     if angles.is_filled:
         reason = "at least one modality fills the space as an isotropic cloud does"
         return Assumption.untested(name, statement, "yes or no", 0.0, reason)
-    if not angles.are_known:
-        reason = f"{angles.n_items:,} distinct rows never fill {evidence.dim:,} dimensions, whatever the encoder does"
+    if reason := evidence.constant or ("" if angles.are_known else angles.few_rows):
         return Assumption.untested(name, statement, "yes or no", 0.0, reason)
     nonzero, ranks = angles.nonzero, angles.spaces.ranks
     evidence_text = (
@@ -197,10 +207,12 @@ def _shared_space(evidence: Evidence) -> Assumption:
     name = "shared_space"
     statement = "the two modalities share directions beyond those that their ranks guarantee"
     if reason := evidence.no_shared_space:
-        if reason.startswith("no test"):
+        if reason == evidence.constant or reason.startswith("no test"):
             return Assumption.untested(name, statement, "yes or no", 0.0, reason)
         return Assumption(name, statement, 1.0, "yes or no", 0.0, False, reason)
-    evidence_text = f"{evidence.shared_space.count:,} shared directions exceed chance in the centred rows"
+    count = evidence.shared_space.count
+    found = "1 shared direction exceeds" if count == 1 else f"{count:,} shared directions exceed"
+    evidence_text = f"{found} chance in the centred rows"
     if evidence.shared_space.guaranteed:
         evidence_text += f"; the ranks alone guarantee {evidence.shared_space.guaranteed:,} of them"
     if evidence.n_items < evidence.dim:
@@ -215,10 +227,11 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
         return Assumption.untested(name, statement, "degrees", 5.0, reason)
     basis, names = evidence.shared_basis, evidence.names
     k = basis.shape[1]
+    shared = "shared direction" if k == 1 else f"{k:,} shared directions"
     degrees = [math.degrees(math.acos(min(1.0, float(np.linalg.norm(c @ basis))))) for c in evidence.centres]
     random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
     evidence_text = (
-        f"the angle between the centre and the {k:,} shared directions is {degrees[0]:.1f} ({names[0]}) and "
+        f"the angle between the centre and the {shared} is {degrees[0]:.1f} ({names[0]}) and "
         f"{degrees[1]:.1f} degrees ({names[1]}); that of a random direction is about {random:.1f}"
     )
     return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, evidence_text)
@@ -227,7 +240,7 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
 def _gap_is_the_angle(evidence: Evidence) -> Assumption:
     name, statement = "gap_is_the_angle", "the gap equals the angle between the two subspaces"
     angles = evidence.angles
-    if reason := evidence.no_direction():
+    if reason := evidence.no_direction() or evidence.constant:
         return Assumption.untested(name, statement, "degrees", 0.0, reason)
     holds, message = angles.judge_gap()
     if holds is None:
