@@ -144,13 +144,13 @@ def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
         used, squares = _used_columns(rows, columns)
         with np.errstate(all="ignore"):
             products = used @ single / np.sqrt(squares)[:, None]
-        block_keys, places = _cells(products, deltas)
+        block_keys, positions = _cells(products, deltas)
         # A few keys are equal by chance, and their rows are compared.
         keys.append((block_keys >> np.uint64(32)).astype(np.uint32))
-        numbers.append((start + distinct[places]).astype(np.int32))
+        numbers.append((start + distinct[positions]).astype(np.int32))
         if len(rows) < len(block):  # copies of rows in no cell are distinct as well
             in_cell = np.zeros(len(rows), dtype=bool)
-            in_cell[places] = True
+            in_cell[positions] = True
             copies &= in_cell[np.cumsum(~copies) - 1]
         if not is_hashing and start >= next_check:
             next_check *= 4
@@ -171,11 +171,11 @@ def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:
     """Mark the rows whose values are those of the row above."""
-    places = np.flatnonzero(block[1:, 0] == block[:-1, 0])
-    if 2 * len(places) > len(block):
+    positions = np.flatnonzero(block[1:, 0] == block[:-1, 0])
+    if 2 * len(positions) > len(block):
         is_copy[1:] = (block[1:] == block[:-1]).all(axis=1)
-    elif len(places):
-        is_copy[places + 1] = (block[places + 1] == block[places]).all(axis=1)
+    elif len(positions):
+        is_copy[positions + 1] = (block[positions + 1] == block[positions]).all(axis=1)
 
 
 def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
@@ -187,12 +187,12 @@ def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
     del ordered
     begins_like_repeated = np.zeros(2**16, dtype=bool)
     begins_like_repeated[repeated >> np.uint32(16)] = True
-    places = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)]).view(np.uint64)
+    positions = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)]).view(np.uint64)
     # The place stands below the key, so that one sort orders both.
-    packed = keys[places].astype(np.uint64)
+    packed = keys[positions].astype(np.uint64)
     packed <<= np.uint64(32)
-    packed |= places
-    del places
+    packed |= positions
+    del positions
     packed.sort()
     is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
     is_repeated = np.concatenate([is_like_next, [False]])
@@ -265,8 +265,8 @@ def _join_equal_bytes(
     unhashed = np.flatnonzero(~is_hashed)
     size = block_rows(source.shape[1])
     for start in range(0, len(unhashed), size):
-        places = unhashed[start : start + size]
-        codes[0][places], codes[1][places] = _hashes(to_numpy(source.take(rows[places])))
+        positions = unhashed[start : start + size]
+        codes[0][positions], codes[1][positions] = _hashes(to_numpy(source.take(rows[positions])))
     # The lowest bits of the first hash make room for the place of the row, so that one sort orders both.
     n_place_bits = max(len(rows) - 1, 1).bit_length()
     place_bits = np.uint64((1 << n_place_bits) - 1)

@@ -79,11 +79,11 @@ def calibrate(
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
-    further = np.empty((2, 0), dtype=np.int64)
+    further_matches = np.empty((2, 0), dtype=np.int64)
     if sample.index is not None or sample.y_groups is not None:
         items, rows_y = sample.first_pairs
         x, y = x[items], y[rows_y]
-        further = _further_matches(sample)
+        further_matches = _further_matches(sample)
     if len(x) < MIN_ITEMS:
         raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected {MIN_ITEMS} or more")
     for rows, name in zip((x, y), pairs.names, strict=True):
@@ -95,9 +95,9 @@ def calibrate(
     warn_of_data(pairs)
     order = np.random.default_rng(rng).permutation(len(x))
     groups = np.array_split(order, GROUPS)
-    group_of, place = np.empty((2, len(x)), dtype=np.int64)
+    group_of, position = np.empty((2, len(x)), dtype=np.int64)
     for number, members in enumerate(groups):
-        group_of[members], place[members] = number, np.arange(len(members))
+        group_of[members], position[members] = number, np.arange(len(members))
     matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
     non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
     within = np.zeros((2, BINS), dtype=np.int64)
@@ -106,10 +106,10 @@ def calibrate(
         """Count the cosines of two groups: across the modalities, and once for both orders within each modality."""
         i, j = numbers
         a, b = groups[i], groups[j]
-        same = np.tile(np.arange(len(a)) if i == j else np.empty(0, dtype=np.int64), (2, 1))
-        matches = further[:, (group_of[further[0]] == i) & (group_of[further[1]] == j)]
-        counts = [_non_matching_histogram(x[a], y[b], np.concatenate([same, place[matches]], axis=1))]
-        return counts + [_non_matching_histogram(rows[a], rows[b], same) for rows in (x, y) if i <= j]
+        own_matches = np.tile(np.arange(len(a)) if i == j else np.empty(0, dtype=np.int64), (2, 1))
+        matches = further_matches[:, (group_of[further_matches[0]] == i) & (group_of[further_matches[1]] == j)]
+        counts = [_non_matching_histogram(x[a], y[b], np.concatenate([own_matches, position[matches]], axis=1))]
+        return counts + [_non_matching_histogram(rows[a], rows[b], own_matches) for rows in (x, y) if i <= j]
 
     group_pairs = list(itertools.product(range(GROUPS), range(GROUPS)))
     threads = n_threads() if len(x) >= MIN_PARALLEL_ITEMS else 1

@@ -59,7 +59,7 @@ class Evidence:
 
     @cached_property
     def are_constant(self) -> tuple[bool, bool]:
-        """Whether all rows of each modality are the same but for rounding."""
+        """For each modality, True if its rows are all the same but for rounding."""
         return constant_modalities(self.moments)
 
     @property
@@ -211,8 +211,8 @@ def _shared_space(evidence: Evidence) -> Assumption:
             return Assumption.untested(name, statement, "yes or no", 0.0, reason)
         return Assumption(name, statement, 1.0, "yes or no", 0.0, False, reason)
     count = evidence.shared_space.count
-    found = "1 shared direction exceeds" if count == 1 else f"{count:,} shared directions exceed"
-    evidence_text = f"{found} chance in the centred rows"
+    directions_exceed = "1 shared direction exceeds" if count == 1 else f"{count:,} shared directions exceed"
+    evidence_text = f"{directions_exceed} chance in the centred rows"
     if evidence.shared_space.guaranteed:
         evidence_text += f"; the ranks alone guarantee {evidence.shared_space.guaranteed:,} of them"
     if evidence.n_items < evidence.dim:
