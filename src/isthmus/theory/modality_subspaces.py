@@ -72,12 +72,11 @@ class ModalitySubspace:
     @property
     def few_rows(self) -> str:
         """Clause that there are too few rows to show in how many dimensions the cloud lies, or ""."""
-        if self.n_items > self.dim:
-            return ""
         n_distinct = self.n_distinct or self.n_items
         if n_distinct <= self.dim:
             return f"{n_distinct:,} distinct rows cannot fill {self.dim:,} dimensions"
-        return f"{self.n_items:,} independent items are too few to show whether rows fill {self.dim:,} dimensions"
+        clause = f"{self.n_items:,} independent items are too few to show whether rows fill {self.dim:,} dimensions"
+        return clause if self.n_items <= self.dim else ""
 
     @cached_property
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
@@ -255,8 +254,6 @@ class SubspaceAngles:
     @classmethod
     def _of(cls, m: Moments) -> SubspaceAngles:
         # Few distinct rows, such as the texts of classes, fill few dimensions whatever the number of pairs.
-        n_x, n_y = m.n_distinct
-        n_items = m.by_item.n_items
         cosine, variance = debiased_mean_cosine(m)
         # Components of the means that are zero in expectation add noise which the first order misses.
         variance += mean_product_noise(m) / max(float(m.mean_x @ m.mean_x) * float(m.mean_y @ m.mean_y), 1e-300)
@@ -264,8 +261,8 @@ class SubspaceAngles:
         # Near 0 and 180 degrees the derivative of arccos is unbounded, and its root is the error.
         sine = max(math.sin(angle), variance**0.25) if variance > 0 else 1.0
         error = math.degrees(math.sqrt(variance) / sine) if not math.isnan(variance) else math.nan
-        x = ModalitySubspace(min(n_items, n_x), m.mean_x, m.cov_x, n_x)
-        y = ModalitySubspace(min(n_items, n_y), m.mean_y, m.cov_y, n_y)
+        clouds = zip(m.n_distinct, (m.mean_x, m.mean_y), (m.cov_x, m.cov_y), strict=True)
+        x, y = (ModalitySubspace(min(m.by_item.n_items, n), mean, cov, n) for n, mean, cov in clouds)
         return cls(x, y, math.degrees(angle), error, gap_p_value(m))
 
     @property
