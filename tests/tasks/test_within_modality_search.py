@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError
 from isthmus.cli import app
+from isthmus.compute import score_sweep
 from isthmus.tasks import TaskData, WithinModalitySearch, registry
 
 Unit = Callable[[np.ndarray], np.ndarray]
@@ -42,6 +43,21 @@ def test_within_modality_search_equals_a_slow_loop(rng: np.random.Generator, uni
     for query, (rank, ndcg) in expected.items():
         assert search.ranks[query] == rank
         assert search.ndcg[query] == pytest.approx(ndcg, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 30])  # most tiles have pairs of one class, or few
+def test_within_modality_search_in_tiles_equals_one_tile_and_one_direction(
+    rng: np.random.Generator, unit: Unit, monkeypatch: pytest.MonkeyPatch, n_classes: int
+) -> None:
+    rows, items = unit(rng.normal(size=(100, 5))).astype(np.float32), np.sort(rng.integers(0, 70, 100))
+    labels = rng.integers(0, n_classes, 70)[items]
+    expected = WithinModalitySearch.of(rows, labels, items=items)
+    monkeypatch.setattr(score_sweep, "TILE_ROWS", 16)
+    in_tiles = WithinModalitySearch.of(rows, labels, items=items)
+    one_direction = WithinModalitySearch._search(rows, rows.copy(), labels, items)
+    for search in (in_tiles, one_direction):
+        np.testing.assert_array_equal(search.ranks, expected.ranks)
+        np.testing.assert_allclose(search.ndcg, expected.ndcg, atol=1e-12)
 
 
 def test_within_modality_search_of_two_tight_classes_is_perfect(unit: Unit) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 BUFFER = 512
 
 
-def at_least(scores: np.ndarray, thresholds: np.ndarray, out: np.ndarray, *, axis: int = 0) -> np.ndarray:
+def at_least(
+    scores: np.ndarray, thresholds: np.ndarray, out: np.ndarray, *, axis: int = 0, strict: bool = False
+) -> np.ndarray:
     """Compare each score of a tile with the threshold of its row or of its column.
 
     Parameters
@@ -22,11 +24,13 @@ def at_least(scores: np.ndarray, thresholds: np.ndarray, out: np.ndarray, *, axi
         Where the result is stored.
     axis : {0, 1}, default 0
         Axis that the thresholds belong to.
+    strict : bool, default False
+        Compare with more than the threshold.
 
     Returns
     -------
     (n, m) bool array
-        `out`, which is true for scores of at least the threshold.
+        `out`, which is true for scores of at least the threshold, or above it if `strict`.
 
     Examples
     --------
@@ -37,11 +41,12 @@ def at_least(scores: np.ndarray, thresholds: np.ndarray, out: np.ndarray, *, axi
     [[False, False], [True, True]]
     """
     thresholds = thresholds if axis else thresholds[:, None]
+    compare = np.greater if strict else np.greater_equal
     if scores.shape[1] < BUFFER:
-        return np.greater_equal(scores, thresholds, out=out)
+        return compare(scores, thresholds, out=out)
     size = np.setbufsize(BUFFER)
     try:
-        return np.greater_equal(scores, thresholds, out=out)
+        return compare(scores, thresholds, out=out)
     finally:
         np.setbufsize(size)
 

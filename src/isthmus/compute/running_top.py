@@ -6,7 +6,9 @@ import threading
 
 import numpy as np
 
+from isthmus.compute.masks import at_least, true_positions
 from isthmus.compute.score_matrix import FOLD
+from isthmus.compute.workspace import Workspace
 
 #: Fewer scores for each query than this many times k are selected without a bound.
 MIN_FOLDED_WIDTH = 4
@@ -44,6 +46,7 @@ class RunningTop:
     def __init__(self, n_queries: int, k: int, dtype: np.dtype | type):
         self.values = np.full((n_queries, k), -np.inf, dtype=dtype)
         self._lock = threading.Lock()
+        self._workspace = Workspace()
 
     def add(self, scores: np.ndarray, queries: slice, *, axis: int = 0) -> None:
         """Add a tile of scores of consecutive queries.
@@ -62,8 +65,9 @@ class RunningTop:
         bound = self.values[queries, -1]
         if np.isneginf(bound).any():
             bound = np.maximum(bound, self._lower_bound(scores, axis))
-        flat = np.flatnonzero((scores > (bound[:, None] if axis == 0 else bound)).ravel())
-        if not len(flat):
+        mask = self._workspace.empty("mask", scores.shape, bool)
+        flat = true_positions(at_least(scores, bound, mask, axis=axis, strict=True))
+        if flat is None or not len(flat):
             return
         passing, query = scores.ravel()[flat], flat // scores.shape[1]
         if axis:

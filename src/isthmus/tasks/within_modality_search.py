@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.compute.score_matrix import select_topk
-from isthmus.compute.topk import score_matrices
+from isthmus.compute.running_top import RunningTop
+from isthmus.compute.score_sweep import sweep_blocks
+from isthmus.compute.topk import score_matrices, tile_map
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._labels import require_labels
 from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, discounted_gain
@@ -79,24 +80,22 @@ class WithinModalitySearch:
         if len(labels) != n:
             raise InputError(f"{len(labels):,} labels for {n:,} rows, expected one for each row")
         groups = np.unique(labels, return_inverse=True)[1]
-        n_items = np.bincount(np.unique(np.stack([groups, items]), axis=1)[0], minlength=int(groups.max()) + 1)
+        (of_class, _), number, n_same = np.unique(
+            np.stack([groups, items]), axis=1, return_inverse=True, return_counts=True
+        )
+        n_items = np.bincount(of_class, minlength=int(groups.max()) + 1)
         rows = np.flatnonzero(n_items[groups] > 1)
         if not len(rows):
             raise InputError("no class has two items, expected rows of two or more items in a class")
+        n_relevant = (np.bincount(groups)[groups] - n_same[number.ravel()])[rows]
+        top, irrelevant = _best_scores(queries, corpus, groups, items, rows)
         ranks, ndcg = np.zeros(n, dtype=np.int64), np.full(n, np.nan)
         slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
         ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
-        (matrix,) = score_matrices(queries[rows], corpus)
-        for block in matrix.blocks():
-            scores = to_numpy(matrix.tile(block))
-            in_class = groups[rows[block], None] == groups
-            is_relevant = in_class & (items[rows[block], None] != items)
-            irrelevant, _ = select_topk(np.where(in_class, -np.inf, scores), TOP)
-            top, _ = select_topk(np.where(is_relevant, scores, -np.inf), TOP)
-            positions = 1 + np.arange(top.shape[1]) + count_ahead(top, irrelevant, slack)
-            ranks[rows[block]] = np.minimum(positions[:, 0], TOP + 1)
-            gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
-            ndcg[rows[block]] = gains.sum(axis=1) / ideal_gains[np.minimum(is_relevant.sum(axis=1), TOP) - 1]
+        positions = 1 + np.arange(TOP) + count_ahead(top, irrelevant, slack)
+        ranks[rows] = np.minimum(positions[:, 0], TOP + 1)
+        gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
+        ndcg[rows] = gains.sum(axis=1) / ideal_gains[np.minimum(n_relevant, TOP) - 1]
         return cls(ranks, ndcg, items)
 
     @property
@@ -142,6 +141,53 @@ class WithinModalitySearch:
             Contributions.
         """
         return mean_per_item(values[self.is_query].astype(float), self.items[self.is_query], n_items)
+
+
+def _best_scores(
+    queries: np.ndarray, corpus: np.ndarray, groups: np.ndarray, items: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ten largest scores of relevant and of irrelevant rows for the queries `rows`, each (q, TOP).
+
+    Queries come first and rows are sorted by class, so that few tiles of scores have pairs of one class. If the queries
+    are the corpus, each score is computed once and serves both of its rows.
+    """
+    n, is_symmetric = len(corpus), queries is corpus
+    is_query = np.zeros(n, dtype=bool)
+    is_query[rows] = True
+    order = np.lexsort((groups, ~is_query))
+    groups, items, corpus = groups[order], items[order], corpus[order]
+    (matrix,) = score_matrices(corpus if is_symmetric else queries[order], corpus)
+    dtype = np.result_type(queries, corpus)
+    relevant, irrelevant = RunningTop(n, TOP, dtype), RunningTop(n, TOP, dtype)
+    blocks = sweep_blocks(n)
+    tiles = [
+        (block, columns)
+        for block_number, block in enumerate(blocks)
+        if block.start < len(rows)
+        for columns in (blocks[block_number:] if is_symmetric else blocks)
+    ]
+
+    def add(best: RunningTop, scores: np.ndarray, block: slice, columns: slice) -> None:
+        best.add(scores, block)
+        if is_symmetric and block != columns:
+            best.add(scores, columns, axis=1)
+
+    def search(tile: tuple[slice, slice]) -> None:
+        block, columns = tile
+        scores = to_numpy(matrix.tile(block, columns))
+        if np.intersect1d(groups[block], groups[columns]).size:
+            in_class = groups[block, None] == groups[columns]
+            is_relevant = in_class & (items[block, None] != items[columns])
+            add(relevant, np.where(is_relevant, scores, -np.inf), block, columns)
+            scores = np.where(in_class, -np.inf, scores)
+        add(irrelevant, scores, block, columns)
+
+    with tile_map(n * len(rows)) as run:
+        for _ in run(search, tiles):
+            pass
+    places = np.empty(n, dtype=np.int64)
+    places[order] = np.arange(n)
+    return relevant.values[places[rows]], irrelevant.values[places[rows]]
 
 
 @task(
