@@ -11,6 +11,7 @@ from isthmus import config_context
 from isthmus.compute import score_matrix
 from isthmus.compute import topk as topk_module
 from isthmus.compute.score_matrix import ScoreMatrix, block_slices
+from isthmus.compute.streaming_topk import lowest_key, scores_of_keys
 from isthmus.compute.topk import count_at_least, nearest_euclidean, score_matrices, search_spans, topk
 
 torch = pytest.importorskip("torch")
@@ -150,3 +151,11 @@ def test_score_matrix_of_two_dtypes_computes_in_the_wider_one(rng: np.random.Gen
 def test_block_slices_have_at_least_one_row() -> None:
     assert block_slices(1_000, 2, 5, block_scores=10) == [slice(2, 3), slice(3, 4), slice(4, 5)]
     assert block_slices(10, 0, 7, block_scores=30) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_places_without_a_score_have_a_number_of_no_row(dtype: type) -> None:
+    keys = np.full(3, lowest_key(np.dtype(dtype)))
+    scores, numbers = scores_of_keys(keys, np.dtype(dtype))
+    assert not np.isfinite(scores).any()
+    assert (numbers == 2**32 - 1).all()
