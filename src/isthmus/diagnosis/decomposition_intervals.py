@@ -113,15 +113,15 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     debiased: dict[str, float] = {}
     required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
     has_intervals = pairs.dependence is None and items >= required
-    tasks: list[Callable[[], Any]] = [
+    tasks: list[Callable[[], Any]] = [  # the longest one first
+        functools.partial(half_sample_bias, sample, sample_moments, moments, rng=rng),
+        functools.partial(item_influence, sample, sample_moments),
         functools.partial(swap_null, sample, sample_moments, rng=rng),
         functools.partial(best_rotation_fraction, sample, sample_moments, rng=rng),
     ]
-    if has_intervals:
-        tasks.insert(0, functools.partial(item_influence, sample, sample_moments))  # the longest one
-        tasks.append(functools.partial(half_sample_bias, sample, sample_moments, moments, rng=rng))
-    results = run_parallel(tasks, n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1)
-    swapped, best_rotation = results[1:3] if has_intervals else results
+    threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
+    results = run_parallel(tasks if has_intervals else tasks[2:], threads)
+    swapped, best_rotation = results[-2:]
     nulls = {name: scale * value for name, value in swapped.items()}
     if pairs.dependence is not None:
         notes.append(f"The components have {pairs.dependence}.")
@@ -132,7 +132,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
-        debiased, intervals = _intervals(values, results[0], results[-1], sample, scale)
+        debiased, intervals = _intervals(values, results[1], results[0], sample, scale)
     components = {
         name: dataclasses.replace(
             _with_interval(component, debiased, intervals, name), null=nulls.get(name, component.null)
