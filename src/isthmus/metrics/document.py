@@ -38,8 +38,26 @@ and `{x}` and `{y}` stand for the two. Each measure below has these lines:
 **Values and intervals.** Values and intervals are corrected for sampling bias. `plugin` is the usual formula without
 this correction, and may lie outside of the interval. Squared lengths near zero have the interval of a noncentral
 chi-square distribution, which is too wide rather than too narrow. If the moments do not give a standard error, it comes
-from at most 2,000 random items. `benchmarks/covering.py` measures the coverage of the intervals. If there are fewer
+from at most 2,000 random items. `benchmarks/covering.py` shows why other measures have no interval. If there are fewer
 items than dimensions, measures of spectra and subspaces have a note with the number of items that they need.
+
+**Coverage.** 95 % intervals were simulated on 100 data sets each of 300 items in 24 dimensions. The laws are power-law
+clouds with and without a gap, isotropic clouds with and without a gap, narrow cones and collapsed clouds. The data are
+plain pairs, five texts per image, one to five images per text, and groups of two images and three texts. Averaged over
+the laws, intervals contain the true value in 92 to 99 % of the sets for each measure and kind of data, with these
+exceptions:
+
+- `mmd2_1` and `mmd2_2` are intervals for the bandwidth of these data. They contain the value at the bandwidth of many
+  rows in 89 to 93 %, and in 77 to 89 % in narrow cones and collapsed clouds.
+- Wilson intervals of R@k take the queries as independent. Where R@1 is below .1, they contain the mean over data sets
+  in 74 to 91 %, and least with five texts per image.
+- `gaussian_mutual_information` and `unique_variance_{side}` contain their value along the directions of these data in
+  68 to 97 %, because leading directions of few rows are those of much chance.
+- Where the truth is at the end of the range, intervals contain it in up to 100 %: `mixing_rate` and `separability_auc`
+  of clouds far apart, and `residual_anisotropy` of isotropic differences.
+
+If more than a tenth of the pairs share rows with each other, as with one text on a third of the images, there is no
+interval, and the note says so.
 
 **Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes.
 `isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose

@@ -10,9 +10,10 @@ import numpy as np
 from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
+from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import clip_interval, normal_interval
-from isthmus.statistics.result import Estimate
+from isthmus.statistics.result import NAN, Estimate
 
 #: Principal directions of each modality that carry the information.
 DIRECTIONS = 10
@@ -64,6 +65,22 @@ class LeadingScores:
     def swapped(self) -> LeadingScores:
         """Return the scores of (y, x)."""
         return replace(self, correlations=self.correlations.T, x=self.y, y=self.x)
+
+
+def _isotropy_note(context: MetricContext) -> str:
+    """Return the note that the leading directions of x are arbitrary if isotropic rows explain its spectrum, else ''.
+
+    Among equal eigenvalues, the leading directions of a sample are those in which its rows, and with them the matching
+    rows, happen to vary most. The measures are then too high or too low along them.
+    """
+    if np.count_nonzero(context.x.centred[0]) <= DIRECTIONS or not context.cached("isotropic", _is_isotropic):
+        return ""
+    return f"no interval: the leading directions of {context.names[0]} are arbitrary, its spectrum is nearly isotropic"
+
+
+def _is_isotropic(context: MetricContext) -> bool:
+    """Return whether isotropic rows explain the spectrum of x, so that the interval of its anisotropy starts at 1."""
+    return anisotropy_of(context.pca, context.moments.n_distinct[0]).low <= 1
 
 
 def _jackknife(value: float, left_out: np.ndarray, scores: np.ndarray, n: int) -> tuple[float, float]:
@@ -197,7 +214,8 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
 
     It fails in three ways. It does not detect dependence without correlation. It counts a direction of little variance
     like one of large variance. If the eigenvalues at the tenth direction are nearly equal, other data of the same
-    distribution have other leading directions, which can share more or less.
+    distribution have other leading directions, which can share more or less. There is no interval if isotropic rows
+    explain the spectrum of a modality (p > .025), because its leading directions are then arbitrary.
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
@@ -216,6 +234,8 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
     value, variance = _jackknife(plug_in, without, -sample.by_item(explained.sum(axis=1)) / (2 * pairs), n)
     if not math.isfinite(variance):
         return Estimate(plug_in, null=null, note="no interval: without one item, the others have fewer directions")
+    if note := _isotropy_note(context) or _isotropy_note(context.swapped()):
+        return Estimate.debiased(value, (NAN, NAN), plugin=plug_in, null=null, note=note)
     interval = clip_interval(normal_interval(value, variance), 0, math.inf)
     return Estimate.debiased(value, interval, plugin=plug_in, null=null)
 
@@ -247,7 +267,7 @@ def unique_variance(context: MetricContext) -> Estimate:
     10 leading principal directions of the other modality, as these data give them. No linear map from these directions
     reaches this part of the modality. The value and its interval are without the bias of the plug-in. The null is the
     plug-in for shuffled pairs, 1 - 10 / (n - 1). Like every linear measure, it counts what only a nonlinear map
-    predicts as unique.
+    predicts as unique. There is no interval if isotropic rows explain the spectrum of the other modality (p > .025).
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
@@ -266,6 +286,8 @@ def unique_variance(context: MetricContext) -> Estimate:
     without = _unique_share_without_each(sample, rows, residuals, scores.y, sums)
     change = np.sum(residuals**2 - plug_in * rows**2, axis=1) / -sums[1]
     value, variance = _jackknife(plug_in, without, sample.by_item(change), n)
+    if note := _isotropy_note(context.swapped()):
+        return Estimate.debiased(value, (NAN, NAN), plugin=plug_in, null=null, note=note)
     # A regression on k scores leaves n - k - 1 degrees of freedom.
     interval = clip_interval(normal_interval(value, variance * (n - 1) / (n - k - 1)), 0, 1)
     return Estimate.debiased(value, interval, plugin=plug_in, null=null)
