@@ -51,7 +51,9 @@ class KeyJoin:
     sizes : tuple of int
         Rows of the two files.
     matched : tuple of int or None
-        Rows of the two files that have a match, if keys repeat in both. None if every row has its own entry.
+        Rows of the two files that have a match, if keys repeat in the first. None if every row has its own entry.
+    repeats_in_both : bool
+        Whether keys repeat in both files. Default: False.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class KeyJoin:
     index: np.ndarray | None
     sizes: tuple[int, int]
     matched: tuple[int, int] | None = None
+    repeats_in_both: bool = False
 
     @property
     def unmatched(self) -> tuple[int, int]:
@@ -98,9 +101,8 @@ class KeyJoin:
             rows = " and ".join(
                 f"{count:,} different rows of {name}" for count, name in zip(different, names, strict=True)
             )
-            made = (
-                f"its keys repeat in both files, each row matches all rows of its key: {len(self.y):,} pairs of {rows}"
-            )
+            files = "both files" if self.repeats_in_both else f"the file of {names[0]}"
+            made = f"its keys repeat in {files}, each row matches all rows of its key: {len(self.y):,} pairs of {rows}"
         return f"paired by {self.key}: {made}" + (f", without a match for {unmatched}" if any(self.unmatched) else "")
 
 

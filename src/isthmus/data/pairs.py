@@ -385,7 +385,7 @@ class Pairs:
         if self.key_join is not None:
             unmatched = dict(zip(self.names, self.key_join.unmatched, strict=True))
             pairing = {"by": "key", "key": self.key_join.key, "unmatched": unmatched}
-            if self.key_join.matched is not None:
+            if self.key_join.repeats_in_both:
                 pairing["repeats_in_both"] = True
         if self.grouped is not None:
             pairing["grouped"] = self.grouped

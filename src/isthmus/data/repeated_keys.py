@@ -66,14 +66,15 @@ def join_repeated_keys(
     n_pairs = int(counts.sum())
     if n_pairs > MAX_PAIRS_PER_ROW * (len(keys_x) + len(keys_y)):
         raise InputError(
-            f"{key}: its keys repeat in both files and would make {n_pairs:,} pairs of {len(keys_x):,} and "
+            f"{key}: its keys repeat so often that they would make {n_pairs:,} pairs of {len(keys_x):,} and "
             f"{len(keys_y):,} rows; expected a key that names items"
         )
     within = np.arange(n_pairs) - np.repeat(np.cumsum(counts) - counts, counts)
     pair_rows_y = rows_y[np.repeat(begins, counts) + within]
     index = np.repeat(np.arange(len(rows_x)), counts)
     sizes = (len(keys_x), len(keys_y))
-    return KeyJoin(key, rows_x, pair_rows_y, index, sizes, (int(matched[0]), int(matched[1])))
+    repeats_in_both = len(np.unique(keys_y)) < len(keys_y)
+    return KeyJoin(key, rows_x, pair_rows_y, index, sizes, (int(matched[0]), int(matched[1])), repeats_in_both)
 
 
 def _first_rows(keys: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
