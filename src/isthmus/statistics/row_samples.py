@@ -162,7 +162,8 @@ def local_ranks(sample: RowSample, /) -> np.ndarray:
         rows = starts[first : first + _BLOCKS, None] + np.arange(size)
         scores = sample.x[rows] @ sample.y[rows].transpose(0, 2, 1)
         # Both block means are subtracted, so that neither the class nor the length of all rows around a pair matters.
-        scores = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=2, keepdims=True)
+        scores -= scores.mean(axis=1, keepdims=True)
+        scores -= scores.mean(axis=2, keepdims=True)
         matching = np.diagonal(scores, axis1=1, axis2=2)
         forward, backward = _ranks(matching[:, :, None] - scores, 2), _ranks(matching[:, None] - scores, 1)
         ranks[rows] = (forward + backward) / 2
