@@ -63,16 +63,17 @@ def test_compare_and_auto_of_repeated_rows_of_y_equal_those_of_the_transposed_in
     texts, owner, images = repeats()
     pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
     tasks, exchanged = ["retrieval", "mixed_search", "two_sided_search", "neighbours"], {"x": "y", "y": "x"}
-    flat, indexed = (isthmus.compare(p, aligners=["CSLS"], splits=1, tasks=tasks)["CSLS"] for p in pairs)
-    for name, score in flat.scores.items():
-        other = name[:-1] + exchanged[name[-1]] if name.startswith("NAS") else name
-        expected = [indexed.scores[other].value]
-        numbers = [score.value]
-        if name in flat.changes:
-            change, expected_change = flat.changes[name], indexed.changes[other]
-            numbers += [change.value, change.low, change.high]
-            expected += [expected_change.value, expected_change.low, expected_change.high]
-        np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=name)
+    tables = [isthmus.compare(p, aligners=["CSLS", "Centering"], splits=1, tasks=tasks) for p in pairs]
+    for flat, indexed in ([table[aligner] for table in tables] for aligner in ("CSLS", "Centering")):
+        for name, score in flat.scores.items():
+            other = name[:-1] + exchanged[name[-1]] if name.startswith("NAS") else name
+            expected = [indexed.scores[other].value]
+            numbers = [score.value]
+            if name in flat.changes:
+                change, expected_change = flat.changes[name], indexed.changes[other]
+                numbers += [change.value, change.low, change.high]
+                expected += [expected_change.value, expected_change.low, expected_change.high]
+            np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=name)
     choices = [Auto(aim="retrieval", folds=2, repeats=1).fit(p).fit_info_ for p in pairs]
     assert choices[0]["reasons"] == choices[1]["reasons"]
 

@@ -50,7 +50,7 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     -------
     dict of str to StoredEffect
         Effects on the median rank and the shares of the same modality, if their tasks run. Empty for a correction
-        without terms, if rows of y belong to several items, and beyond `MAX_SCORES`.
+        without terms, if rows of both modalities have several matches, and beyond `MAX_SCORES`.
 
     Notes
     -----
@@ -65,18 +65,18 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     >>> list(effects), effects["median_rank"].values.shape
     (['median_rank'], (20,))
     """
-    owner, n = data.matches.owner, data.n_items
+    owners = _owners(data)
     has_terms = data.correction is None or hasattr(data.correction, "score_terms")
-    is_known = has_terms and data.matches.columns is None and len(np.unique(owner)) == n > 2
-    if not is_known or len(owner) * max(n, len(owner)) > MAX_SCORES:
+    if owners is None or not has_terms or max(map(len, owners.values())) ** 2 > MAX_SCORES:
         return {}
-    owners = {"x": np.arange(n), "y": owner}
+    n = int(owners["x"].max()) + 1
     half = stored_items(n, 0.5, data.seed)
     sums: dict[str, tuple[np.ndarray, float]] = {}
-    (x, y), terms = (data.x, data.y), {}
+    y_rows = data.matches.y_rows
+    (x, y), terms = (data.x, data.y[y_rows]), {}
     if data.correction is not None:
         (x, y), terms = data.correction.score_terms(x, y)
-    all_rows = {"x": x, "y": y}, {"x": data.raw_x, "y": data.raw_y}
+    all_rows = {"x": x, "y": y}, {"x": data.raw_x, "y": data.raw_y[y_rows]}
     products = [rows["x"] @ rows["y"].T for rows in all_rows]
     for query, target in (("x", "y"), ("y", "x")):
         mapped, raw = (
@@ -99,7 +99,19 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
         for name, (effect, variance) in effects.items():
             values, pair_variance = sums.get(name, (np.zeros(n), 0.0))
             sums[name] = values + n / scale * effect, pair_variance + variance / scale**2
-    return {name: StoredEffect(*values) for name, values in sums.items()}
+    # Rows of x that share a row of y also share its effect.
+    weights = data.n_items / n / np.bincount(owners["x"])[owners["x"]]
+    return {name: StoredEffect(values[owners["x"]] * weights, variance) for name, (values, variance) in sums.items()}
+
+
+def _owners(data: TaskData) -> dict[str, np.ndarray] | None:
+    """Return the item of each distinct row of either modality, or None if an item has several rows of both."""
+    matches, n = data.matches, data.n_items
+    if matches.columns is None:
+        return {"x": np.arange(n), "y": matches.owner} if len(np.unique(matches.owner)) == n > 2 else None
+    x_items, y_items = matches.items_to_search
+    is_known = matches.count == n and len(np.unique(x_items)) == len(np.unique(y_items)) == len(y_items) > 2
+    return {"x": x_items, "y": y_items} if is_known else None
 
 
 class _Direction:
