@@ -58,6 +58,7 @@ class TestHalf:
         self.first: Any = None  # the first split that is judged on these pairs
         self.corrections: Sequence[Aligner] = ()  # corrections of the raw embeddings, whose products they share
         self.prepared: dict[int, Any] = {}  # these corrections by the id of their aligner
+        self.terms: dict[int, Any] = {}  # terms of the scores of a correction by its id, after its tasks have run
         self.inputs: dict[int, TaskData] = {}  # what they are judged on, by the id of the fitted aligner
 
     @cached_property
@@ -119,7 +120,9 @@ class TestHalf:
         task_data = self.task_data(x, y, classes, correction)
         if searched is not None:
             task_data.shared |= searched.shared
-        return {task.name: task.run(task_data) for task in self.tasks}
+        results = {task.name: task.run(task_data) for task in self.tasks}
+        self.terms[id(correction)] = task_data.shared.get("terms")
+        return results
 
     @without_warnings(CorpusWarning)
     def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:

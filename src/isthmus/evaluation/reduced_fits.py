@@ -48,10 +48,13 @@ def reduced_terms(
         Terms as those of `ScoreCorrection.score_terms`.
     """
     model, names = correction.score_model, dict(zip("xy", correction.modalities, strict=False))
-    fit_rows = {name: to_numpy(values) for name, values in zip("xy", fit.unit(), strict=True)}
-    groups = {"x": group, "y": group[fit.owner]}
     first = np.unique(fit.components, return_index=True)[1]
     bank_groups = {name: group[first][items] for name, items in zip("xy", correction.bank_items, strict=False)}
+    if [len(values) for values in bank_groups.values()] == [fit.n_items, fit.n_pairs]:
+        fit_rows, groups = {name: model.banks[names[name]] for name in "xy"}, bank_groups
+    else:
+        fit_rows = {name: to_numpy(values) for name, values in zip("xy", fit.unit(), strict=True)}
+        groups = {"x": group, "y": group[fit.owner]}
     products = {(a, b): rows[a] @ model.banks[names[b]].T for a in "xy" for b in bank_groups}
     directions = [(a, b) for a in "xy" for b in "xy"]
     if correction.rule().standardizes:

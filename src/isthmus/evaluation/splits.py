@@ -231,6 +231,7 @@ class Split:
         of_fit: dict[str, FitEffect] = {}
         if not is_raw:
             task_data = self.test.task_data(x, y, (None, None), correction)
+            task_data.shared["terms"] = self.test.terms.pop(id(correction), None)
             as_stored = stored_effects(task_data)
             if self.design.fit is None:
                 groups = random_groups(int(self.design.group.max()) + 1, self.design.rng)[self.design.group]

@@ -75,7 +75,7 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     y_rows = data.matches.y_rows
     (x, y), terms = (data.x, data.y[y_rows]), {}
     if data.correction is not None:
-        (x, y), terms = data.correction.score_terms(x, y)
+        (x, y), terms = data.shared.get("terms") or data.correction.score_terms(x, y)
     all_rows = {"x": x, "y": y}, {"x": data.raw_x, "y": data.raw_y[y_rows]}
     products = [rows["x"] @ rows["y"].T for rows in all_rows]
     for query, target in (("x", "y"), ("y", "x")):

@@ -109,7 +109,7 @@ def _prepared(data: TaskData) -> _Pass | None:
     x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
     terms: Mapping[tuple[str, str], tuple[float, np.ndarray, np.ndarray]] = {}
     if correction is not None:
-        (x, y), terms = correction.score_terms(x, y)
+        data.shared["terms"] = (x, y), terms = correction.score_terms(x, y)
     half = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
     half[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
     precision = np.float32 if len(x) * len(y) >= SCREENED_SCORES else x.dtype
