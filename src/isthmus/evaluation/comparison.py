@@ -21,6 +21,7 @@ from isthmus.align import (
 from isthmus.data.grouping import item_groups
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import sharing_rows
 from isthmus.evaluation.grid import expand_grid
 from isthmus.evaluation.held_out import check_disjoint, check_groups, fingerprint
 from isthmus.evaluation.splits import Design
@@ -72,6 +73,7 @@ def default_aligners() -> list[Aligner]:
     ]
 
 
+@sharing_rows()
 def compare(
     pairs: Any,
     y: Any = None,
