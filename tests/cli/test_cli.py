@@ -155,6 +155,11 @@ def test_inspect_says_whether_rows_look_paired(folder: Path) -> None:
     assert "Paired? yes: mean cosine" in isthmus_("inspect", folder / "x.npy", folder / "y.npy").stdout
     assert "Paired? no sign of it" in isthmus_("inspect", folder / "x.npy", folder / "z.npy").stdout
     assert "300 rows against 40" in isthmus_("inspect", folder / "x.npy", folder / "image.npy").stdout
+    np.save(folder / "x60.npy", x[:60])
+    np.save(folder / "index.npy", np.arange(300) // 5)
+    np.save(folder / "captions.npy", np.repeat(x[:60], 5, axis=0) + rng.normal(size=x.shape))
+    files = folder / "x60.npy", folder / "captions.npy"
+    assert "Paired? yes" in isthmus_("inspect", *files, "--index", folder / "index.npy").stdout
 
 
 def test_measure_prints_a_table_and_writes_json(folder: Path) -> None:

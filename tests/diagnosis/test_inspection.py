@@ -92,3 +92,22 @@ def test_inspect_pair_of_other_shapes_or_no_usable_row_gives_no_cosine() -> None
     cosines = inspect_pair(source(np.eye(3)), source(np.zeros((3, 3))))[2]
     assert cosines is not None
     assert cosines.to_dict() == {"pairs": 0, "low": None, "mean": None, "high": None}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_inspect_pair_reads_each_row_once_and_those_that_may_be_equal_again(
+    rng: np.random.Generator, monkeypatch: Any, n_threads: int
+) -> None:
+    rows = rng.normal(size=(2, 400, 6))
+    rows[0, [310, 12]] = 3 * rows[0, [5, 11]]  # another block, and the row above
+    reads, taken = [], []
+    read, take = Source.read, Source.take
+    monkeypatch.setattr(Source, "read", lambda self, a, b: (reads.append((self.address, a)), read(self, a, b))[1])
+    monkeypatch.setattr(Source, "take", lambda self, numbers: (taken.append(len(numbers)), take(self, numbers))[1])
+    monkeypatch.setattr(inspection, "block_rows", lambda dim: 200)
+    monkeypatch.setattr(inspection, "_collapse", lambda source: "")
+    with isthmus.config_context(threads=n_threads):
+        first, second, _ = inspect_pair(*(Source(table, address=name) for table, name in zip(rows, "xy", strict=True)))
+    assert (first.duplicates, second.duplicates) == (2, 0)
+    assert sorted(reads) == [(name, start) for name in "xy" for start in range(0, 400, 100)]
+    assert sum(taken) <= 16

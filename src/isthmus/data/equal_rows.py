@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,31 +62,153 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     >>> find_equal_rows(Source(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), address="x")).tolist()
     [0, 1, 0]
     """
+    search = EqualRowSearch(source)
+    n, dim = source.shape
+    size = 2 * block_rows(dim)
     with blas_limited(1):  # its products are small
-        keys, rows, is_copy, hashed, hashes = _scan(source)
-    n = source.shape[0]
-    in_shared_cell = _in_shared_cell(keys)
-    keys, rows = keys[in_shared_cell], rows[in_shared_cell]
-    del in_shared_cell
-    first = np.arange(n, dtype=np.int32)
-    edges = []
-    if len(rows):
-        _join_equal_bytes(first, source, rows, hashed, hashes)
-        is_first = first[rows] == rows
-        edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
-    if is_copy.any():  # of the row above
-        first = first[np.maximum.accumulate(np.where(is_copy, np.int32(0), np.arange(n, dtype=np.int32)))]
-    if not edges:  # rows of equal values have equal lengths
-        is_first = first == np.arange(n, dtype=np.int32)
-        return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+        for start in range(0, n, size):
+            search.add(search.scan(to_numpy(source.read(start, start + size))))
+        return search.groups(normalize=normalize)
 
-    joined, others = np.concatenate(edges, axis=1)
-    graph = coo_array((np.ones(len(joined), dtype=bool), (joined, others)), shape=(n, n))
-    groups = renumber(connected_components(graph, directed=False)[1][first])
-    groups = groups if normalize else _split_by_length(source, groups)
-    return groups if int(groups.max()) + 1 < n else None
+
+@dataclass(frozen=True)
+class ScannedRows:
+    """Cells, copies and hashes of the rows of a block, as `EqualRowSearch.scan` finds them.
+
+    Parameters
+    ----------
+    is_copy : numpy.ndarray
+        Whether each row has the values of the row above (m,).
+    keys, rows : numpy.ndarray
+        Key of each cell, and the place of its row in the block.
+    hashed : numpy.ndarray
+        The places of the rows whose hashes were computed, ascending.
+    hashes : numpy.ndarray
+        Two hashes of each of these rows (2, h).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[1.0, 2.0], [1.0, 2.0]])
+    >>> EqualRowSearch(Source(rows, address="x")).scan(rows).is_copy.tolist()
+    [False, True]
+    """
+
+    is_copy: np.ndarray
+    keys: np.ndarray
+    rows: np.ndarray
+    hashed: np.ndarray
+    hashes: np.ndarray
+
+
+class EqualRowSearch:
+    """Search for the equal rows of a source whose blocks of rows come from the caller.
+
+    Blocks may be scanned in several threads, and are added in their order. Rows that are NaN, infinite or all zero, and
+    copies of the row above, are in no cell. Hashes are computed while rows are in memory if many rows share a cell so
+    far, or if rows are expensive to read again.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d). Those that may be equal are read again at the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
+    >>> search = EqualRowSearch(Source(rows, address="x"))
+    >>> for start in (0, 2):
+    ...     search.add(search.scan(rows[start : start + 2]))
+    >>> search.groups().tolist()
+    [0, 1, 0]
+    """
+
+    def __init__(self, source: Source, /) -> None:
+        n, dim = source.shape
+        self._source = source
+        self._columns = slice(None, None, max(dim // USED_COLUMNS, 1))
+        n_used = len(range(dim)[self._columns])
+        directions = np.random.default_rng(0).normal(size=(n_used, N_DIRECTIONS))
+        directions /= np.linalg.norm(directions, axis=0)
+        self._directions = directions.astype(np.float32)
+        # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
+        rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
+        self._deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
+        self._keys, self._rows = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int32)]
+        self._hashed, self._hashes = [np.empty(0, dtype=np.int32)], [np.empty((2, 0), dtype=np.uint64)]
+        self._is_copy = np.zeros(n, dtype=bool)
+        self._n_added, self._next_check = 0, 4 * block_rows(dim)
+        self._is_hashing = not source.random_access
+
+    def scan(self, block: np.ndarray, /) -> ScannedRows:
+        """Return the cells, copies and hashes of consecutive rows (m, d). It may run in several threads."""
+        is_copy = np.zeros(len(block), dtype=bool)
+        _mark_copies(block, is_copy)
+        distinct = np.flatnonzero(~is_copy)
+        rows = block if len(distinct) == len(block) else block[distinct]
+        used, squares = _used_columns(rows, self._columns)
+        with np.errstate(all="ignore"):
+            products = used @ self._directions / np.sqrt(squares)[:, None]
+        keys, positions = _cells(products, self._deltas)
+        if len(rows) < len(block):  # copies of rows in no cell are distinct as well
+            in_cell = np.zeros(len(rows), dtype=bool)
+            in_cell[positions] = True
+            is_copy &= in_cell[np.cumsum(~is_copy) - 1]
+        hashed, hashes = (distinct, _hashes(rows)) if self._is_hashing else (distinct[:0], self._hashes[0])
+        # A few keys are equal by chance in their upper halves, and their rows are compared.
+        upper_keys = (keys >> np.uint64(32)).astype(np.uint32)
+        return ScannedRows(is_copy, upper_keys, distinct[positions], hashed, hashes)
+
+    def add(self, scanned: ScannedRows, /) -> None:
+        """Add the next rows of the source."""
+        start = self._n_added
+        self._n_added += len(scanned.is_copy)
+        self._is_copy[start : self._n_added] = scanned.is_copy
+        self._keys.append(scanned.keys)
+        self._rows.append((start + scanned.rows).astype(np.int32))
+        if len(scanned.hashed):
+            self._hashed.append((start + scanned.hashed).astype(np.int32))
+            self._hashes.append(scanned.hashes)
+        if not self._is_hashing and self._n_added >= self._next_check:
+            self._next_check *= 4
+            ordered = np.sort(np.concatenate(self._keys))
+            n_shared = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+            self._is_hashing = n_shared > HASHED_SHARE * len(ordered)
+
+    def groups(self, *, normalize: bool = True) -> np.ndarray | None:
+        """Return the result of `find_equal_rows` after all rows were added. It can be called once."""
+        source, is_copy, n = self._source, self._is_copy, len(self._is_copy)
+        # The blocks are let go of before the next ones are joined.
+        keys = np.concatenate(self._keys)
+        self._keys.clear()
+        rows = np.concatenate(self._rows)
+        self._rows.clear()
+        hashes = [np.concatenate(column) for column in zip(*self._hashes, strict=True)]
+        self._hashes.clear()
+        hashed = np.concatenate(self._hashed)
+        in_shared_cell = _in_shared_cell(keys)
+        keys, rows = keys[in_shared_cell], rows[in_shared_cell]
+        del in_shared_cell
+        first = np.arange(n, dtype=np.int32)
+        edges = []
+        if len(rows):
+            _join_equal_bytes(first, source, rows, hashed, hashes)
+            is_first = first[rows] == rows
+            edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
+        if is_copy.any():  # of the row above
+            first = first[np.maximum.accumulate(np.where(is_copy, np.int32(0), np.arange(n, dtype=np.int32)))]
+        if not edges:  # rows of equal values have equal lengths
+            is_first = first == np.arange(n, dtype=np.int32)
+            return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        joined, others = np.concatenate(edges, axis=1)
+        graph = coo_array((np.ones(len(joined), dtype=bool), (joined, others)), shape=(n, n))
+        groups = renumber(connected_components(graph, directed=False)[1][first])
+        groups = groups if normalize else _split_by_length(source, groups)
+        return groups if int(groups.max()) + 1 < n else None
 
 
 def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:
@@ -102,71 +225,6 @@ def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:
     numbers = np.empty(len(groups), dtype=np.int64)
     numbers[order] = np.cumsum(is_new) - 1
     return renumber(numbers)
-
-
-def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Read all rows once, and find their cells and the copies of the row above.
-
-    Rows that are NaN, infinite or all zero, and copies of the row above, are in no cell. Hashes are computed while rows
-    are in memory if many rows share a cell so far, or if rows are expensive to read again.
-
-    Returns
-    -------
-    keys, rows : numpy.ndarray
-        Key of each cell, and its row.
-    is_copy : numpy.ndarray
-        Whether each row has the values of the row above (n,).
-    hashed : numpy.ndarray
-        The rows whose hashes were computed, ascending.
-    hashes : list of numpy.ndarray
-        Two hashes of each of these rows.
-    """
-    n, dim = source.shape
-    columns = slice(None, None, max(dim // USED_COLUMNS, 1))
-    n_used = len(range(dim)[columns])
-    directions = np.random.default_rng(0).normal(size=(n_used, N_DIRECTIONS))
-    directions /= np.linalg.norm(directions, axis=0)
-    single = directions.astype(np.float32)
-    # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
-    rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
-    deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
-    keys, numbers = [], []
-    hashed, hashes = [np.empty(0, dtype=np.int32)], [np.empty((2, 0), dtype=np.uint64)]
-    is_copy = np.zeros(n, dtype=bool)
-    size = 2 * block_rows(dim)
-    is_hashing, next_check = not source.random_access, size
-    for start in range(0, n, size):
-        block = to_numpy(source.read(start, start + size))
-        copies = is_copy[start : start + len(block)]
-        _mark_copies(block, copies)
-        distinct = np.flatnonzero(~copies)
-        rows = block if len(distinct) == len(block) else block[distinct]
-        used, squares = _used_columns(rows, columns)
-        with np.errstate(all="ignore"):
-            products = used @ single / np.sqrt(squares)[:, None]
-        block_keys, positions = _cells(products, deltas)
-        # A few keys are equal by chance, and their rows are compared.
-        keys.append((block_keys >> np.uint64(32)).astype(np.uint32))
-        numbers.append((start + distinct[positions]).astype(np.int32))
-        if len(rows) < len(block):  # copies of rows in no cell are distinct as well
-            in_cell = np.zeros(len(rows), dtype=bool)
-            in_cell[positions] = True
-            copies &= in_cell[np.cumsum(~copies) - 1]
-        if not is_hashing and start >= next_check:
-            next_check *= 4
-            ordered = np.sort(np.concatenate(keys))
-            n_shared = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
-            is_hashing = n_shared > HASHED_SHARE * len(ordered)
-        if is_hashing:
-            hashed.append((start + distinct).astype(np.int32))
-            hashes.append(_hashes(rows))
-    # The blocks are let go of before the next ones are joined.
-    cell_keys = np.concatenate(keys)
-    del keys
-    cell_rows = np.concatenate(numbers)
-    del numbers
-    columns_of_hashes = [np.concatenate(column) for column in zip(*hashes, strict=True)]
-    return cell_keys, cell_rows, is_copy, np.concatenate(hashed), columns_of_hashes
 
 
 def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, n_threads
 from isthmus.compute.rows import cache_sized_slices, row_norms
 from isthmus.compute.threads import map_ahead
-from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.equal_rows import EqualRowSearch, ScannedRows
 from isthmus.data.grouping import MAX_ROWS, N_FIRST_ROWS
 from isthmus.data.joins import select_rows
 from isthmus.data.sources import Source
@@ -141,7 +141,7 @@ class PairedCosines:
 
 
 def inspect(source: Source, /) -> Inspection:
-    """Read every row of a source in blocks, and describe them. Rows are read again to find those that are equal.
+    """Read every row of a source once, in blocks, and describe them. Rows that may be equal are read again.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def inspect(source: Source, /) -> Inspection:
 
 
 def inspect_pair(x: Source, y: Source, /) -> tuple[Inspection, Inspection, PairedCosines | None]:
-    """Read every row of two sources, and describe them and the cosines of row i with row i.
+    """Read every row of two sources once, and describe them and the cosines of row i with row i.
 
     Parameters
     ----------
@@ -194,7 +194,17 @@ def _inspect_side_by_side(sources: Sequence[Source]) -> tuple[list[Inspection], 
     """Read the rows of one source, or of two of one shape, and return what is known of them and of their cosines."""
     n_rows, width = sources[0].shape
     size = max(block_rows(width) // len(sources), 1)
-    tallies, cosines = [_Tally() for _ in sources], _Range()
+    tallies, cosines = [_Tally(source) for source in sources], _Range()
+    searches = [tally.search for tally in tallies]
+    n_compared = tallies[0].n_compared
+
+    def inspect_rows(numbered: tuple[int, list[np.ndarray]]) -> tuple[list[_Block], np.ndarray | None]:
+        start, tables = numbered
+        blocks = [
+            _inspect_block(rows, search, n_compared - start) for rows, search in zip(tables, searches, strict=True)
+        ]
+        norms = [block.norms for block in blocks]
+        return blocks, _paired_cosines(tables[0], tables[1], norms[0] * norms[1]) if len(tables) == 2 else None
 
     def blocks() -> Iterator[tuple[int, list[np.ndarray]]]:
         for number, start in enumerate(range(0, n_rows, size)):
@@ -203,13 +213,13 @@ def _inspect_side_by_side(sources: Sequence[Source]) -> tuple[list[Inspection], 
             yield start, [to_numpy(source.read(start, start + size)) for source in sources]
 
     for start, (inspected, block_cosines) in zip(
-        range(0, n_rows, size), map_ahead(_inspect_blocks, blocks(), n_threads()), strict=True
+        range(0, n_rows, size), map_ahead(inspect_rows, blocks(), n_threads()), strict=True
     ):
         for tally, block in zip(tallies, inspected, strict=True):
             tally.add(start, block)
         if block_cosines is not None:
             cosines.add(block_cosines)
-    reports = [tally.inspection(source) for tally, source in zip(tallies, sources, strict=True)]
+    reports = [tally.inspection() for tally in tallies]
     low, mean, high = cosines.values
     return reports, PairedCosines(cosines.count, low, mean, high) if len(sources) == 2 else None
 
@@ -235,7 +245,12 @@ class _Range:
 class _Tally:
     """Counts of one source, block by block."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        n_rows = source.shape[0]
+        self.source = source
+        self.n_compared = n_rows if n_rows <= MAX_ROWS else N_FIRST_ROWS
+        compared = source if self.n_compared == n_rows else select_rows(source, np.arange(self.n_compared))
+        self.search = EqualRowSearch(compared)
         self.norms = _Range()
         self.non_finite: list[np.ndarray] = []
         self.zero: list[np.ndarray] = []
@@ -245,10 +260,14 @@ class _Tally:
         self.non_finite.append(start + block.non_finite)
         self.zero.append(start + np.flatnonzero(block.norms == 0))
         self.norms.add(block.norms[block.norms > 0])
+        if block.scanned is not None:
+            self.search.add(block.scanned)
 
-    def inspection(self, source: Source) -> Inspection:
+    def inspection(self) -> Inspection:
         """Return the inspection of the source."""
-        n_compared, duplicates = _duplicates(source)
+        source = self.source
+        groups = self.search.groups()
+        duplicates = 0 if groups is None else self.n_compared - int(groups.max()) - 1
         non_finite_rows, zero_rows = np.concatenate(self.non_finite), np.concatenate(self.zero)
         low, mean, high = self.norms.values
         return Inspection(
@@ -265,26 +284,18 @@ class _Tally:
             zero=len(zero_rows),
             zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
             duplicates=duplicates,
-            rows_compared=n_compared,
+            rows_compared=self.n_compared,
             collapse=_collapse(source),
         )
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Norms of the rows, NaN where a value is not finite, and numbers of those rows."""
+    """Norms of the rows, NaN where a value is not finite, numbers of those rows, and what finds equal rows."""
 
     norms: np.ndarray
     non_finite: np.ndarray
-
-
-def _inspect_blocks(numbered: tuple[int, list[np.ndarray]]) -> tuple[list[_Block], np.ndarray | None]:
-    """Return what is counted of blocks of rows, and the cosines of two, given the first row number and the rows."""
-    tables = numbered[1]
-    blocks = [_inspect_block(rows) for rows in tables]
-    if len(blocks) != 2:
-        return blocks, None
-    return blocks, _paired_cosines(tables[0], tables[1], blocks[0].norms * blocks[1].norms)
+    scanned: ScannedRows | None
 
 
 def _paired_cosines(x: np.ndarray, y: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -301,21 +312,13 @@ def _paired_cosines(x: np.ndarray, y: np.ndarray, lengths: np.ndarray) -> np.nda
     return cosines
 
 
-def _inspect_block(rows: np.ndarray) -> _Block:
-    """Return what is counted of a block of rows."""
+def _inspect_block(rows: np.ndarray, search: EqualRowSearch, n_compared: int) -> _Block:
+    """Return what is counted of a block of rows, of which the first `n_compared` are searched for equal rows."""
     norms = row_norms(rows)
     suspects = np.flatnonzero(~np.isfinite(norms))  # a finite norm has finite values
     non_finite = suspects[~np.isfinite(rows[suspects]).all(axis=1)]
     norms[non_finite] = np.nan
-    return _Block(norms, non_finite)
-
-
-def _duplicates(source: Source) -> tuple[int, int]:
-    """Return the number of rows that are compared, and of those that equal an earlier one."""
-    n_compared = source.shape[0] if source.shape[0] <= MAX_ROWS else N_FIRST_ROWS
-    compared = source if n_compared == source.shape[0] else select_rows(source, np.arange(n_compared))
-    groups = find_equal_rows(compared) if n_compared else None
-    return n_compared, 0 if groups is None else n_compared - int(groups.max()) - 1
+    return _Block(norms, non_finite, search.scan(rows[:n_compared]) if n_compared > 0 else None)
 
 
 def _collapse(source: Source) -> str:
