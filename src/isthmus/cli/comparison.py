@@ -227,6 +227,7 @@ def _write(tables: list[Comparison], path: Path) -> None:
 def _print_comparison(table: Comparison) -> None:
     """Print what is recommended, the main scores of each task with its change, and the notes."""
     from isthmus.diagnosis.recommendation import recommendation_sentence
+    from isthmus.evaluation.summary import missing_intervals
     from isthmus.metrics.centroid import both_means_vanish
 
     if recommendation := recommendation_sentence(table):
@@ -249,6 +250,8 @@ def _print_comparison(table: Comparison) -> None:
     typer.echo("")
     for line in _legend(table):
         print_line(line)
+    for reason, aligners in missing_intervals(summaries, main_scores).items():
+        print_line(f"* no interval ({', '.join(aligners)}): {reason}")
     for (state, reason), names in undefined.items():
         print_line(f"gap {state} ({', '.join(names)}): {reason}")
     for summary in table.rows:
@@ -284,7 +287,9 @@ def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
     for score in main_scores:
         value, change = summary.scores[score].value, summary.changes[score]
         decimals = visible_decimals(change.low, change.high, 3)
-        interval = "" if math.isnan(change.low) else f" [{change.low:+.{decimals}f}, {change.high:+.{decimals}f}]"
+        interval = f" [{change.low:+.{decimals}f}, {change.high:+.{decimals}f}]"
+        if math.isnan(change.low):
+            interval = " *" if change.note else ""
         cells.append(f"{value:.{decimals}f}" if abs(value) < LARGE_SCORE else number(value))
         cells.append("" if summary.name == "Identity" else f"{change.value:+.{decimals}f}{interval}")
     return tuple(cells)

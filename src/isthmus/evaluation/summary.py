@@ -24,7 +24,7 @@ NO_CHANGE = "the interval has no width, because no two held-out items change dif
 #: Note of a change that no two items show differently, while they change other scores of the task.
 RARE_CHANGE = "no two of {n:,} held-out items change differently"
 #: Note of a change that very few items show.
-FEW_CHANGES = "no interval: about {count} of {n:,} held-out items make this change, too few to show its error"
+FEW_CHANGES = "no interval: about 4 or fewer of {n:,} held-out items make this change, too few to show its error"
 #: Corrections that move whole modalities, so that their intervals need the effects of fitting items.
 FITS_OF_LEVELS = frozenset({"ScoreStandardization"})
 #: Note of a change by levels of whole modalities, where the effects of fitting items are not known.
@@ -82,6 +82,36 @@ class Summary:
     def name(self) -> str:
         """Return the label, and the number of fitting items if it is varied."""
         return self.label + ("" if self.fit_size is None else f" on {self.fit_size} items")
+
+
+def missing_intervals(rows: Sequence[Summary], scores: Sequence[str], /) -> dict[str, list[str]]:
+    """Return why changes of scores have no interval, and the names of the aligners of each reason.
+
+    Parameters
+    ----------
+    rows : sequence of Summary
+        Rows of a comparison.
+    scores : sequence of str
+        Names of scores.
+
+    Returns
+    -------
+    dict of str to list of str
+        Names by reason, without the words 'no interval'. Empty if every change has an interval.
+
+    Examples
+    --------
+    >>> from isthmus.align import CSLS, Identity
+    >>> changes = {"R@1": Estimate(0.0, note="no interval: few pairs")}
+    >>> missing_intervals([Summary(aligner, {}, changes) for aligner in (Identity(), CSLS())], ["R@1"])
+    {'few pairs': ['CSLS']}
+    """
+    names: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for change in (row.changes[score] for score in scores if score in row.changes and row.label != "Identity"):
+            if math.isnan(change.low) and change.note:
+                names.setdefault(change.note.removeprefix("no interval: "), {})[row.name] = None
+    return {reason: list(of_reason) for reason, of_reason in names.items()}
 
 
 def changed_options(aligner: Aligner, /) -> dict[str, Any]:
@@ -178,7 +208,7 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
             return _equal_change(name, trials, mean, n_items or n_units)
         share = share_of_one_change(variances, sums, n_units=n_units)
         if corrects_scores and share > MAX_SHARE_OF_ONE_CHANGE and len(trials) > 1:
-            return Estimate(mean, note=FEW_CHANGES.format(count=max(round(1 / share), 1), n=n_items or n_units))
+            return Estimate(mean, note=FEW_CHANGES.format(n=n_items or n_units))
         fits = [trial.fit_effects[name] for trial in trials if name in trial.fit_effects]
         if not fits and len(trials) > 1 and first.aligner in FITS_OF_LEVELS:
             return Estimate(mean, note=UNKNOWN_FIT)

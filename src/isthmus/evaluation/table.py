@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from isthmus.evaluation.summary import Summary, pool_trials
+from isthmus.evaluation.summary import Summary, missing_intervals, pool_trials
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
@@ -226,7 +226,9 @@ class Comparison(Tabular):
                 "" if row.name == "Identity" else with_interval(e.value, e.low, e.high, sign=True)
                 for row, e in zip(self.rows, changes, strict=True)
             ]
-        return {**shown, "note": ["" if row.scores else "; ".join(row.notes).partition(":")[0] for row in self.rows]}
+        reasons = ["; ".join(f"no interval: {r}" for r in missing_intervals([row], self.main_scores)) for row in self]
+        failures = ["" if row.scores else "; ".join(row.notes).partition(":")[0] for row in self]
+        return {**shown, "note": [reason or failure for reason, failure in zip(reasons, failures, strict=True)]}
 
     def __iter__(self) -> Iterator[Summary]:
         return iter(self.rows)

@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.diagnosis.recommendation import best_row, recommendation_sentence
 from isthmus.evaluation import Comparison, Summary
+from isthmus.evaluation.summary import missing_intervals
 from isthmus.reporting.drawing import (
     ACCENT,
     FONT_SIZE,
@@ -153,9 +154,10 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
 
 
 def _table_section(comparison: Comparison, fitted: list[Summary], scores: list[str]) -> Section:
+    reasons = [f"No interval for {', '.join(n)}: {r}." for r, n in missing_intervals(fitted, scores).items()]
     return Section(
         "The table",
-        ["Small lines: the difference from the raw embeddings on the same items, and its 95 % interval."],
+        ["Small lines: the difference from the raw embeddings on the same items, and its 95 % interval.", *reasons],
         short="Table",
         header=["Aligner", "gap angle", "gap closed", *(_column_title(name, comparison) for name in scores)],
         rows=[
@@ -309,7 +311,7 @@ def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
     if change.low == change.high == 0:
         return f"{score.value:.3f}\nno change".replace("-", "−")
     if math.isnan(change.low):
-        return f"{score.value:.3f}\n{change.value:+.3f}".replace("-", "−")
+        return f"{score.value:.3f}\n{change.value:+.3f}\nno interval".replace("-", "−")
     width = change.high - change.low
     decimals = min(max(1 - math.floor(math.log10(width / 2)), 0), 4) if 0 < width < math.inf else 3
     bounds = f"{change.low:+.{decimals}f} to {change.high:+.{decimals}f}"

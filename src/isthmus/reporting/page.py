@@ -17,6 +17,7 @@ from isthmus.data.grouping import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary
+from isthmus.evaluation.summary import missing_intervals
 from isthmus.metrics import registry
 from isthmus.reporting import descriptions, figures, formatting, panels, samples
 from isthmus.reporting.held_out_clouds import HeldOutClouds
@@ -211,6 +212,8 @@ def _table_row(row: Summary, best: Summary | None) -> TableRow:
     if gap.undefined:
         table_row.notes.insert(0, f"No angle: {gap.undefined}.")
     is_raw = row.name == "Identity"
+    reasons = missing_intervals([row], ("R@1", "mixed_R@1", "exchange_R@1"))
+    table_row.notes += [f"No interval: {reason}." for reason in reasons]
     change, mixed = row.changes["R@1"], row.changes["mixed_R@1"]
     exchange_interval = "" if is_raw else formatting.points_interval(row.changes["exchange_R@1"])
     change_texts = ("", "") if is_raw else (formatting.points(change), formatting.points_interval(change))
