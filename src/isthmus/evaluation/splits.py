@@ -221,6 +221,10 @@ class Split:
         """Judge mapped rows of the test half. Return a function of their scores, changes and gap, fields of a trial."""
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(fitted) is Identity
+        # Scores of one direction that move and scale together keep their order. Only rounding changes a rank.
+        keeps_order = (
+            isinstance(fitted, ScoreCorrection) and fitted.row_map is None and not fitted.score_model.weighs_hubness
+        )
         task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
         clouds = self.test.clouds(x, y)
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
@@ -240,8 +244,11 @@ class Split:
         def fields() -> dict[str, Any]:
             raw_scores = self._raw_scores()
             changes: dict[str, ItemChange] = {}
-            for name, result in task_scores.items():
-                changes |= self.test.changes(result, raw_scores[name], as_stored)
+            same_order = {"retrieval": raw_scores["retrieval"]} if keeps_order and "retrieval" in raw_scores else {}
+            for name, result in (task_scores | same_order).items():
+                is_same = name in same_order
+                changes |= self.test.changes(result, raw_scores[name], {} if is_same else as_stored)
+                scores.update(result.scores() if is_same else {})
             return {
                 "scores": scores,
                 **stored_changes(changes, of_fit),
