@@ -15,8 +15,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 import isthmus
 from isthmus import Pairs
 from isthmus.compute import score_sweep
+from isthmus.metrics._bandwidth import BANDWIDTHS, Bandwidth, _median
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import PairwiseSums, _median
+from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.distribution import BIAS_SWAPS
 
 NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
@@ -105,11 +106,39 @@ def test_distance_interval_equals_the_jackknife(rng: np.random.Generator, name: 
         return slow_energy(a, b) if name == "energy_distance" else slow_mmd(a, b, float(name[5:]) * median)
 
     left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(30)])
+    if name != "energy_distance":  # without an item, the median distance changes as well
+        bandwidth = Bandwidth.of(x, y)
+        left_out -= bandwidth.slopes[f"rbf_{name[5:]}"] * bandwidth.influence / 29
     half = jackknife_half_width(left_out)
     root, ratio = math.sqrt(e.value), half / 1.959963984540054 / e.value
     ends = (root * (1 + ratio**2 / 8) - half / (2 * root), root * (1 + ratio**2 / 8) + half / (2 * root))
     assert ratio < 1
     assert (e.low, e.high) == pytest.approx((ends[0] ** 2, ends[1] ** 2), abs=1e-8)
+
+
+def test_slopes_by_the_median_distance_equal_differences(cones: Any) -> None:
+    x, y = map(unit, cones)
+    bandwidth = Bandwidth.of(x, y)
+    for width in BANDWIDTHS:
+        near = [slow_mmd(x, y, width * (bandwidth.median + step)) for step in (1e-4, -1e-4)]
+        assert bandwidth.slopes[f"rbf_{width:g}"] == pytest.approx((near[0] - near[1]) / 2e-4, rel=1e-5)
+
+
+def test_influence_on_the_median_distance_has_its_standard_error() -> None:
+    samples = []
+    for seed in range(200):
+        x, y = np.random.default_rng(seed).normal(size=(2, 60, 4)) * np.array([1.0, 0.6, 0.4, 0.2])
+        samples.append(Bandwidth.of(unit(x + np.eye(4)[0] * 3), unit(0.5 * x + y + np.eye(4)[1] * 3)))
+    error = np.mean([sample.influence @ sample.influence / 60**2 for sample in samples]) ** 0.5
+    assert 0.8 < error / np.std([sample.median for sample in samples]) < 1.25
+
+
+def test_median_distance_of_equal_rows_has_no_influence() -> None:
+    x = np.ones((20, 3))
+    bandwidth = Bandwidth.of(x, x)
+    assert bandwidth.median == 0
+    assert not np.any(bandwidth.influence)
+    assert set(bandwidth.slopes.values()) == {0.0}
 
 
 def test_distances_after_random_swaps_have_the_null_mean(cones: Any, rng: np.random.Generator) -> None:

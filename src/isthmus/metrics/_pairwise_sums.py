@@ -12,16 +12,13 @@ import numpy as np
 from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp, scipy_products
 from isthmus.compute.score_sweep import fill_diagonal
 from isthmus.compute.workspace import Workspace
+from isthmus.metrics._bandwidth import Bandwidth, fourth_power, squared_norms
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._score_sweep import sweep_rows, swept
 
 #: Items whose 2 million distances give the median distance, the unit of the bandwidths.
 PILOT_ITEMS = 1_000
-#: Of more values than that, a part tells between which ones the median is.
-PILOT_VALUES = 20_000
-#: Bandwidths of the RBF kernels in units of the median distance.
-BANDWIDTHS = (0.5, 1.0, 2.0)
 #: Exponent t of the uniformity exp(-t d^2).
 EXPONENT = 2.0
 #: Largest exponent of the factors that centre a kernel. Their product stays within the range of float32.
@@ -46,6 +43,8 @@ class PairwiseSums:
         `xy[f][i]` is the sum over j != i of f(|x_i - y_j|), and `yx[f][i]` that of f(|x_j - y_i|).
     median : float
         Median distance in the union of both modalities.
+    by_median : dict of str to numpy.ndarray
+        `by_median["rbf_1"][i]` is what item i adds to n times the error of MMD^2 because it moves the median.
     gap : numpy.ndarray
         Mean of x minus mean of y.
     """
@@ -55,6 +54,7 @@ class PairwiseSums:
     yx: Sums
     yy: Sums
     median: float
+    by_median: Sums
     gap: np.ndarray
 
     @classmethod
@@ -147,9 +147,11 @@ class PairwiseTiles:
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT_ITEMS]
         self._rows = rows
-        self._median = _median_distance(np.concatenate([x[pilot], y[pilot]]))
+        bandwidth = Bandwidth.of(x[pilot], y[pilot])
+        self._median = bandwidth.median
+        self._by_median = bandwidth.effects(rows.n, pilot)
         self._gap = x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
-        self._halves = {"x": _norms(x) / 2, "y": _norms(y) / 2}
+        self._halves = {"x": squared_norms(x) / 2, "y": squared_norms(y) / 2}
         self._is_unit = all(_are_ones(2 * halves) for halves in self._halves.values())
         gap = self._gap.astype(np.result_type(x, y))
         # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2
@@ -183,14 +185,14 @@ class PairwiseTiles:
         else:  # more than half of all rows are equal
             np.equal(exponents, 0, out=work)
         tile_sums.add("rbf_2", work)
-        tile_sums.add("rbf_1", _fourth(work))
+        tile_sums.add("rbf_1", fourth_power(work))
         if kind != "xy":
-            tile_sums.add("rbf_0.5", _fourth(work))
+            tile_sums.add("rbf_0.5", fourth_power(work))
             return tile_sums.sums
         kernel_factors = self._kernel_factors(rows, columns)
         if kernel_factors is not None:  # the kernel of the centred distance is that of the distance times two factors
             tile_sums.add("centred_rbf_1", work, weights=kernel_factors)
-        tile_sums.add("rbf_0.5", _fourth(work))
+        tile_sums.add("rbf_0.5", fourth_power(work))
         np.multiply(exponents, 1 / scale, out=halves)
         add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns])
         tile_sums.add_roots("centred_distance", halves, work)
@@ -228,7 +230,7 @@ class PairwiseTiles:
     def result(self) -> PairwiseSums:
         """Return the sums after all tiles."""
         sums = self._sums
-        return PairwiseSums(sums["xx"], sums["xy"], sums["yx"], sums["yy"], self._median, self._gap)
+        return PairwiseSums(sums["xx"], sums["xy"], sums["yx"], sums["yy"], self._median, self._by_median, self._gap)
 
 
 def _are_ones(norms: np.ndarray) -> bool:
@@ -241,37 +243,3 @@ def _rbf(halves: np.ndarray, width: float, out: np.ndarray) -> np.ndarray:
     if width == 0:  # more than half of all rows are equal
         return np.equal(halves, 0, out=out)
     return scaled_exp(halves, -1 / width**2, out)
-
-
-def _fourth(values: np.ndarray) -> np.ndarray:
-    np.multiply(values, values, out=values)
-    return np.multiply(values, values, out=values)
-
-
-def _norms(rows: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", rows, rows)
-
-
-def _median_distance(rows: np.ndarray) -> float:
-    """Return the median distance between two different rows."""
-    norms = _norms(rows)
-    squares = rows @ rows.T
-    squares *= 2
-    np.maximum(np.subtract(np.add.outer(norms, norms), squares, out=squares), 0, out=squares)
-    return math.sqrt(_median(squares[~np.tri(len(rows), dtype=bool)]))
-
-
-def _median(values: np.ndarray) -> float:
-    """Return the median of many values. It is selected from those between two quantiles of a part of the values."""
-    middle, step = len(values) // 2, max(len(values) // PILOT_VALUES, 1)
-    ordered = np.sort(values[::step])
-    margin = 3 * math.isqrt(len(ordered)) + 1  # six standard errors of the rank of the median
-    if 2 * margin < len(ordered):
-        low, high = ordered[len(ordered) // 2 - margin], ordered[len(ordered) // 2 + margin]
-        n_below = int(np.count_nonzero(values < low))
-        between = values[np.flatnonzero((values >= low) & (values <= high))]
-        rank = middle - n_below
-        if 1 <= rank < len(between):
-            between.partition((rank - 1, rank))
-            return float(between[rank] if len(values) % 2 else np.mean(between[rank - 1 : rank + 1]))
-    return float(np.median(values))

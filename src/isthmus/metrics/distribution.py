@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from isthmus.compute.score_matrix import even_slices
+from isthmus.metrics._bandwidth import BANDWIDTHS
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import BANDWIDTHS, PairwiseSums
+from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
 from isthmus.statistics.intervals import square_interval, tail_factor
 from isthmus.statistics.jackknife import jackknife_variance, pair_mean
@@ -161,15 +162,17 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _register(width: float) -> None:
     def mmd(context: MetricContext) -> Estimate:
-        value, left_out = pair_mean(-_item_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
+        pairwise, name = context.shared(PairwiseSums), f"rbf_{width:g}"
+        value, left_out = pair_mean(-_item_sums(pairwise, name))
+        left_out -= pairwise.by_median[name] / max(len(left_out) - 1, 1)
         return Estimate(value, *square_interval(value, jackknife_variance(left_out, with_tails=True)), null=0.0)
 
     mmd.__doc__ = f"""MMD^2 with the kernel exp(-d^2 / (2 sigma^2)) and sigma = {width:g} times the median distance.
 
     The median is that of the union of both modalities (of up to 1,000 items). The estimate is an unbiased U-statistic
     over different items i != j, on at most 10,000 random items with one pair each. The interval is the jackknife's over
-    items for this sigma, symmetric on the scale of the root except near zero. If random pairs swap their
-    modalities, the mean is exactly 0, the null.
+    items, symmetric on the scale of the root except near zero. It includes the error of the median distance. If random
+    pairs swap their modalities, the mean is exactly 0, the null.
     """
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(

@@ -47,8 +47,6 @@ plain pairs, five texts per image, one to five images per text, and groups of tw
 the laws, intervals contain the true value in 92 to 99 % of the sets for each measure and kind of data, with these
 exceptions:
 
-- `mmd2_1` and `mmd2_2` are intervals for the bandwidth of these data. They contain the value at the bandwidth of many
-  rows in 89 to 93 %, and in 77 to 89 % in narrow cones and collapsed clouds.
 - Intervals of R@k take the queries as independent. In narrow cones, where R@1 is below .1, they contain the mean over
   data sets in 85 to 95 % on pairs, and in 74 to 98 % on flat exports, where queries compete for the same rows.
 - `gaussian_mutual_information` and `unique_variance_{side}` contain their value along the directions of these data in
