@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from isthmus import Moments, Pairs
+from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.evaluation import mapped_clouds
 from isthmus.evaluation.mapped_clouds import MappedClouds, moments_along_means
 from isthmus.metrics import MetricContext
-from isthmus.metrics.centroid import gap_angle
+from isthmus.metrics.centroid import debiased_distance, gap_angle
 from isthmus.statistics.mean_angle import noise_angle_interval
 
 
@@ -33,6 +34,42 @@ def test_moments_along_means_give_the_gap_and_the_scores_of_all_moments(
     assert gap.value == pytest.approx(expected.value, abs=1e-9, nan_ok=True)
     assert [gap.low, gap.high] == pytest.approx([expected.low, expected.high], abs=tolerance, nan_ok=True)
     assert clouds.scores()["paired_cosine"] == pytest.approx(full.mean_paired, abs=1e-14)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("repeated", ["x", "y", "both"])
+def test_moments_along_means_of_repeated_rows_give_the_gap_and_the_scores_of_all_moments(
+    repeated: str, offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped_clouds, "BLOCK_ROWS", 64)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 12)) + offset
+    y = rng.normal(size=x.shape) - np.linspace(0, offset, 12)
+    index = groups = None
+    if repeated != "y":
+        index = np.concatenate([np.arange(300), rng.integers(0, 300, 150)])
+        y = np.concatenate([y, rng.normal(size=(150, 12)) + offset])
+    if repeated == "y":
+        groups = rng.permutation(np.concatenate([np.arange(100), rng.integers(0, 100, 200)]))
+    elif repeated == "both":
+        groups = np.concatenate([np.arange(300), index[300:] // 3 * 3])
+    if groups is not None:
+        y = y[np.unique(groups, return_index=True)[1]][np.unique(groups, return_inverse=True)[1]]
+    pairs = Pairs(image=x, text=y, index=index, y_groups=groups)
+    assert pairs.dependence is None
+    x, y = (np.asarray(rows) for rows in pairs.unit())
+    clouds, full = MappedClouds(pairs, x, y), Moments.of(with_rows(pairs, x, y), normalize=False)
+    expected = gap_angle(MetricContext(full, names=pairs.names), inflation=1.5, with_null=False)
+    gap = clouds.gap(inflation=1.5)
+    assert gap.undefined == expected.undefined
+    assert gap.value == pytest.approx(expected.value, abs=1e-9, nan_ok=True)
+    assert clouds.scores()["paired_cosine"] == pytest.approx(full.mean_paired, abs=1e-14)
+    assert clouds.scores()["gap_distance"] == pytest.approx(debiased_distance(full), abs=1e-12)
+    np.testing.assert_allclose(clouds.moments.cov_x, full.cov_x, atol=1e-14)
+    np.testing.assert_allclose(clouds.moments.cov_y, full.cov_y, atol=1e-14)
+    for name in ("n_items", "count_sq", "count_cos", "cos_sq", "count_x", "count_y", "cos_x", "cos_y", "xx", "yy"):
+        expected_sum = getattr(full.by_item, name)
+        np.testing.assert_allclose(getattr(clouds.moments.by_item, name), expected_sum, rtol=1e-10, atol=1e-10)
 
 
 def test_moments_along_means_of_rows_without_means_have_the_right_trace() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array, InvalidRowsError
 from isthmus.compute.devices import HostToDeviceCopier
-from isthmus.compute.rows import cache_sized_slices
+from isthmus.compute.rows import cache_sized_slices, run_sums
 from isthmus.utils.progress import report_progress
 
 #: Rows whose weighted sum is accumulated in the precision of the rows. Sums of such chunks are float64.
@@ -271,10 +271,12 @@ def grouped_block_sums(
     x, counts = x[paired].astype(np.float64), counts[paired]
     y = y.astype(np.float64)
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    y_item = np.add.reduceat(y, begins, axis=0)
-    p = arrays.row_dot(np.repeat(x, counts, axis=0), y) if x.shape[1] == y.shape[1] else np.zeros(len(y))
-    p_item = np.add.reduceat(p, begins)
-    x_item = x * counts[:, None]
+    is_repeated = len(x) < len(y)
+    y_item = run_sums(y, begins)
+    x_of_pair = np.repeat(x, counts, axis=0) if is_repeated else x
+    p = arrays.row_dot(x_of_pair, y) if x.shape[1] == y.shape[1] else np.zeros(len(y))
+    p_item = run_sums(p, begins)
+    x_item = x * counts[:, None] if is_repeated else x
     by_pair = {
         "n": len(y), "sum_x": x_item.sum(axis=0), "sum_y": y.sum(axis=0),
         "xx": x_item.T @ x, "yy": y.T @ y, "xy": x.T @ y_item,
@@ -283,7 +285,7 @@ def grouped_block_sums(
     if component is not None:
         component = component[paired]
         firsts = np.flatnonzero(np.concatenate([[True], component[1:] != component[:-1]]))
-        x_item, y_item, p_item, counts = (np.add.reduceat(a, firsts, axis=0) for a in (x_item, y_item, p_item, counts))
+        x_item, y_item, p_item, counts = (run_sums(a, firsts) for a in (x_item, y_item, p_item, counts))
     by_item = {
         "n_items": len(counts), "count_sq": float(counts @ counts), "count_cos": float(counts @ p_item),
         "count_x": counts @ x_item, "count_y": counts @ y_item,

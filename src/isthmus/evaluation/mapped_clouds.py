@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.compute.arrays import row_dot
+from isthmus.compute.rows import run_sums
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_factor, factor_fidelity, row_fidelity
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics.centroid import debiased_distance, gap_angle
+from isthmus.statistics.item_moments import ItemMoments
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
@@ -40,8 +42,16 @@ class MappedClouds:
             self.moments: Moments = moments_along_means(x, y, xx=xx, yy=yy)
             has_few_rows = len(x) < x.shape[1]
         else:
-            self.moments = Moments.of(with_rows(pairs, x, y), normalize=False, matmul_dtype="float64")
             has_few_rows = False
+            if pairs.dependence is not None:
+                self.moments = Moments.of(with_rows(pairs, x, y), normalize=False, matmul_dtype="float64")
+            else:
+                self.moments = grouped_moments_along_means(
+                    pairs,
+                    x,
+                    y,
+                    **{name: clouds.moments for name, clouds in (("of_x", plain_x), ("of_y", plain_y)) if clouds},
+                )
         #: Factors of both covariances, or none if the rows themselves are the smaller factors.
         self.factors: list[np.ndarray] = []
         if has_few_rows:
@@ -119,10 +129,121 @@ def moments_along_means(
         cos_sq += float(p @ p)
         cos_x += p @ a
         cos_y += p @ b
-    xy = basis @ along @ basis.T
-    if d > 2:
-        xy += (trace - np.trace(along)) / (d - 2) * (np.eye(d) - basis @ basis.T)
+    xy = _with_trace(basis, along, trace)
     return Moments(
         n=n, sum_x=sum_x, sum_y=sum_y, xx=xx, yy=yy, xy=xy, cos_sq=cos_sq, cos_x=cos_x, cos_y=cos_y,
         item_moments=None, matmul_dtype="float64", normalize=False,
     )  # fmt: skip
+
+
+def _with_trace(basis: np.ndarray, along: np.ndarray, trace: float) -> np.ndarray:
+    """Return the matrix (d, d) with these products along a basis (d, 2), and the rest of its trace spread evenly."""
+    d = len(basis)
+    matrix: np.ndarray = basis @ along @ basis.T
+    if d > 2:
+        matrix += (trace - np.trace(along)) / (d - 2) * (np.eye(d) - basis @ basis.T)
+    return matrix
+
+
+def grouped_moments_along_means(
+    pairs: Pairs, x: np.ndarray, y: np.ndarray, /, *, of_x: Moments | None = None, of_y: Moments | None = None
+) -> Moments:
+    """Return moments as `moments_along_means` does, for pairs whose rows have several matches.
+
+    A row that is part of several pairs is multiplied once.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs, which tell the rows that match.
+    x, y : (n, d) and (m, d) arrays with d of at least 2
+        Rows, as they are.
+    of_x, of_y : Moments, optional
+        Moments of the same pairs with the same rows of x, or of y.
+
+    Returns
+    -------
+    Moments
+        Moments by pair and by component.
+
+    Examples
+    --------
+    >>> from isthmus import Pairs
+    >>> rows, index = np.array([[0.6, 0.8, 0.0], [1.0, 0.0, 0.0]]), [0, 1, 1]
+    >>> pairs = Pairs(image=rows, text=rows[index], index=index)
+    >>> moments, full = grouped_moments_along_means(pairs, rows, rows[index]), Moments.of(pairs)
+    >>> bool(np.allclose(moments.xx, full.xx)), bool(np.isclose(np.trace(moments.xy), np.trace(full.xy)))
+    (True, True)
+    """
+    owner, d = pairs.owner, x.shape[1]
+    rows_y, column = np.arange(len(y)), np.arange(len(y))
+    if pairs.y_groups is not None:
+        rows_y, column = np.unique(pairs.y_groups, return_index=True, return_inverse=True)[1:]
+    weights_x, weights_y = np.bincount(owner, minlength=len(x)), np.bincount(column)
+    distinct_y = y[rows_y]
+    sum_x, sum_y = _weighted_sum(x, weights_x), _weighted_sum(distinct_y, weights_y)
+    basis = np.linalg.qr(np.column_stack([sum_x, sum_y]))[0]
+    xx_items = np.zeros((d, d)) if of_x is None else of_x.by_item.xx
+    yy_items = np.zeros((d, d)) if of_y is None else of_y.by_item.yy
+    component = pairs.components[owner]
+    order = np.argsort(component, kind="stable")
+    ordered = component[order]
+    firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    counts = np.diff(firsts, append=len(order)).astype(np.float64)
+    # Blocks hold whole components.
+    starts = firsts[np.unique(np.searchsorted(firsts, np.arange(0, len(order), BLOCK_ROWS)).clip(max=len(firsts) - 1))]
+    totals = dict.fromkeys(("trace", "cos_sq", "item_trace", "item_cos_sq", "count_cos"), 0.0)
+    along, item_along = np.zeros((2, 2, 2))
+    cos_x, cos_y, item_cos_x, item_cos_y, count_x, count_y = np.zeros((6, d))
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        rows = order[start:stop]
+        a, b = x[owner[rows]].astype(np.float64), y[rows].astype(np.float64)
+        begin, end = np.searchsorted(firsts, (start, stop))
+        begins, count = firsts[begin:end] - start, counts[begin:end]
+        p = row_dot(a, b)
+        a_item, b_item, p_item = (run_sums(values, begins) for values in (a, b, p))
+        along += (a @ basis).T @ (b @ basis)
+        item_along += (a_item @ basis).T @ (b_item @ basis)
+        totals["trace"] += float(p.sum())
+        totals["cos_sq"] += float(p @ p)
+        totals["item_trace"] += float(row_dot(a_item, b_item).sum())
+        totals["item_cos_sq"] += float(p_item @ p_item)
+        totals["count_cos"] += float(count @ p_item)
+        for total, weight, values in (
+            (cos_x, p, a), (cos_y, p, b), (item_cos_x, p_item, a_item), (item_cos_y, p_item, b_item),
+            (count_x, count, a_item), (count_y, count, b_item),
+        ):  # fmt: skip
+            np.add(total, weight @ values, out=total)
+        if of_x is None:
+            xx_items += a_item.T @ a_item
+        if of_y is None:
+            yy_items += b_item.T @ b_item
+    by_item = ItemMoments(
+        n_items=len(counts), count_sq=float(counts @ counts), count_x=count_x, count_y=count_y,
+        count_cos=totals["count_cos"], xx=xx_items, yy=yy_items,
+        xy=_with_trace(basis, item_along, totals["item_trace"]),
+        cos_sq=totals["item_cos_sq"], cos_x=item_cos_x, cos_y=item_cos_y,
+    )  # fmt: skip
+    return Moments(
+        n=len(y), sum_x=sum_x, sum_y=sum_y,
+        xx=_weighted_squares(x, weights_x) if of_x is None else of_x.xx,
+        yy=_weighted_squares(distinct_y, weights_y) if of_y is None else of_y.yy,
+        xy=_with_trace(basis, along, totals["trace"]), cos_sq=totals["cos_sq"], cos_x=cos_x, cos_y=cos_y,
+        item_moments=by_item, matmul_dtype="float64", normalize=False,
+    )  # fmt: skip
+
+
+def _weighted_sum(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the sum of w r over rows r (n, d) with weights w (n,)."""
+    blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(rows), BLOCK_ROWS)]
+    total: np.ndarray = np.sum([weights[block] @ rows[block].astype(np.float64) for block in blocks], axis=0)
+    return total
+
+
+def _weighted_squares(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the sum of w r r' over rows r (n, d) with weights w (n,)."""
+    squares = np.zeros((rows.shape[1], rows.shape[1]))
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS] * np.sqrt(weights[start : start + BLOCK_ROWS, None])
+        squares += block.T @ block
+    return squares

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.rows import run_sums
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets, sample_rows
 from isthmus.statistics.intervals import Z95, tail_factor
@@ -124,7 +125,7 @@ class InfluenceSample:
         (items, ...) array
             Sums.
         """
-        return values if self.begins is None else np.add.reduceat(values, self.begins, axis=0)
+        return values if self.begins is None else run_sums(values, self.begins)
 
     @cached_property
     def within_item_pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
