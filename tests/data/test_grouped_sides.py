@@ -20,11 +20,11 @@ from isthmus.tasks.ranks import matching_ranks
 N_ITEMS, WIDTH = 60, 12
 
 
-def repeats(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def repeats(seed: int = 0, n_items: int = N_ITEMS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return distinct texts, the text of each image, and the images."""
     rng = np.random.default_rng(seed)
-    texts = rng.normal(size=(N_ITEMS, WIDTH)) + 1
-    owner = np.sort(np.concatenate([np.arange(N_ITEMS), rng.integers(0, N_ITEMS, size=2 * N_ITEMS)]))
+    texts = rng.normal(size=(n_items, WIDTH)) + 1
+    owner = np.sort(np.concatenate([np.arange(n_items), rng.integers(0, n_items, size=2 * n_items)]))
     return texts, owner, 0.6 * texts[owner] + rng.normal(size=(len(owner), WIDTH)) - 1
 
 
@@ -64,7 +64,28 @@ def test_compare_and_auto_of_repeated_rows_of_y_equal_those_of_the_transposed_in
     pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
     tasks, exchanged = ["retrieval", "mixed_search", "two_sided_search", "neighbours"], {"x": "y", "y": "x"}
     tables = [isthmus.compare(p, aligners=["CSLS", "Centering"], splits=1, tasks=tasks) for p in pairs]
-    for flat, indexed in ([table[aligner] for table in tables] for aligner in ("CSLS", "Centering")):
+    assert_equal_changes(tables, exchanged)
+    choices = [Auto(aim="retrieval", folds=2, repeats=1).fit(p).fit_info_ for p in pairs]
+    assert choices[0]["reasons"] == choices[1]["reasons"]
+
+
+def test_intervals_of_fits_on_repeated_rows_of_y_equal_those_of_the_transposed_index() -> None:
+    """Effects of fitting items are known in both forms, and belong to the items that are independent."""
+    texts, owner, images = repeats(seed=4, n_items=80)
+    texts += 2 * np.eye(WIDTH)[0]
+    images -= 2 * np.eye(WIDTH)[1]
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    aligners = ["ScoreCalibration", "ScoreStandardization", "MeanRotation"]
+    tables = [isthmus.compare(p, aligners=aligners, splits=2) for p in pairs]
+    assert_equal_changes(tables, {})
+    for table in tables:
+        effects = [trial.fit_effects for trial in table.trials if trial.aligner != "Identity"]
+        assert all({"exchange_R@1", "same_modality_share"} <= set(known) for known in effects)
+
+
+def assert_equal_changes(tables: list[isthmus.Comparison], exchanged: Mapping[str, str]) -> None:
+    """Compare the scores, and their changes with intervals, of two comparisons with the same aligners."""
+    for flat, indexed in zip(*(table.rows for table in tables), strict=True):
         for name, score in flat.scores.items():
             other = name[:-1] + exchanged[name[-1]] if name.startswith("NAS") else name
             expected = [indexed.scores[other].value]
@@ -73,9 +94,7 @@ def test_compare_and_auto_of_repeated_rows_of_y_equal_those_of_the_transposed_in
                 change, expected_change = flat.changes[name], indexed.changes[other]
                 numbers += [change.value, change.low, change.high]
                 expected += [expected_change.value, expected_change.low, expected_change.high]
-            np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=name)
-    choices = [Auto(aim="retrieval", folds=2, repeats=1).fit(p).fit_info_ for p in pairs]
-    assert choices[0]["reasons"] == choices[1]["reasons"]
+            np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=f"{flat.name} {name}")
 
 
 def test_intervene_on_repeated_rows_of_y_equals_that_on_the_transposed_index(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,6 +282,7 @@ def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None, n_it
         "dim": pairs.dim,
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
+        **({} if pairs.n_components == pairs.n_items else {"independent_items": pairs.n_components}),
         **({} if pairs.n_items == n_items else {"sampled_from": n_items}),
         **({} if dependence is None else {"no_interval": dependence}),
     }

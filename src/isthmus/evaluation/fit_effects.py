@@ -23,6 +23,7 @@ from isthmus.align import (
 )
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.reduced_fits import N_FIT_GROUPS, reduced_rows, reduced_terms
+from isthmus.evaluation.stored_effects import items_of_rows
 from isthmus.statistics.median import near_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores, stored_items
@@ -81,37 +82,40 @@ def fit_effects(
     fit : Pairs
         Fitting pairs.
     random_group : np.ndarray of shape (n_items,)
-        Random group of each fitting item, of `isthmus.evaluation.split_variance.N_GROUPS`.
+        Random group of each fitting item, of `isthmus.evaluation.split_variance.N_GROUPS`. Items that share a row of y
+        have one group.
 
     Returns
     -------
     dict of str to FitEffect
         Effects by score. Empty for other aligners than `FITS_TO_LEAVE_OUT`, below `MIN_FIT_ITEMS`, beyond
-        `MAX_SCORES`, and if rows of y belong to several items.
+        `MAX_SCORES`, and if rows of both modalities have several matches.
 
     Notes
     -----
     Without a group of m of n items a score changes by -m / (n - m) times the effect of this group.
     """
-    if type(fitted) not in FITS_TO_LEAVE_OUT or fit.n_items < MIN_FIT_ITEMS:
+    items = items_of_rows(data.matches)
+    if type(fitted) not in FITS_TO_LEAVE_OUT or fit.n_components < MIN_FIT_ITEMS or items is None:
         return {}
     group = random_group % N_FIT_GROUPS
-    n_scores = len(data.y) * max(data.n_items, len(data.y))
-    is_known = data.matches.columns is None and fit.y_groups is None and data.n_items > TOP + 2
-    if not is_known or max(n_scores, len(fit.owner) ** 2) > MAX_SCORES:
+    n_rows = max(map(len, items.values()))
+    if int(items["x"].max()) < TOP + 2 or max(n_rows, len(fit.owner)) ** 2 > MAX_SCORES:
         return {}
+    rows, mapped = ((x, y[data.matches.y_rows]) for x, y in (rows, (data.x, data.y)))
     if isinstance(fitted, ScoreCorrection):
         if fitted.row_map is not None or fitted.bank != "sample":
             return {}
         all_scores = _scores_of_corrections(fitted, rows, fit, group)
-    elif data.x.size * len(data.y) <= MAX_MAP_PRODUCTS:
-        all_scores = _scores_of_maps(fitted, (data.x, data.y), rows, fit, group)
+    elif data.x.shape[1] * len(items["x"]) * len(items["y"]) <= MAX_MAP_PRODUCTS:
+        all_scores = _scores_of_maps(fitted, mapped, rows, fit, group)
     else:
         return {}
-    sizes = np.bincount(group, minlength=N_FIT_GROUPS)
-    factors = (sizes - len(group)) / len(group)
+    # Items that share a row of y are one item, whichever modality repeats.
+    group_of_component = group[np.unique(fit.components, return_index=True)[1]]
+    factors = np.bincount(group_of_component, minlength=N_FIT_GROUPS) / len(group_of_component) - 1
     full_values, changes = [], []
-    directions = [_Direction(data, query) for query in "xy"]
+    directions = [_Direction(data, items, query) for query in "xy"]
     collected = [[scores(d.query, d.numbers) for d in directions] for scores in all_scores]
     for direction, scores in zip(directions, zip(*collected, strict=True), strict=True):
         between, within = (np.stack(arrays) for arrays in zip(*scores, strict=True))
@@ -200,19 +204,20 @@ class _Direction:
     ----------
     data : TaskData
         Held-out rows.
+    items : dict of str to np.ndarray
+        Items of the distinct rows of both modalities.
     query : {'x', 'y'}
         Modality of the queries.
     """
 
-    def __init__(self, data: TaskData, query: str):
-        items = {"x": np.arange(data.n_items), "y": data.matches.owner}
+    def __init__(self, data: TaskData, items: dict[str, np.ndarray], query: str):
         query_items, target_items = items[query], items["y" if query == "x" else "x"]
         scale = min(MAX_STORED / (len(query_items) + len(target_items)), 1.0)
         n_queries = max(round(MAX_QUERIES * scale**2), MIN_QUERIES)
         sample = np.random.default_rng(data.seed).permutation(len(query_items))[:n_queries]
         self.query, self.tasks = query, data.tasks
         self.numbers = np.sort(sample[np.isin(query_items[sample], target_items)])
-        half, item_of_query = stored_items(data.n_items, 0.5, data.seed), query_items[self.numbers]
+        half, item_of_query = stored_items(int(items["x"].max()) + 1, 0.5, data.seed), query_items[self.numbers]
         self.half = half[item_of_query]  # in which of the two corpora each query searches
         self.is_match = item_of_query[:, None] == target_items
         self.is_stored_other = self.half[:, None] == half[target_items]

@@ -38,9 +38,9 @@ def reduced_terms(
     rows : mapping of str to np.ndarray
         Unit rows of 'x' and 'y'.
     fit : Pairs
-        Fitting pairs. Each row of y belongs to one item.
+        Fitting pairs.
     group : np.ndarray of shape (n_items,)
-        Group of each fitting item, below `N_FIT_GROUPS`.
+        Group of each fitting item, below `N_FIT_GROUPS`. Items that share a row of y have one group.
 
     Yields
     ------
@@ -50,11 +50,12 @@ def reduced_terms(
     model, names = correction.score_model, dict(zip("xy", correction.modalities, strict=False))
     first = np.unique(fit.components, return_index=True)[1]
     bank_groups = {name: group[first][items] for name, items in zip("xy", correction.bank_items, strict=False)}
-    if [len(values) for values in bank_groups.values()] == [fit.n_items, fit.n_pairs]:
+    y_rows = np.arange(fit.n_pairs) if fit.y_groups is None else np.unique(fit.y_groups, return_index=True)[1]
+    if [len(values) for values in bank_groups.values()] == [fit.n_items, len(y_rows)]:
         fit_rows, groups = {name: model.banks[names[name]] for name in "xy"}, bank_groups
     else:
-        fit_rows = {name: to_numpy(values) for name, values in zip("xy", fit.unit(), strict=True)}
-        groups = {"x": group, "y": group[fit.owner]}
+        x, y = (to_numpy(values) for values in fit.unit())
+        fit_rows, groups = {"x": x, "y": y[y_rows]}, {"x": group, "y": group[fit.owner[y_rows]]}
     products = {(a, b): rows[a] @ model.banks[names[b]].T for a in "xy" for b in bank_groups}
     directions = [(a, b) for a in "xy" for b in "xy"]
     if correction.rule().standardizes:

@@ -15,6 +15,7 @@ import numpy as np
 from isthmus.statistics.median import near_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, stored_items
+from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import tie_slack
 
 #: Most scores of queries and stored rows of one direction. Beyond it the effects of stored rows are not computed.
@@ -104,14 +105,38 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     return {name: StoredEffect(values[owners["x"]] * weights, variance) for name, (values, variance) in sums.items()}
 
 
-def _owners(data: TaskData) -> dict[str, np.ndarray] | None:
-    """Return the item of each distinct row of either modality, or None if an item has several rows of both."""
-    matches, n = data.matches, data.n_items
+def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
+    """Return the item of each distinct row of either modality, or None if an item has several rows of both.
+
+    Parameters
+    ----------
+    matches : Matches
+        Matching pairs.
+
+    Returns
+    -------
+    dict of str to np.ndarray or None
+        Items of the rows 'x' and of the distinct rows 'y'. A component of matching rows is one item.
+
+    Examples
+    --------
+    >>> items_of_rows(Matches.of(3, 3, [0, 1, 2], [0, 0, 1]))["x"].tolist()
+    [0, 0, 1]
+    """
     if matches.columns is None:
-        return {"x": np.arange(n), "y": matches.owner} if len(np.unique(matches.owner)) == n > 2 else None
+        return {"x": np.arange(matches.n_items), "y": matches.owner}
     x_items, y_items = matches.items_to_search
-    is_known = matches.count == n and len(np.unique(x_items)) == len(np.unique(y_items)) == len(y_items) > 2
+    is_known = matches.count == matches.n_items and len(np.unique(y_items)) == len(y_items)
     return {"x": x_items, "y": y_items} if is_known else None
+
+
+def _owners(data: TaskData) -> dict[str, np.ndarray] | None:
+    """Return the result of `items_of_rows`, or None if an item has rows of one modality alone."""
+    items = items_of_rows(data.matches)
+    if items is None:
+        return None
+    n_items = [len(np.unique(of_rows)) for of_rows in items.values()]
+    return items if n_items[0] == n_items[1] > 2 else None
 
 
 class _Direction:

@@ -103,7 +103,7 @@ class Comparison(Tabular):
         for trial in trials:
             groups.setdefault(trial.summary_key, []).append(trial)
         reason = data.get("no_interval")
-        name, n_items = data.get("name", ""), data.get("items")
+        name, n_items = data.get("name", ""), data.get("independent_items", data.get("items"))
         rows = [pool_trials(group, name, no_interval=reason, n_items=n_items) for group in groups.values()]
         first = next((trial for trial in trials if trial.fit_size is None), trials[0])
         splits = len({trial.split for trial in trials})
