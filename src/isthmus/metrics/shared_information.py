@@ -183,6 +183,21 @@ def _gaussian_bias(n: int) -> float:
     return expected(DIRECTIONS) - expected(2 * DIRECTIONS) / 2
 
 
+def _information_selection_bias(context: MetricContext, scores: LeadingScores) -> float:
+    """Return the part of the bias of the mutual information that turns the leading directions of x."""
+    assert scores.x is not None and scores.y is not None
+    k, correlations = DIRECTIONS, scores.correlations
+    deviations_x, deviations_y = (np.sqrt(modality.centred[0][:k]) for modality in (context.x, context.y))
+    joint = np.block([[np.eye(k), correlations], [correlations.T, np.eye(k)]])
+    solved = np.linalg.solve(joint, np.concatenate([scores.x, scores.y], axis=1).T).T
+    cross = context.x.centred[1][:, k:].T @ context.moments.cov_xy @ context.y.centred[1][:, :k] / deviations_y
+    terms = [
+        (context.pca.projections[:, k:], (scores.x - solved[:, :k]) / deviations_x),
+        (solved[:, k:] @ cross.T, solved[:, :k] / deviations_x),
+    ]
+    return context.pca.leading_subspace_bias(k, terms)
+
+
 def _independent_factors() -> tuple[np.ndarray, np.ndarray, float]:
     """Return every combination of one of 20 signed axes in x and one in y."""
     axes = np.concatenate([np.eye(DIRECTIONS), -np.eye(DIRECTIONS)])
@@ -210,7 +225,8 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
     It is -1/2 sum_i log(1 - rho_i^2) with the canonical correlations rho_i of the centred rows along the 10 leading
     principal directions of each modality, as these data give them. In our reading of Theorem 4,
     contrastive training keeps what both modalities share. The value and its interval are corrected for the bias of the
-    plug-in. The null is the mean of the plug-in for shuffled pairs of Gaussian rows.
+    plug-in, which includes that of leading directions that follow the errors of these rows. The null is the mean of the
+    plug-in for shuffled pairs of Gaussian rows.
 
     It fails in three ways. It does not detect dependence without correlation. It counts a direction of little variance
     like one of large variance. If the eigenvalues at the tenth direction are nearly equal, other data of the same
@@ -232,6 +248,9 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
     without = _information_without_each(sample, x, y, rho, pairs)
     explained = (2 * rho * x * y - rho**2 * (x**2 + y**2)) / (1 - rho**2)
     value, variance = _jackknife(plug_in, without, -sample.by_item(explained.sum(axis=1)) / (2 * pairs), n)
+    selection = _information_selection_bias(context, scores)
+    selection += _information_selection_bias(context.swapped(), scores.swapped())
+    value, variance = value - selection, variance + selection**2  # a correction is as uncertain as it is large
     if not math.isfinite(variance):
         return Estimate(plug_in, null=null, note="no interval: without one item, the others have fewer directions")
     if note := _isotropy_note(context) or _isotropy_note(context.swapped()):
@@ -265,9 +284,10 @@ def unique_variance(context: MetricContext) -> Estimate:
 
     It is 1 - R^2 of the regression of the centred rows on ten scores of their matches. The scores are those along the
     10 leading principal directions of the other modality, as these data give them. No linear map from these directions
-    reaches this part of the modality. The value and its interval are without the bias of the plug-in. The null is the
-    plug-in for shuffled pairs, 1 - 10 / (n - 1). Like every linear measure, it counts what only a nonlinear map
-    predicts as unique. There is no interval if isotropic rows explain the spectrum of the other modality (p > .025).
+    reaches this part of the modality. The value and its interval are without the bias of the plug-in, which includes
+    that of leading directions that follow the errors of these rows. The null is the plug-in for shuffled pairs,
+    1 - 10 / (n - 1). Like every linear measure, it counts what only a nonlinear map predicts as unique. There is no
+    interval if isotropic rows explain the spectrum of the other modality (p > .025).
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
@@ -286,6 +306,11 @@ def unique_variance(context: MetricContext) -> Estimate:
     without = _unique_share_without_each(sample, rows, residuals, scores.y, sums)
     change = np.sum(residuals**2 - plug_in * rows**2, axis=1) / -sums[1]
     value, variance = _jackknife(plug_in, without, sample.by_item(change), n)
+    turned = directions.T @ context.moments.cov_xy.T @ context.x.centred[1] @ residuals.T
+    other, deviations = context.swapped().pca, np.sqrt(variances[:k])
+    terms = [(turned[k:].T, scores.y / deviations), (other.projections[:, k:], turned[:k].T / variances[:k])]
+    selection = -2 / total * other.leading_subspace_bias(k, terms)
+    value, variance = value - selection, variance + selection**2  # a correction is as uncertain as it is large
     if note := _isotropy_note(context.swapped()):
         return Estimate.debiased(value, (NAN, NAN), plugin=plug_in, null=null, note=note)
     # A regression on k scores leaves n - k - 1 degrees of freedom.

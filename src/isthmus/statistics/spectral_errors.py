@@ -102,3 +102,35 @@ class SpectralErrors:
         if self.centre is not None:
             bias -= sample.bias(sample.by_item(self.projections) ** 2 @ first)
         return self.squares @ first - float(eigenvalues @ first), bias
+
+    def leading_subspace_bias(self, k: int, terms: list[tuple[np.ndarray, np.ndarray]]) -> float:
+        """Return the bias of a measure because the same items decide its k leading directions.
+
+        If an item gets more weight, direction l of the first k turns toward direction m of the others by
+        z_l z_m / (lambda_l - lambda_m). The bias is the covariance of these angles with the derivative of the score of
+        the item along them. Angles are limited where the difference of the eigenvalues is less than its error.
+
+        Parameters
+        ----------
+        k : int
+            Number of leading directions.
+        terms : list of tuple of two arrays
+            Arrays u of shape (rows, d - k) and v of shape (rows, k). The derivative of the score of a pair along the
+            turn of direction l toward m is the sum of u_m v_l.
+
+        Returns
+        -------
+        float
+            Bias.
+        """
+        sample = self.sample
+        assert sample is not None
+        leading, trailing = self.projections[:, :k], self.projections[:, k:]
+        total = np.zeros((trailing.shape[1], k))
+        for u, v in terms:
+            total += (trailing * u).T @ (leading * v)
+            for i, j in sample.within_item_pairs:
+                total += (trailing[i] * u[j]).T @ (leading[i] * v[j]) + (trailing[j] * u[i]).T @ (leading[j] * v[i])
+        gaps = self.values[None, :k] - self.values[k:, None]
+        limited = gaps**2 + self.fourth_moments[k:, :k]
+        return sample.scale * float(np.sum(total * gaps / np.where(limited > 0, limited, 1.0)))

@@ -1,0 +1,46 @@
+"""Bias of measures along the leading directions of a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.spectral_errors import SpectralErrors
+
+
+def spectral_errors_of(rows: np.ndarray, begins: np.ndarray | None) -> SpectralErrors:
+    values, directions = np.linalg.eigh(rows.T @ rows / len(rows))
+    sample = InfluenceSample(rows, rows, begins, scale=1 / len(rows) ** 2)
+    return SpectralErrors(values[::-1], directions[:, ::-1], sample)
+
+
+@pytest.mark.parametrize("pairs_per_item", [1, 3])
+def test_leading_subspace_bias_equals_the_derivatives_of_turned_directions(pairs_per_item: int) -> None:
+    rng, k = np.random.default_rng(0), 2
+    rows = np.repeat(rng.normal(size=(400, 5)), pairs_per_item, axis=0)
+    rows = (rows + 0.3 * rng.normal(size=rows.shape)) * [8.0, 6.0, 2.0, 1.0, 0.5]
+    begins = None if pairs_per_item == 1 else np.arange(0, len(rows), pairs_per_item)
+    errors = spectral_errors_of(rows, begins)
+    # The score of a pair is its squared length along the leading directions.
+    leading, trailing = errors.projections[:, :k], errors.projections[:, k:]
+    bias = errors.leading_subspace_bias(k, [(trailing, 2 * leading)])
+    covariance, step, derivative = rows.T @ rows / len(rows), 1e-5, 0.0
+    for first in range(0, len(rows), pairs_per_item):
+        item = rows[first : first + pairs_per_item]
+        ends = [np.linalg.eigh(covariance + sign * step * item.T @ item)[1][:, -k:] for sign in (1, -1)]
+        derivative += sum(sign * np.sum((item @ basis) ** 2) for sign, basis in zip((1, -1), ends, strict=True))
+    assert bias == pytest.approx(derivative / (2 * step) / len(rows) ** 2, rel=0.02)
+
+
+def test_leading_subspace_bias_corrects_the_leading_variance_of_few_rows() -> None:
+    rng, scales = np.random.default_rng(1), np.array([4.0, 3.5, 1.5, 1.2, 1.0, 0.8])
+    optimism, biases = [], []
+    for _ in range(60):
+        errors = spectral_errors_of(rng.normal(size=(80, 6)) * scales, None)
+        basis = errors.directions[:, :2]
+        optimism.append(errors.values[:2].sum() - np.sum((scales[:, None] * basis) ** 2))
+        leading, trailing = errors.projections[:, :2], errors.projections[:, 2:]
+        biases.append(errors.leading_subspace_bias(2, [(trailing, 2 * leading)]))
+    error = np.std(np.array(optimism) - biases) / np.sqrt(60)
+    assert abs(np.mean(np.array(optimism) - biases)) < 3.5 * error
