@@ -185,7 +185,8 @@ def _gaussian_bias(n: int) -> float:
 
 def _information_selection_bias(context: MetricContext, scores: LeadingScores) -> float:
     """Return the part of the bias of the mutual information that turns the leading directions of x."""
-    assert scores.x is not None and scores.y is not None
+    assert scores.x is not None
+    assert scores.y is not None
     k, correlations = DIRECTIONS, scores.correlations
     deviations_x, deviations_y = (np.sqrt(modality.centred[0][:k]) for modality in (context.x, context.y))
     joint = np.block([[np.eye(k), correlations], [correlations.T, np.eye(k)]])
