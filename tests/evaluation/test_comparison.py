@@ -227,10 +227,10 @@ class TestIntervals:
         assert inflations == [1.0, 1 + 60 / 20, 1.0]
 
     def test_pool_changes_of_a_score_without_items_uses_the_spread_over_splits(self) -> None:
-        apart = pool_changes("ARI", trials_without_items((0.0, 0.5, 1.0, 0.5), 60, 30))
-        # By hand: t(3) = 3.1824, standard deviation 0.40825, correction 1/4 + 30/60.
+        apart = pool_changes("ARI", trials_without_items((0.25, 0.5, 0.75, 0.5), 60, 30))
+        # By hand: t(3) = 3.1824, standard deviation 0.20412, correction 1/4 + 30/60.
         assert apart.value == pytest.approx(0.5)
-        assert apart.high - apart.value == pytest.approx(3.18245 * 0.408248 * math.sqrt(0.75), rel=1e-4)
+        assert apart.high - apart.value == pytest.approx(3.18245 * 0.204124 * math.sqrt(0.75), rel=1e-4)
         assert apart.value - apart.low == pytest.approx(apart.high - apart.value)
 
     def test_pool_changes_without_a_spread_gives_no_interval(self) -> None:
@@ -238,6 +238,12 @@ class TestIntervals:
         assert (same.value, math.isnan(same.low), "all splits give the same number" in same.note) == (0.5, True, True)
         assert math.isnan(pool_changes("ARI", trials_without_items((0.5, 0.6), 50, 50)).low)
         assert math.isfinite(pool_changes("ARI", trials_without_items((0.5, 0.6, 0.7), 50, 50)).low)
+
+    def test_pool_changes_near_the_largest_possible_one_end_at_it(self) -> None:
+        trial = Trial("Centering", {}, 0, 150, 150, changes={"mixed_R@1": (0.99, 0.0004), "median_rank": (2.0, 1.0)})
+        change = pool_changes("mixed_R@1", [trial])
+        assert (0.9 < change.low < 0.99, change.high) == (True, 1.0)
+        assert pool_changes("median_rank", [trial]).high > 3
 
     @pytest.mark.parametrize("name", ["mixed_R@1", "fairness", "R@1", "median_rank"])
     def test_pool_changes_that_no_item_shows_leave_room_for_unseen_ones(self, name: str) -> None:

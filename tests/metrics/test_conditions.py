@@ -216,6 +216,14 @@ def test_conformity_sd_has_no_interval_without_a_mean_or_if_few_rows_decide() ->
         assert estimate.note == f"no interval: {note}"
 
 
+def test_smallest_principal_angle_of_a_shared_dimension_is_zero() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 40, 30))
+    x[:, 20:] = y[:, :5] = 0  # 20 and 25 dimensions of 30, of which 15 are shared
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(30, 30)))[0]
+    result = isthmus.measure(x @ rotation, y @ rotation, metrics=["smallest_principal_angle"])
+    assert result["smallest_principal_angle"].value == 0
+
+
 def test_smallest_principal_angle_null_is_zero_only_for_guaranteed_dimensions() -> None:
     rng = np.random.default_rng(0)
     name = "smallest_principal_angle"

@@ -215,7 +215,7 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
         ends = interval_of_mean(
             values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores, fits=fits
         )
-        return Estimate(mean, *ends)
+        return Estimate(mean, *_possible(name, ends))
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():
@@ -225,7 +225,17 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
     overlap = first.test_pairs / max(first.fit_pairs, 1)
     error = math.sqrt(float(values.var(ddof=1)) * (1 / len(values) + overlap))
     half_width = float(stdtrit(len(values) - 1, 0.975)) * error
-    return Estimate(mean, mean - half_width, mean + half_width)
+    return Estimate(mean, *_possible(name, (mean - half_width, mean + half_width)))
+
+
+def _possible(name: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of a change within the changes that the range of the score permits.
+
+    The measured score of the raw embeddings does not bound it further, because it has an error, too.
+    """
+    score = next((task.scores[name] for task in registry().values() if name in task.scores), None)
+    span = math.inf if score is None else score.range[1] - score.range[0]
+    return clip_interval(ends, -span, span)
 
 
 def _equal_change(name: str, trials: Sequence[Trial], mean: float, n_items: int) -> Estimate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from isthmus.linalg.shared_directions import SharedSpace
@@ -57,13 +59,16 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
 def smallest_principal_angle(context: MetricContext) -> Estimate:
     """Smallest angle between a direction of one 99 % energy subspace and a direction of the other.
 
-    The null is 0 if the ranks guarantee a shared dimension, else the median for random subspaces of these ranks.
+    The null is 0 if the ranks guarantee a shared dimension, else the median for random subspaces of these ranks. An
+    angle below the rounding error of d products is 0.
     """
     subspaces = context.shared(Subspaces)
     null = 0.0
     if not subspaces.guaranteed:
         null = float(np.median(np.min(context.shared(RandomAngles).degrees, axis=1)))
-    return Estimate(float(np.min(subspaces.angles.degrees)), null=null, note=few_items_note(context))
+    smallest = float(np.min(subspaces.angles.degrees))
+    rounding = math.degrees(context.moments.dim_x * np.finfo(np.float64).eps)
+    return Estimate(smallest if smallest > rounding else 0.0, null=null, note=few_items_note(context))
 
 
 def _three_shared_axes() -> tuple[np.ndarray, np.ndarray, float]:

@@ -24,6 +24,8 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 
 #: Largest bias of a logarithm that the second-order formula corrects well.
 MAX_LOG_BIAS = 0.1
+#: Singular value, in the largest one, that is zero by the rounding of float64 squares.
+ZERO_SINGULAR_VALUE = 3e-8
 #: Slope, in slopes of isotropic rows, below which the order of the eigenvalues is mostly noise.
 CLEAR_SLOPE = 2.0
 #: Standard errors by which equal eigenvalues may change the slope of a spectrum with an interval.
@@ -101,7 +103,13 @@ def effective_rank(context: MetricContext) -> Estimate:
 
 
 def rankme(sigma: np.ndarray) -> float:
-    """Return exp of the entropy of singular values (d,) divided by their sum, with 1e-7 added as in the paper."""
+    """Return exp of the entropy of singular values (d,) divided by their sum, with 1e-7 added as in the paper.
+
+    Nothing is added to those that are zero by rounding: a constant modality has one dimension.
+    """
+    sigma = sigma[sigma > ZERO_SINGULAR_VALUE * sigma.max()]
+    if len(sigma) == 1:
+        return 1.0
     p = sigma / sigma.sum() + 1e-7
     return float(np.exp(-np.sum(p * np.log(p))))
 
