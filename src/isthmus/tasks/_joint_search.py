@@ -114,8 +114,8 @@ def _prepared(data: TaskData) -> _Pass | None:
     half[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
     precision = np.float32 if len(x) * len(y) >= SCREENED_SCORES else x.dtype
     modalities = {
-        name: SearchedModality.of(rows, items, half, precision)
-        for name, rows, items in (("x", x, x_items), ("y", y, y_items))
+        name: SearchedModality.of(rows, items, half, np.bincount(relevant_items, minlength=n_items), precision)
+        for name, rows, items, relevant_items in (("x", x, x_items, y_items), ("y", y, y_items, x_items))
     }
     for query, stored in ((a, b) for a in "xy" for b in "xy"):
         score_terms = Terms(*terms[query, stored]) if terms else Terms()

@@ -94,9 +94,14 @@ class SearchedModality:
     best: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @classmethod
-    def of(cls, rows: np.ndarray, items: np.ndarray, half: np.ndarray, dtype: np.dtype | type) -> SearchedModality:
-        """Sort the rows by half and item, and multiply them in a precision."""
-        order = np.lexsort((items, half[items]))
+    def of(
+        cls, rows: np.ndarray, items: np.ndarray, half: np.ndarray, n_relevant: np.ndarray, dtype: np.dtype | type
+    ) -> SearchedModality:
+        """Sort the rows by half, by the number of relevant rows of their item, most first, and by item.
+
+        Rows are multiplied in this precision.
+        """
+        order = np.lexsort((items, -n_relevant[items], half[items]))
         counts = np.bincount(half[items], minlength=3)
         ends = np.cumsum(counts)
         spans = tuple(slice(int(end - count), int(end)) for count, end in zip(counts, ends, strict=True))
@@ -126,6 +131,7 @@ class SearchedModality:
         self.shares_bound = bool(np.array_equal(self.best_bounds.exact[:, 0], self.bounds["other"].exact[:, 0]))
         self.above_best, self.above_other = np.zeros((2, n), dtype=np.int64)
         self.above = np.zeros(self.relevant.shape, dtype=np.int64)
+        self.n_missing = np.isneginf(self.relevant).sum(axis=1)
         self.top = {name: RunningTop(n, TOP, dtype) for name in self.terms}
 
     @property
@@ -146,14 +152,21 @@ class SearchedModality:
                 self.above_best[queries] += counted
         if not searched:
             return
-        for number in range(self.relevant.shape[1]):
+        self.top[kind].add(scores, queries, axis=axis)
+        most = self.relevant.shape[1]
+        for number in range(most):
             if counted is None or number or not self.shares_bound:
+                if number:  # the first queries have the most relevant rows
+                    n_asking = int(np.searchsorted(self.n_missing[queries], most - number))
+                    if not n_asking:
+                        break
+                    queries = slice(queries.start, queries.start + n_asking)
+                    scores = scores[:n_asking] if axis == 0 else scores[:, :n_asking]
                 counted = self._count(scores, queries, stored, kind, axis, self.bounds[kind], number)
             with self.lock:
                 self.above[queries, number] += counted
                 if kind == "other" and number == 0:
                     self.above_other[queries] += counted
-        self.top[kind].add(scores, queries, axis=axis)
 
     def _count(
         self, scores: np.ndarray, queries: slice, stored: slice, kind: str, axis: int, bounds: Bounds, number: int
