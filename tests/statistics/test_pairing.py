@@ -305,6 +305,11 @@ def class_sorted_rows(rng: np.random.Generator, n: int, *, item: float, noise: n
     return [content @ basis * 0.29 + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
 
 
+def class_sorted_pairs(rng: np.random.Generator, n: int, kind: str) -> list[np.ndarray]:
+    noise = np.repeat(rng.uniform(0.5, 3, 20), -(-n // 20))[:n, None] if kind == "class quality" else 1.0
+    return class_sorted_rows(rng, n, item=float(kind != "class only"), noise=noise)
+
+
 def pairs_of_quality(rng: np.random.Generator, n: int, noise: np.ndarray | float) -> list[np.ndarray]:
     basis, content = rng.normal(size=(12, 64)) / 8, rng.normal(size=(n, 12)) * 0.29
     return [content @ basis + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
@@ -323,7 +328,7 @@ def pairs_sorted_by_length(rng: np.random.Generator, n: int) -> list[np.ndarray]
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "n", "files", "least"), [
     ("plain", 1000, 100, 97), ("class", 1000, 100, 95), ("length", 1000, 100, 93), ("weak", 1000, 100, 94),
-    ("falling", 1000, 100, 64), ("falling", 2500, 60, 52),
+    ("falling", 1000, 100, 64), ("falling", 2500, 60, 52), ("class quality", 1000, 100, 86),
 ])  # fmt: skip
 def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, least: int) -> None:
     """The ends are within 2 % of n. Either side is out of order."""
@@ -334,7 +339,7 @@ def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, l
         if noise is not None:
             x, y = pairs_of_quality(rng, n, noise)
         else:
-            x, y = class_sorted_rows(rng, n, item=1.0) if kind == "class" else pairs_sorted_by_length(rng, n)
+            x, y = pairs_sorted_by_length(rng, n) if kind == "length" else class_sorted_pairs(rng, n, kind)
         start = int(rng.integers(0, n - n // 10))
         stop = start + n // 10
         sources = [source(x), source(out_of_order(y, start, stop, rng))]
@@ -345,14 +350,15 @@ def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, l
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["class", "class only", "quality", "own cosine", "weak", "weaker", "length", "length downwards"]
+    "kind",
+    ["class", "class only", "class quality", "quality", "own cosine", "weak", "weaker", "length", "length downwards"],
 )
 def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
     n, alarms = 1000, 0
     for seed in range(120):
         rng = np.random.default_rng(seed)
-        if kind in ("class", "class only"):
-            x, y = class_sorted_rows(rng, n, item=float(kind == "class"))
+        if kind.startswith("class"):
+            x, y = class_sorted_pairs(rng, n, kind)
         elif kind.startswith("length"):
             step = -1 if "downwards" in kind else 1
             x, y = (rows[::step] for rows in pairs_sorted_by_length(rng, n))

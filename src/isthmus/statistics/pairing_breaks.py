@@ -31,7 +31,7 @@ OVERLAP, MAX_BETWEEN_WINDOWS = 5, 24
 #: Standard errors by which ranks of a wide range, but not of a narrow one in it, must exceed a random order.
 BESIDE_Z = 4.0
 #: Ranks of a break are below this share of those around it, and below the second share if its rows match as a group.
-BREAK_SHARE, GROUP_SHARE = 1 / 2, 1 / 3
+BREAK_SHARE, GROUP_SHARE = 0.5, 0.37
 #: Fewest ranks in a window.
 MIN_WINDOW = 16
 #: Quotient of the lengths of windows.
