@@ -95,8 +95,8 @@ def test_interval_of_long_means_covers(kind: str, name: str) -> None:
 def test_interval_near_zero_is_not_too_narrow(kind: str, name: str) -> None:
     """Intervals of squares of lengths near zero may be too wide."""
     share, intervals = missed(kind, name, truth(kind)[name])
-    if name == "centroid_angle":
-        assert intervals <= 0.03 * SETS  # undefined, because the means are noise
+    if name == "centroid_angle" or name.startswith("conformity_sd"):
+        assert intervals <= 0.05 * SETS  # most have none, because the means are noise
     else:
         assert share <= 0.11
 
