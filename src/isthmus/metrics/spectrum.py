@@ -86,7 +86,8 @@ def effective_rank(context: MetricContext) -> Estimate:
     """RankMe of one modality, exp of the entropy of its singular values (uncentred) divided by their sum.
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. It grows with n, so that only data of the same n and d are
-    comparable, and it has an interval from n = 10 d on. The null is the value of as many isotropic rows.
+    comparable, and it has an interval from n = 10 d on. The interval has the error of n - d items. The null is the
+    value of as many isotropic rows.
     """
     spectrum = context.x.spectrum
     spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
@@ -126,10 +127,22 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     influence_sum_log, bias_sum_log = spectral_errors.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
     slope_sum, slope_sum_log = 1 / sigma_sum + sigma_log_sum / sigma_sum**2, -1 / sigma_sum
     bias = slope_sum * bias_sum + slope_sum_log * bias_sum_log
-    error = math.sqrt(context.influence_sample.variance(slope_sum * influence_sum + slope_sum_log * influence_sum_log))
+    influence = slope_sum * influence_sum + slope_sum_log * influence_sum_log
+    error = math.sqrt(context.influence_sample.variance(influence)) * _curvature_factor(context)
+    error *= context.influence_sample.quantile(influence) / Z95
     entropy, max_value = math.log(sigma_sum) - sigma_log_sum / sigma_sum, float(len(sigma))
     interval = _exponential_interval(entropy, bias, error, max_value=max_value, max_bias=MAX_LOG_BIAS)
     return math.exp(entropy - bias), interval
+
+
+def _curvature_factor(context: MetricContext) -> float:
+    """Return the factor of the error of a logarithm of variances, which has the curvature of n - d degrees of freedom.
+
+    Items with many pairs have a larger weight, so that n is a smaller number of equal items.
+    """
+    n, count_sq, d = context.moments.n, context.moments.by_item.count_sq, context.moments.dim_x
+    n_effective = n**2 / count_sq if count_sq else n  # each row of a set without pairs is an item
+    return math.sqrt(n_effective / max(n_effective - d, 1.0))
 
 
 def _exponential_interval(
@@ -310,10 +323,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
     influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
-    n, count_sq = context.moments.n, context.moments.by_item.count_sq
-    n_effective = n**2 / count_sq if count_sq else n  # each row of a set without pairs is an item
-    # A logarithm of a variance has the curvature of n - d degrees of freedom.
-    error = math.sqrt(sample.variance(influence) * n_effective / max(n_effective - len(eigenvalues), 1.0))
+    error = math.sqrt(sample.variance(influence)) * _curvature_factor(context)
     # Independent normal rows have the error sqrt(2 / n) |weights|. The slope that noise alone gives grows with it.
     noise_slope = null * error / (math.sqrt(2 / context.moments.n_distinct[0]) * float(np.linalg.norm(weights)))
     if value < CLEAR_SLOPE * noise_slope:
