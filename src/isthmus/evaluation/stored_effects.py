@@ -116,12 +116,14 @@ def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
     Returns
     -------
     dict of str to np.ndarray or None
-        Items of the rows 'x' and of the distinct rows 'y'. A component of matching rows is one item.
+        Items of the rows 'x' and of the distinct rows 'y', as in mixed search: components of matching rows, or rows of
+        x if too few components are independent.
 
     Examples
     --------
-    >>> items_of_rows(Matches.of(3, 3, [0, 1, 2], [0, 0, 1]))["x"].tolist()
-    [0, 0, 1]
+    >>> rows = np.arange(60)  # two rows of x share a row of y
+    >>> items_of_rows(Matches.of(60, 60, rows, rows // 2))["x"][:6].tolist()
+    [0, 0, 1, 1, 2, 2]
     """
     if matches.columns is None:
         return {"x": np.arange(matches.n_items), "y": matches.owner}
