@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,17 @@ def test_find_equal_rows_over_blocks_finds_all_copies_and_no_invalid_row(
     found = groups(rows)
     assert found is not None
     np.testing.assert_array_equal(found, renumber(expected))
+
+
+def test_find_equal_rows_of_copies_in_any_order_takes_less_than_64_bytes_a_row() -> None:
+    rng = np.random.default_rng(0)
+    n = 100_000
+    numbers = rng.permutation(np.repeat(np.arange(n // 5), 5))
+    source = Source(rng.normal(size=(n // 5, 4)).astype(np.float32)[numbers], address="x")
+    tracemalloc.start()
+    found = find_equal_rows(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(numbers))
+    assert peak < 64 * n

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
 from isthmus.compute.threads import blas_limited
+from isthmus.data.hashing import hash_bytes
 from isthmus.data.numbering import renumber
 from isthmus.data.sources import Source
 
@@ -26,6 +26,8 @@ CELL_WIDTH = 32
 MAX_LEADERS = 4
 #: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
 HASHED_SHARE = 1 / 16
+#: Ranges of keys that are ordered one after the other, so that one range of them is copied at a time.
+KEY_RANGES = 8
 
 
 def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
@@ -136,7 +138,8 @@ class EqualRowSearch:
         rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
         self._deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
         self._keys, self._rows = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int32)]
-        self._hashed, self._hashes = [np.empty(0, dtype=np.int32)], [np.empty((2, 0), dtype=np.uint64)]
+        self._hashed = [np.empty(0, dtype=np.int32)]
+        self._hashes = [[np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.uint64)]]
         self._is_copy = np.zeros(n, dtype=bool)
         self._n_added, self._next_check = 0, 4 * block_rows(dim)
         self._is_hashing = not source.random_access
@@ -155,7 +158,9 @@ class EqualRowSearch:
             in_cell = np.zeros(len(rows), dtype=bool)
             in_cell[positions] = True
             is_copy &= in_cell[np.cumsum(~is_copy) - 1]
-        hashed, hashes = (distinct, _hashes(rows)) if self._is_hashing else (distinct[:0], self._hashes[0])
+        hashed, hashes = (
+            (distinct, _hashes(rows)) if self._is_hashing else (distinct[:0], np.empty((2, 0), dtype=np.uint64))
+        )
         # A few keys are equal by chance in their upper halves, and their rows are compared.
         upper_keys = (keys >> np.uint64(32)).astype(np.uint32)
         return ScannedRows(is_copy, upper_keys, distinct[positions], hashed, hashes)
@@ -169,7 +174,8 @@ class EqualRowSearch:
         self._rows.append((start + scanned.rows).astype(np.int32))
         if len(scanned.hashed):
             self._hashed.append((start + scanned.hashed).astype(np.int32))
-            self._hashes.append(scanned.hashes)
+            for blocks, hashes in zip(self._hashes, scanned.hashes, strict=True):
+                blocks.append(hashes)
         if not self._is_hashing and self._n_added >= self._next_check:
             self._next_check *= 4
             ordered = np.sort(np.concatenate(self._keys))
@@ -179,21 +185,14 @@ class EqualRowSearch:
     def groups(self, *, normalize: bool = True) -> np.ndarray | None:
         """Return the result of `find_equal_rows` after all rows were added. It can be called once."""
         source, is_copy, n = self._source, self._is_copy, len(self._is_copy)
-        # The blocks are let go of before the next ones are joined.
-        keys = np.concatenate(self._keys)
-        self._keys.clear()
-        rows = np.concatenate(self._rows)
-        self._rows.clear()
-        hashes = [np.concatenate(column) for column in zip(*self._hashes, strict=True)]
-        self._hashes.clear()
-        hashed = np.concatenate(self._hashed)
+        keys = _joined(self._keys)
         in_shared_cell = _in_shared_cell(keys)
-        keys, rows = keys[in_shared_cell], rows[in_shared_cell]
+        keys, rows = keys[in_shared_cell], _joined(self._rows)[in_shared_cell]
         del in_shared_cell
         first = np.arange(n, dtype=np.int32)
         edges = []
         if len(rows):
-            _join_equal_bytes(first, source, rows, hashed, hashes)
+            _join_equal_bytes(first, source, rows, self._hashed, self._hashes)
             is_first = first[rows] == rows
             edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
         if is_copy.any():  # of the row above
@@ -236,48 +235,44 @@ def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:
         is_copy[positions + 1] = (block[positions + 1] == block[positions]).all(axis=1)
 
 
+def _joined(blocks: list[np.ndarray]) -> np.ndarray:
+    """Return the joined blocks, and empty their list, so that their memory is free."""
+    joined = np.concatenate(blocks)
+    blocks.clear()
+    return joined
+
+
 def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
-    """Return the places of the keys that occur more than once, in the order of the keys."""
+    """Return whether each key occurs more than once."""
     ordered = np.sort(keys)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated):
-        return np.empty(0, dtype=np.int64)
+    is_repeated = np.zeros(len(keys), dtype=bool)
     del ordered
     begins_like_repeated = np.zeros(2**16, dtype=bool)
     begins_like_repeated[repeated >> np.uint32(16)] = True
-    positions = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)]).view(np.uint64)
-    # The place stands below the key, so that one sort orders both.
-    packed = keys[positions].astype(np.uint64)
-    packed <<= np.uint64(32)
-    packed |= positions
-    del positions
-    packed.sort()
-    is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
-    is_repeated = np.concatenate([is_like_next, [False]])
-    is_repeated[1:] |= is_like_next
-    return (packed[is_repeated] & np.uint64(2**32 - 1)).view(np.int64)
+    n_beginnings = 2**16 // KEY_RANGES
+    for begin in range(0, 2**16 if len(repeated) else 0, n_beginnings):
+        is_candidate = np.zeros(2**16, dtype=bool)
+        in_range = slice(begin, begin + n_beginnings)
+        is_candidate[in_range] = begins_like_repeated[in_range]
+        positions = np.flatnonzero(is_candidate[keys >> np.uint32(16)]).view(np.uint64)
+        # The place stands below the key, so that one sort orders both.
+        packed = keys[positions].astype(np.uint64)
+        packed <<= np.uint64(32)
+        packed |= positions
+        packed.sort()
+        is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
+        packed &= np.uint64(2**32 - 1)
+        places = packed.view(np.int64)
+        is_repeated[places[1:][is_like_next]] = True
+        is_repeated[places[:-1][is_like_next]] = True
+    return is_repeated
 
 
 def _hashes(block: np.ndarray) -> np.ndarray:
     """Return two hashes of each row (2, n): of all columns, and of some."""
     columns = np.ascontiguousarray(block[:, :: max(block.shape[1] // USED_COLUMNS, 1)])
-    return np.stack([_hash(block, 2), _hash(columns, 3)])
-
-
-def _hash(block: np.ndarray, seed: int) -> np.ndarray:
-    """Return the sum of the 64-bit words of each row, and of their upper halves, times odd random numbers.
-
-    Products of words leave their upper bits, such as signs, in the upper bits, where an even number of them would
-    cancel. Products of the upper halves carry these bits to the lower ones.
-    """
-    octets = np.ascontiguousarray(block).view(np.uint8).reshape(len(block), -1)
-    if octets.shape[1] % 8:
-        octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
-    words = octets.view(np.uint64)
-    upper = words.view(np.uint32)[:, int(sys.byteorder == "little") :: 2]
-    shape = 2, words.shape[1]
-    factors = np.random.default_rng(seed).integers(0, 2**63, size=shape, dtype=np.uint64) * np.uint64(2) + 1
-    return np.asarray(np.einsum("ij,j->i", words, factors[0]) + np.einsum("ij,j->i", upper, factors[1]))
+    return np.stack([hash_bytes(block, seed=2), hash_bytes(columns, seed=3)])
 
 
 def _used_columns(block: np.ndarray, columns: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -303,39 +298,48 @@ def _scaled(block: np.ndarray) -> np.ndarray:
 
 
 def _join_equal_bytes(
-    first: np.ndarray, source: Source, rows: np.ndarray, hashed: np.ndarray, hashes: list[np.ndarray]
+    first: np.ndarray, source: Source, rows: np.ndarray, hashed: list[np.ndarray], hashes: list[list[np.ndarray]]
 ) -> None:
     """Write the first row with the bytes of each of some rows. Rows without a hash are read again.
 
-    The list of hashes is emptied, so that their memory is free.
+    The lists of blocks are emptied, so that their memory is free.
     """
-    in_shared_cell = np.zeros(len(first), dtype=bool)
-    in_shared_cell[rows] = True
-    rows = np.flatnonzero(in_shared_cell).astype(np.int32)
+    is_chosen = np.zeros(len(first), dtype=bool)
+    is_chosen[rows] = True
+    rows = np.flatnonzero(is_chosen).astype(np.int32)
     is_hashed = np.zeros(len(first), dtype=bool)
-    is_hashed[hashed] = True
-    is_hashed = is_hashed[rows]
-    is_used = in_shared_cell[hashed]
+    hashed_rows = _joined(hashed)
+    is_hashed[hashed_rows] = True
+    is_used = is_chosen[hashed_rows]
+    del hashed_rows, is_chosen
+    unhashed = np.flatnonzero(~is_hashed[rows])
     codes = []
-    while hashes:
-        codes.append(np.empty(len(rows), dtype=np.uint64))
-        codes[-1][is_hashed] = hashes.pop(0)[is_used]
-    unhashed = np.flatnonzero(~is_hashed)
+    for blocks in hashes:
+        code = _joined(blocks)[is_used]
+        if len(unhashed):
+            known, code = code, np.empty(len(rows), dtype=np.uint64)
+            code[is_hashed[rows]] = known
+            del known
+        codes.append(code)
+        del code
+    del is_hashed, is_used
     size = block_rows(source.shape[1])
     for start in range(0, len(unhashed), size):
         positions = unhashed[start : start + size]
         codes[0][positions], codes[1][positions] = _hashes(to_numpy(source.take(rows[positions])))
     # The lowest bits of the first hash make room for the place of the row, so that one sort orders both.
-    n_place_bits = max(len(rows) - 1, 1).bit_length()
-    place_bits = np.uint64((1 << n_place_bits) - 1)
-    packed = (codes[0] & ~place_bits) | np.arange(len(rows), dtype=np.uint64)
+    place_bits = np.uint64((1 << max(len(rows) - 1, 1).bit_length()) - 1)
+    packed = codes[0] & ~place_bits
+    packed |= np.arange(len(rows), dtype=np.uint32)
     packed.sort()
-    order = (packed & place_bits).astype(np.int32)
+    packed &= place_bits
+    order = packed.astype(np.int32)
     del packed
     is_repeat = np.ones(len(rows) - 1, dtype=bool)
     while codes:
         ordered = codes.pop()[order]
         is_repeat &= ordered[1:] == ordered[:-1]
+        del ordered
     begins = np.flatnonzero(np.concatenate([[True], ~is_repeat]))
     rows = rows[order]  # those of one hash are in ascending order
     first[rows] = np.repeat(rows[begins], np.diff(np.append(begins, len(rows))))
@@ -360,7 +364,7 @@ def _cells(products: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs of equal rows (2, m) that connect the equal rows of each cell."""
-    in_shared_cell = _in_shared_cell(keys)
+    in_shared_cell = np.flatnonzero(_in_shared_cell(keys))
     if not len(in_shared_cell):
         return
     order = in_shared_cell[np.lexsort((rows[in_shared_cell], keys[in_shared_cell]))]

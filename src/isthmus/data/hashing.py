@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 #: Values whose words are mixed at a time: 256 kB of integers.
@@ -59,6 +61,23 @@ def hash_rows(rows: np.ndarray, /, *, seed: int = 0) -> np.ndarray:
         words[:count] ^= shifted[:count]
         np.add.reduce(words[:count], axis=1, out=hashes[start : start + count])
     return hashes
+
+
+def hash_bytes(rows: np.ndarray, /, *, seed: int) -> np.ndarray:
+    """Return a 64-bit hash of the bytes of each row, which costs less than `hash_rows` and mixes less.
+
+    It is the sum of the 64-bit words of the row, and of their upper halves, times odd random numbers. Products of words
+    leave their upper bits, such as signs, in the upper bits, where an even number of them would cancel. Products of the
+    upper halves carry these bits to the lower ones.
+    """
+    octets = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+    if octets.shape[1] % 8:
+        octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
+    words = octets.view(np.uint64)
+    upper = words.view(np.uint32)[:, int(sys.byteorder == "little") :: 2]
+    shape = 2, words.shape[1]
+    factors = np.random.default_rng(seed).integers(0, 2**63, size=shape, dtype=np.uint64) * np.uint64(2) + 1
+    return np.asarray(np.einsum("ij,j->i", words, factors[0]) + np.einsum("ij,j->i", upper, factors[1]))
 
 
 def hash_text(words: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
