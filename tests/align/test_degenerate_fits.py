@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import isthmus
-from isthmus.align import registry
+from isthmus.align import Centering, registry
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Words of linear algebra that no message about data contains.
@@ -111,3 +111,11 @@ def test_transform_of_one_hot_rows_warns_of_the_dropped_ones_alone() -> None:
     with pytest.warns(IsthmusWarning, match="DimensionRemoval leaves some rows of x without a direction"):
         mapped = aligner.transform_x(rows)
     assert np.array_equal(np.linalg.norm(mapped, axis=1), ~np.isin(np.arange(D), aligner.fit_info_["dropped"]))
+
+
+def test_transform_of_tensors_with_a_gradient_gives_no_warning_and_keeps_it(rng: np.random.Generator) -> None:
+    x = torch.tensor(rng.normal(size=(50, 4)), requires_grad=True)
+    mapped = Centering().fit(x, x.detach() + 1).transform_x(x)
+    mapped[:, 0].sum().backward()
+    assert x.grad is not None
+    assert bool(x.grad.any())

@@ -360,6 +360,18 @@ def test_compare_of_modalities_called_y_and_x_gives_the_scores_of_other_names() 
     assert [row["scores"] for row in tables[0]["rows"]] == [row["scores"] for row in tables[1]["rows"]]
 
 
+def test_compare_of_tensors_gives_the_changes_of_arrays(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    x = rng.normal(size=(80, 6))
+    y = x + rng.normal(size=(80, 6)) + 1
+    options = {"aligners": ["ScoreCalibration", "MeanRotation"], "tasks": ["retrieval", "mixed_search"], "splits": 2}
+    of_arrays, of_tensors = (compare(to(x), to(y), **options).trials for to in (np.asarray, torch.tensor))
+    assert any(trial.fit_effects for trial in of_arrays)
+    for tensors, arrays in zip(of_tensors, of_arrays, strict=True):
+        assert tensors.changes == arrays.changes
+        assert tensors.fit_effects == arrays.fit_effects
+
+
 def test_halves_of_one_corpus_that_share_no_rows_are_not_warned_of(rng: np.random.Generator) -> None:
     classes = np.r_[np.zeros(150, dtype=int), rng.integers(1, 30, 450)]
     centres = 3 * rng.normal(size=(30, 24))

@@ -125,6 +125,12 @@ def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums()
     assert variances == pytest.approx([2 * 2 * 0.25**2, 0])
 
 
+def test_unit_contributions_of_equal_values_are_zero() -> None:
+    contributions, variances = unit_contributions(np.full((1, 100), -1.9), np.arange(100))
+    assert not contributions.any()
+    assert not variances.any()
+
+
 def test_variance_of_mean_of_splits_without_variance_of_items_is_that_over_splits() -> None:
     values = np.array([0.0, 1.0, 2.0, 3.0])
     of_items, of_fits = variance_of_mean(values, np.zeros(4), [[]] * 4, shared=0.5)

@@ -45,7 +45,7 @@ def unit_mapped_rows(mapped: Array, mapping: Map, aligner: str, modality: str, /
     squares = np.einsum("ij,ij->i", mapped, mapped) if is_numpy else xp.sum(mapped * mapped, axis=1)
     precision = 2.0**-52 if dtype_name(mapped.dtype) == "float64" else 2.0**-23
     limit = ROUNDING * max(precision * last.size, SOLVER_PRECISION)
-    if float(xp.min(squares)) > limit**2:
+    if float(arrays.to_numpy(xp.min(squares))) > limit**2:
         return arrays.unit_rows(mapped)
     warnings.warn(
         f"{aligner} leaves some rows of {modality} without a direction, such as rows that equal the mean of the fit: "

@@ -21,6 +21,7 @@ from isthmus.align import (
     ScoreCorrection,
     ScoreStandardization,
 )
+from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.reduced_fits import N_FIT_GROUPS, reduced_rows, reduced_terms
 from isthmus.evaluation.stored_effects import items_of_rows
@@ -102,7 +103,8 @@ def fit_effects(
     n_rows = max(map(len, items.values()))
     if int(items["x"].max()) < TOP + 2 or max(n_rows, len(fit.owner)) ** 2 > MAX_SCORES:
         return {}
-    rows, mapped = ((x, y[data.matches.y_rows]) for x, y in (rows, (data.x, data.y)))
+    y_rows = data.matches.y_rows
+    rows, mapped = ((to_numpy(x), to_numpy(y[y_rows])) for x, y in (rows, (data.x, data.y)))
     if isinstance(fitted, ScoreCorrection):
         if fitted.row_map is not None or fitted.bank != "sample":
             return {}

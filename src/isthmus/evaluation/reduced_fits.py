@@ -50,13 +50,14 @@ def reduced_terms(
     model, names = correction.score_model, dict(zip("xy", correction.modalities, strict=False))
     first = np.unique(fit.components, return_index=True)[1]
     bank_groups = {name: group[first][items] for name, items in zip("xy", correction.bank_items, strict=False)}
+    banks = {name: to_numpy(model.banks[names[name]]) for name in bank_groups}
     y_rows = np.arange(fit.n_pairs) if fit.y_groups is None else np.unique(fit.y_groups, return_index=True)[1]
     if [len(values) for values in bank_groups.values()] == [fit.n_items, len(y_rows)]:
-        fit_rows, groups = {name: model.banks[names[name]] for name in "xy"}, bank_groups
+        fit_rows, groups = banks, bank_groups
     else:
         x, y = (to_numpy(values) for values in fit.unit())
         fit_rows, groups = {"x": x, "y": y[y_rows]}, {"x": group, "y": group[fit.owner[y_rows]]}
-    products = {(a, b): rows[a] @ model.banks[names[b]].T for a in "xy" for b in bank_groups}
+    products = {(a, b): rows[a] @ banks[b].T for a in "xy" for b in bank_groups}
     directions = [(a, b) for a in "xy" for b in "xy"]
     if correction.rule().standardizes:
         levels = {(a, b): _levels(fit_rows[a], fit_rows[b], groups[a], groups[b], a == b) for a, b in directions}

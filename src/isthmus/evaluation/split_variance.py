@@ -23,6 +23,8 @@ from isthmus.statistics.intervals import Z95, normal_interval, skewed_interval
 N_GROUPS = 64
 #: Parts of the standard error in which sums of contributions are stored.
 PARTS = 1000
+#: Deviation from the mean of equal sums that is rounding, in units of the largest sum.
+ROUNDING = 1e-14
 #: Variance of the mean over splits, in units of that which the items explain.
 FITTING_FACTOR = 1.15
 #: Covariance of two splits from the fits of score corrections, in units of the variance over splits that they add.
@@ -93,6 +95,8 @@ def unit_contributions(values: np.ndarray, unit: np.ndarray, /) -> tuple[np.ndar
     """
     sums = _sums_over(values, unit, int(unit.max()) + 1) / values.shape[1]
     deviations = sums - sums.mean(axis=1, keepdims=True)
+    # The sums of equal values differ from their mean by rounding, which is no variance.
+    deviations[np.abs(deviations) <= ROUNDING * np.abs(sums).max(axis=1, keepdims=True)] = 0.0
     factor = deviations.shape[1] / max(deviations.shape[1] - 1, 1)
     return deviations * np.sqrt(factor), factor * np.einsum("ij,ij->i", deviations, deviations)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isthmus.compute.arrays import to_numpy
 from isthmus.statistics.median import near_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, stored_items
@@ -77,7 +78,7 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     (x, y), terms = (data.x, data.y[y_rows]), {}
     if data.correction is not None:
         (x, y), terms = data.shared.get("terms") or data.correction.score_terms(x, y)
-    all_rows = {"x": x, "y": y}, {"x": data.raw_x, "y": data.raw_y[y_rows]}
+    all_rows = [{"x": to_numpy(a), "y": to_numpy(b)} for a, b in ((x, y), (data.raw_x, data.raw_y[y_rows]))]
     products = [rows["x"] @ rows["y"].T for rows in all_rows]
     for query, target in (("x", "y"), ("y", "x")):
         mapped, raw = (
