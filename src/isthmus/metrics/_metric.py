@@ -76,8 +76,8 @@ class Metric:
     requires : {'moments', 'rows', 'labels'}
         Data that the measure needs: one pass over the data, blocks of rows, or rows and labels.
     invariances : tuple of str
-        Changes of the data that leave the value alone. 'rotation' is one for both modalities, 'row scale' means
-        positive factors of rows that are normalized, and 'swap' exchanges the modalities.
+        Changes of the data that leave the value alone. 'rotation' is one for both modalities, and 'swap' exchanges the
+        modalities. 'row scale' means positive factors of rows that are normalized.
     reference_case : callable or None
         Function without arguments that returns X, Y and the exact value for them, or X, Y, labels and the value if
         the measure needs labels. Tests compare the exact value with the estimate.

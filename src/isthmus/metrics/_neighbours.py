@@ -67,8 +67,8 @@ class Neighbours:
     xx, xy, yx, yy : TopK
         Nearest rows of the second modality for each row of the first. `xx` and `yy` leave the row itself out.
     rank_x, rank_y : numpy.ndarray
-        `rank_x[i]` is the rank of y[i] for the query x[i] among the 2n - 1 other rows of both modalities. 1 is best,
-        and ties count against it.
+        `rank_x[i]` is the rank of y[i] for the query x[i] among the 2n - 1 other rows of both modalities. The best rank
+        is 1, and ties count against it.
     before_x, before_y : numpy.ndarray
         `before_x[j]` is how often a row of item j comes before (or ties with) the matching row of another item's x.
     """

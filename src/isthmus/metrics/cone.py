@@ -81,7 +81,7 @@ def vmf_concentration(context: MetricContext) -> Estimate:
 
     R^2 is the mean cosine of rows of different items. The estimate is therefore the maximum-likelihood one without the
     bias of |mean|^2. Real clouds share only their mean with this distribution, because their scatter is anisotropic.
-    kappa measures how narrow the cone is, and not whether the distribution fits. The null is the value of unit rows
+    The value measures how narrow the cone is, and not whether the distribution fits. The null is the value of unit rows
     whose mean is zero, 0.
     """
     if not has_unit_rows(context):

@@ -77,7 +77,7 @@ def energy_distance(context: MetricContext) -> Estimate:
 def centred_energy_distance(context: MetricContext) -> Estimate:
     """Energy distance (U-statistic over different items) after the means of both modalities are aligned.
 
-    Rows are not normalized again. The same distance after random centred pairs swap their modalities is subtracted: it
+    Rows are not normalized again. The same distance after random centred pairs swap their modalities is subtracted. It
     is negative, of order 1/n, because the means are fitted to the same rows. It is measured on at most 10,000 random
     items with one pair each. Clouds of equal shape give the null, 0.
 

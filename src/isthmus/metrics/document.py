@@ -31,8 +31,8 @@ and `{x}` and `{y}` stand for the two. Each measure below has these lines:
   at random. `modality swap`: the two rows of a pair are exchanged with probability 1/2. `random subspace` and `random
   direction`: uniformly distributed ones. `isotropic cloud`: as many rows without a preferred direction. `zero mean`:
   unit rows whose mean is zero. `true labels`: the value of the labels themselves.
-- **Invariant**: changes that do not affect the value: a rotation (one for both modalities), a positive factor of each
-  row, and a swap of the modalities.
+- **Invariant**: changes that do not affect the value. `rotation` is one for both modalities, `row scale` is a positive
+  factor of each row, and `swap` exchanges the modalities.
 - **Undefined if**: the data on which the measure has no meaning.
 
 **Values and intervals.** Values and intervals are corrected for sampling bias. `plugin` is the usual formula without
@@ -43,19 +43,20 @@ items than dimensions, measures of spectra and subspaces have a note with the nu
 
 **Coverage.** 95 % intervals were simulated on 100 data sets each of 300 items in 24 dimensions. The laws are power-law
 clouds with and without a gap, isotropic clouds with and without a gap, narrow cones and collapsed clouds. The data are
-plain pairs, five texts per image, one to five images per text, and groups of two images and three texts. Averaged over
-the laws, intervals contain the true value in 92 to 99 % of the sets for each measure and kind of data, with these
-exceptions:
+plain pairs, five texts per image, one to five images per text, and groups of two images and three texts. For each
+measure and kind of data, intervals contain the true value in 92 to 99 % of the sets, averaged over the laws. There are
+these exceptions:
 
-- Intervals of R@k take the queries as independent. In narrow cones, where R@1 is below .1, they contain the mean over
-  data sets in 85 to 95 % on pairs, and in 74 to 98 % on flat exports, where queries compete for the same rows.
+- Intervals of R@k take the queries as independent. In narrow cones R@1 is below .1. There they contain the mean over
+  data sets in 85 to 95 % on pairs. On flat exports queries compete for the same rows, and they contain it in 74 to
+  98 %.
 - `gaussian_mutual_information` contains its value along the directions of these data in 95 to 99 %, and
   `unique_variance_{side}` in 91 to 99 %.
 - Where the truth is at the end of the range, intervals contain it in up to 100 %: `mixing_rate` and `separability_auc`
   of clouds far apart, and `residual_anisotropy` of isotropic differences.
 
-If more than a tenth of the pairs share rows with each other, as with one text on a third of the images, there is no
-interval, and the note says so.
+If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. One
+text on a third of the images is an example.
 
 **Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes.
 `isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose
@@ -64,8 +65,8 @@ Measures of rows use equally many random rows of both sets. Standard errors are 
 `modality swap` divides all rows at random into two sets of the same sizes.
 
 **Degenerate data.** A collapsed encoder returns nearly the same row for every item. `measure`, `explain`, `report` and
-`inspect` name such data first: all rows of a modality are equal, or nearly equal (the mean has more than 99.9 % of
-their length), they lie along one direction, or they vary in few directions. They also name matching pairs that are
+`inspect` name such data first. The rows of a modality may all be equal, or nearly equal (the mean has more than 99.9 %
+of their length). They may lie along one direction, or vary in few directions. They also name matching pairs that are
 equal or have the same cosine, and data of two to five items. For such data, the order of the rows is not tested.
 `Result.pairs["degenerate"]` holds these findings. On more than 50,000 pairs the products are float32, which cannot
 distinguish rows that differ by less than a thousandth of their length.
@@ -76,9 +77,10 @@ others are computed.
 
 **Not offered.** These published measures are left out. The modality integration rate of language models (MIR) and the
 modality dominance of sparse features (MDS) need the layers or features of another model. The formula of the
-distribution gap of TPC-CMA was not available to us. A measure of this page is similar to each of the others: the
-unbalanced optimal transport gap (UOT-Gap), penetration and coverage of AnisoAlign, the spectral alignment score, PWCCA,
-cycle and longest-subsequence neighbours, the divergence of conformity histograms, and the Cauchy-Schwarz divergence.
+distribution gap of TPC-CMA was not available to us. A measure of this page is similar to each of the others. These are
+the unbalanced optimal transport gap (UOT-Gap), penetration and coverage of AnisoAlign, the spectral alignment score,
+and PWCCA. They also include cycle and longest-subsequence neighbours, the divergence of conformity histograms, and the
+Cauchy-Schwarz divergence.
 
 `python -m isthmus.metrics.document docs/reference/metrics.md` writes this page from the docstrings. A test compares the
 two.

@@ -142,8 +142,8 @@ def frechet_distance(context: MetricContext) -> Estimate:
     """Frechet distance of the two clouds as Gaussians, sqrt(|gap|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2)).
 
     gap is the difference of the means, and covariances have 1/n. The null is the root mean square distance over five
-    random swaps of the modalities of half of the items, so that both clouds have the same distribution.
-    Exactly half of the items swap. If each item swapped with probability 1/2, their random number would leave about
+    random swaps of the modalities of half of the items. After a swap both clouds have the same distribution. Exactly
+    half of the items swap. If each item swapped with probability 1/2, their random number would leave about
     |gap| / sqrt(n) between the means. If there are more than 2,000 items, the null is
     taken from a sample and scaled by 1 / sqrt(n).
     """

@@ -172,10 +172,9 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
 def cknna(context: MetricContext) -> Estimate:
     """CKNNA, the kernel alignment over mutual nearest neighbours, A(x, y) / sqrt(A(x, x) A(y, y)) with k = 10.
 
-    A(x, y) sums (x_i . x_j - x_i . mean x)(y_i . y_j - y_i . mean y) over the pairs (i, j) for which j is among the 10
-    nearest of i (by cosine) in both modalities. This is the formula of the paper. Its code uses an unbiased HSIC
-    instead. It is measured on at most 10,000 random items with one pair each. The null is the mean over shuffled
-    pairings.
+    A(x, y) sums (x_i . x_j - x_i . mean x)(y_i . y_j - y_i . mean y) over pairs (i, j). There j is among the 10 nearest
+    of i (by cosine) in both modalities. This is the formula of the paper. Its code uses an unbiased HSIC instead. It is
+    measured on at most 10,000 random items with one pair each. The null is the mean over shuffled pairings.
     """
     rows = context.shared(PairedRows)
     n, k = rows.n, min(K, rows.n - 1)

@@ -68,9 +68,9 @@ def mutual_knn(context: MetricContext) -> Estimate:
 
     Rows are compared by cosine, and a row is not its own neighbour. It is measured on at most 10,000 random items with
     one pair each. The interval is normal, for this number of items. Shares of items that are neighbours (in either
-    direction) in both modalities count as dependent, and those of items with a common neighbour in both as half as
-    dependent. Intervals for independent shares cover only 75 to 88 % of the time. The null is a shuffled pairing,
-    k / (n - 1).
+    direction) in both modalities count as dependent. Those of items with a common neighbour in both count as half as
+    dependent. Intervals for independent shares cover only 75 to 88 % of the time. The null is a shuffled pairing, k /
+    (n - 1).
     """
     n = context.shared(PairedRows).n
     k = K_MUTUAL

@@ -223,15 +223,15 @@ def _independent_factors() -> tuple[np.ndarray, np.ndarray, float]:
 def gaussian_mutual_information(context: MetricContext) -> Estimate:
     r"""Mutual information of both modalities along their 10 leading directions, if they were Gaussian, in nats.
 
-    It is -1/2 sum_i log(1 - rho_i^2) with the canonical correlations rho_i of the centred rows along the 10 leading
-    principal directions of each modality, as these data give them. In our reading of Theorem 4,
-    contrastive training keeps what both modalities share. The value and its interval are corrected for the bias of the
-    plug-in, which includes that of leading directions that follow the errors of these rows. The null is the mean of the
-    plug-in for shuffled pairs of Gaussian rows.
+    It is -1/2 sum_i log(1 - rho_i^2). The rho_i are the canonical correlations of the centred rows along the 10 leading
+    principal directions of each modality, as these data give them. In our reading of Theorem 4, contrastive training
+    keeps what both modalities share. The value and its interval are corrected for the bias of the plug-in. It includes
+    that of leading directions that follow the errors of these rows. The null is the mean of the plug-in for shuffled
+    pairs of Gaussian rows.
 
     It fails in three ways. It does not detect dependence without correlation. It counts a direction of little variance
     like one of large variance. If the eigenvalues at the tenth direction are nearly equal, other data of the same
-    distribution have other leading directions, which can share more or less. There is no interval if isotropic rows
+    distribution have other leading directions. These can share more or less. There is no interval if isotropic rows
     explain the spectrum of a modality (p > .025), because its leading directions are then arbitrary.
     """
     scores = context.shared(LeadingScores)

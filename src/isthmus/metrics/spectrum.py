@@ -86,8 +86,8 @@ def effective_rank(context: MetricContext) -> Estimate:
     """RankMe of one modality, exp of the entropy of its singular values (uncentred) divided by their sum.
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. It grows with n, so that only data of the same n and d are
-    comparable, and it has an interval from n = 10 d on. The interval has the error of n - d items. The null is the
-    value of as many isotropic rows.
+    comparable. It has an interval from n = 10 d on. The interval has the error of n - d items. The null is the value of
+    as many isotropic rows.
     """
     spectrum = context.x.spectrum
     spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
