@@ -16,10 +16,11 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours, NeighbourTiles
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._score_sweep import swept
+from isthmus.metrics._score_sweep import planned_sweep, swept
 from isthmus.statistics.result import Estimate
+from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import match_thresholds
-from isthmus.tasks.retrieval import Retrieval
+from isthmus.tasks.retrieval import NearestRows, Retrieval, nearest_rows
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
 
@@ -46,8 +47,9 @@ class SampledRetrieval:
         """Rank the sampled items."""
         sample = context.sample
         if cls.is_swept(context.shared(PairedRows)):
-            retrieval: SampledRetrieval = swept(context, cls)
-            return retrieval
+            ranks = swept(context, cls).retrieval
+            matches = Matches.of(ranks.items, ranks.items)
+            return cls(ranks.with_corpus_effects(matches, ranks.x_to_y, *_nearest_rows(context)))
         x, y = context.sample_rows
         return cls(Retrieval.of(x, y, index=sample.index, y_groups=sample.y_groups))
 
@@ -95,6 +97,15 @@ class RankTiles:
         return SampledRetrieval._of_ranks(*self._ranks)
 
 
+def _nearest_rows(context: MetricContext) -> tuple[NearestRows, NearestRows]:
+    """Return searches for the nearest rows, which take those that measures of neighbours have found."""
+    if Neighbours in planned_sweep(context):
+        neighbours = context.shared(Neighbours)
+        return lambda q, k: neighbours.xy.index[q, :k], lambda q, k: neighbours.yx.index[q, :k]
+    rows = context.shared(PairedRows)
+    return lambda q, k: nearest_rows(rows.x, rows.y, q, k), lambda q, k: nearest_rows(rows.y, rows.x, q, k)
+
+
 def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
     x = np.eye(12)
     return x, x, 1.0
@@ -112,7 +123,9 @@ def _register(direction: int, k: int) -> None:
     recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.
 
     Rows are ranked by cosine. Equal rows are one query. Any matching row of the query counts, and ties count against
-    the query. It is measured on 10,000 random items if there are more. The null is the share of a random ranking.
+    the query. It is measured on 10,000 random items if there are more. The interval is Wilson's for as many independent
+    queries as have the same error. Queries of one item count as dependent, as do queries with the same rows before
+    their matches. The null is the share of a random ranking.
     """
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from isthmus.compute.topk import topk
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.median import median_influence
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._corpus_effects import CorpusEffect, corpus_effects
 from isthmus.tasks._joint_search import joint_results
 from isthmus.tasks._mixed_corpus import corrected_x_and_y
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
+
+#: Function of numbers of queries (m,) and a length, which returns their nearest rows of the corpus, (m, length).
+NearestRows = Callable[[np.ndarray, int], np.ndarray]
+#: Numbers of ranks whose recall has an interval for queries that share a corpus.
+RECALL_RANKS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,9 @@ class Retrieval:
         The same for the queries of `x_to_y`. Default: all are independent.
     n_matches : int, optional
         Number of matching pairs of rows. Default: one for each row of y.
+    effects_x, effects_y : dict of CorpusEffect, optional
+        Effects of the rows that queries of x, and of y, share in the corpus, for each k of R@k. Default: none are
+        known, and the queries of different components are taken to be independent.
 
     References
     ----------
@@ -57,6 +67,8 @@ class Retrieval:
     owner: np.ndarray | None
     x_owner: np.ndarray | None = None
     n_matches: int | None = None
+    effects_x: Mapping[int, CorpusEffect] = field(default_factory=dict)
+    effects_y: Mapping[int, CorpusEffect] = field(default_factory=dict)
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None, y_groups: Any = None) -> Retrieval:
@@ -78,13 +90,14 @@ class Retrieval:
             Ranks in both directions.
         """
         matches = Matches.of(len(x), len(y), index, y_groups)
-        ranks_x, ranks_y = matching_ranks(x, y[matches.y_rows], matches.owner, matches.columns)
+        y = y[matches.y_rows]
+        ranks_x, ranks_y = matching_ranks(x, y, matches.owner, matches.columns)
         owner: np.ndarray | None = matches.y_components
         x_owner: np.ndarray | None = None
         if matches.columns is not None:
             x_owner = _unless_distinct(matches.x_components[ranks_x > 0])
             owner = _unless_distinct(matches.y_components)
-        return cls(
+        ranks = cls(
             ranks_x[ranks_x > 0],
             ranks_y,
             items=len(x),
@@ -92,6 +105,41 @@ class Retrieval:
             owner=owner,
             x_owner=x_owner,
             n_matches=matches.count,
+        )
+        return ranks.with_corpus_effects(
+            matches, ranks_x, lambda q, k: nearest_rows(x, y, q, k), lambda q, k: nearest_rows(y, x, q, k)
+        )
+
+    def with_corpus_effects(
+        self, matches: Matches, ranks_x: np.ndarray, nearest_y: NearestRows, nearest_x: NearestRows, /
+    ) -> Retrieval:
+        """Return the same ranks with the effects of the corpus on the sampling error of R@k.
+
+        Parameters
+        ----------
+        matches : Matches
+            Matching pairs.
+        ranks_x : np.ndarray of shape (n_x,)
+            Rank of the best match of each row of x, or 0 for a row without a match.
+        nearest_y, nearest_x : callable
+            Functions of numbers of queries (m,) and a length, which return the nearest rows of y for queries of x, and
+            of x for queries of y, (m, length).
+
+        Returns
+        -------
+        Retrieval
+            Ranks whose recall has intervals for queries that share a corpus.
+        """
+        rows = np.arange(len(matches.owner)) if matches.columns is None else matches.columns
+        x_owner, y_owner = matches.x_components, matches.y_components
+        return replace(
+            self,
+            effects_x=corpus_effects(
+                ranks_x, nearest_y, ks=RECALL_RANKS, owner=x_owner, row_owner=y_owner, pairs=(matches.owner, rows)
+            ),
+            effects_y=corpus_effects(
+                self.y_to_x, nearest_x, ks=RECALL_RANKS, owner=y_owner, row_owner=x_owner, pairs=(rows, matches.owner)
+            ),
         )
 
     def recall(self, k: int, /) -> tuple[Estimate, Estimate]:
@@ -106,13 +154,14 @@ class Retrieval:
         -------
         tuple of Estimate
             Shares with Wilson's intervals and the share by chance. Captions of one item count as independent queries
-            only as far as their ranks differ (design effect of the clusters).
+            only as far as their ranks differ (design effect of the clusters). Queries with the same rows before
+            their matches count as dependent.
         """
         n_matches = self.rows if self.n_matches is None else self.n_matches
         rows_per_item, items_per_row = n_matches / max(len(self.x_to_y), 1), n_matches / max(self.rows, 1)
         return (
-            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item), self.x_owner),
-            _share(self.y_to_x <= k, _chance(k, self.items, items_per_row), self.owner),
+            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item), self.x_owner, self.effects_x.get(k)),
+            _share(self.y_to_x <= k, _chance(k, self.items, items_per_row), self.owner, self.effects_y.get(k)),
         )
 
     def mrr(self) -> tuple[float, float]:
@@ -134,6 +183,11 @@ class Retrieval:
             Medians. The best is 1.
         """
         return float(np.median(self.x_to_y)), float(np.median(self.y_to_x))
+
+
+def nearest_rows(queries: np.ndarray, corpus: np.ndarray, numbers: np.ndarray, length: int, /) -> np.ndarray:
+    """Return the nearest rows of the corpus for some of the queries, (m, length)."""
+    return topk(queries[numbers], corpus, k=length, exclude_self=False).index
 
 
 @task(
@@ -197,10 +251,14 @@ def _chance(k: int, n_corpus: int, n_relevant: float) -> float:
     return float(-np.expm1(log_miss))
 
 
-def _share(hits: np.ndarray, chance: float, owner: np.ndarray | None = None) -> Estimate:
-    """Return the share of hits with Wilson's 95 % interval, for a fixed corpus."""
+def _share(
+    hits: np.ndarray, chance: float, owner: np.ndarray | None = None, corpus: CorpusEffect | None = None
+) -> Estimate:
+    """Return the share of hits with Wilson's 95 % interval for as many independent queries as give its variance."""
     n_hits, n = int(np.count_nonzero(hits)), len(hits)
     effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
+    if corpus is not None and 0 < n_hits < n:
+        effect = max(effect, corpus.variance(hits) * n / (n_hits * (n - n_hits)))
     return Estimate(n_hits / n, *wilson_interval(n_hits / effect, n / effect), chance, unit="share")
 
 
