@@ -19,6 +19,7 @@ from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.recall import SampledRetrieval
+from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.moments import moments_of
 
 
@@ -122,8 +123,10 @@ def test_mixing_rate_interval_equals_the_jackknife(rng: np.random.Generator) -> 
     y[7] = unit(x[7:8] + 0.01)  # both rows of an item in the lists
     e = measured(Pairs(image=x, text=y), "mixing_rate")
     left_out = np.array([shares_of_the_other_side(np.delete(x, i, 0), np.delete(y, i, 0), 20) for i in range(40)])
-    half = 1.959963984540054 * np.sqrt(39 / 40 * np.sum((left_out - left_out.mean()) ** 2))
-    assert e.high - e.value == pytest.approx(half, abs=1e-10)
+    error = np.sqrt(39 / 40 * np.sum((left_out - left_out.mean()) ** 2))
+    error *= student.ppf(0.975, 2 * 40 / (kurtosis(left_out, fisher=False) - 1)) / 1.959963984540054
+    trials = e.value * (1 - e.value) / error**2
+    assert (e.low, e.high) == pytest.approx(wilson_interval(e.value * trials, trials), abs=1e-10)
 
 
 def test_mixing_rate_of_zero_has_an_upper_bound(cones: Any) -> None:

@@ -120,7 +120,25 @@ def test_trimmed_margin_interval_covers_from_200_items() -> None:
     results = [measured(seed, 200, 0.7, names) for seed in range(SETS)]
     for name in names:
         true = float(np.mean([e[name].value for e in truth]))
-        assert 0.90 <= np.mean([e[name].low <= true <= e[name].high for e in results]) <= 0.98, name
+        assert 0.92 <= np.mean([e[name].low <= true <= e[name].high for e in results]) <= 0.99, name
+
+
+@pytest.mark.slow
+def test_mixing_rate_interval_covers_a_rate_of_few_neighbours() -> None:
+    """Isotropic caps far apart: a symmetric interval covers .85 here."""
+    results, d = [], 24
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(2, 150, d))
+        heights = rng.beta(8, 2, size=(2, 150, 1))
+        for axis, modality in enumerate(rows):
+            modality[:, axis] = 0
+            modality *= np.sqrt(1 - heights[axis] ** 2) / np.linalg.norm(modality, axis=1, keepdims=True)
+            modality[:, axis] = heights[axis, :, 0]
+        results.append(isthmus.measure(Pairs(image=rows[0], text=rows[1]), metrics=["mixing_rate"])["mixing_rate"])
+    true = float(np.mean([e.value for e in results]))
+    assert true < 0.01
+    assert 0.90 <= np.mean([e.low <= true <= e.high for e in results]) <= 0.995
 
 
 def test_pair_distance_interval_of_several_rows_per_item_covers() -> None:

@@ -53,6 +53,8 @@ these exceptions:
   queries contain it in 72 to 91 % there. In collapsed clouds queries compete for few ranks, which gives 97 to 100 %.
 - `gaussian_mutual_information` contains its value along the directions of these data in 95 to 99 %, and
   `unique_variance_{side}` in 91 to 99 %.
+- In isotropic caps, intervals of `mutual_knn` contain the mean over data sets in 85 to 88 %, and those of
+  `intrinsic_dimension_{side}` in 84 to 95 %. If `linear_separability` is .9995, they contain it in 85 to 93 %.
 - Where the truth is at the end of the range, intervals contain it in up to 100 %: `mixing_rate` and `separability_auc`
   of clouds far apart, and `residual_anisotropy` of isotropic differences.
 

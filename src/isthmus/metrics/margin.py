@@ -14,8 +14,8 @@ from isthmus.metrics._paired_rows import SHUFFLES, PairedRows
 from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import Estimate
 
-#: Half samples behind the intervals, and Student's t for 95 % at 39 degrees of freedom.
-HALF_SAMPLES, T95 = 40, 2.0226909
+#: Half samples behind the intervals.
+HALF_SAMPLES = 40
 #: Most items that are split into halves.
 MAX_SPLIT_ITEMS = 1_000
 #: Fewest items for an interval. Of 80 items 5 % are four, and 85 % of the intervals contain the true value.
@@ -98,6 +98,23 @@ def _quantile(positives: np.ndarray) -> float:
     return float(ends[0] + (position - lower) * (ends[1] - ends[0]))
 
 
+def _half_width(table: np.ndarray, sign: int, n: int) -> float:
+    """Return the half width of the 95 % interval of (positive + sign negative) / 2, given ends of half samples.
+
+    The end of the positives varies over few ranks, with the deviation sqrt(n p (1 - p)). Gaps between following
+    positives are independent, so that the local density has a relative variance of 1 / (2 sqrt(pi) deviation).
+    """
+    from scipy.special import stdtrit
+
+    variance = float(np.var(table @ [0.5, 0.5 * sign], ddof=1))
+    if variance == 0:
+        return 0.0
+    share = float(np.var(table[:, 0] / 2, ddof=1)) / variance
+    freedom_of_density = math.sqrt(math.pi * n * TRIM_SHARE * (1 - TRIM_SHARE))
+    freedom = 1 / (1 / (HALF_SAMPLES - 1) + min(share, 1.0) ** 2 / freedom_of_density)
+    return float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
+
+
 def _constant_scores(trim: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return rows with positives of .8 and negatives of 0. If 5 % will be left out, one positive is -1."""
     e = np.eye(80)
@@ -118,7 +135,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         if rows.n < MIN_INTERVAL_ITEMS:
             return Estimate(value, null=null, note=f"no interval: {MIN_INTERVAL_ITEMS} items are needed")
         debiased = (_quantile(np.einsum("ij,ij->i", rows.x, rows.y)) + sign * ends.negative) / 2
-        half_width = T95 * float(np.std(context.shared(HalfSampleEnds).table @ [0.5, 0.5 * sign], ddof=1))
+        half_width = _half_width(context.shared(HalfSampleEnds).table, sign, rows.n)
         interval = clip_interval((debiased - half_width, debiased + half_width), -1, 1)
         return Estimate.debiased(debiased, interval, plugin=value, null=null)
 
@@ -137,7 +154,8 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         f"The null shuffles the pairing {SHUFFLES} times."
         + (
             " The plug-in is biased, because an order statistic is a higher quantile. The standard error "
-            f"is the scatter over {HALF_SAMPLES} half samples."
+            f"is the scatter over {HALF_SAMPLES} half samples. The quantile of Student's t has fewer degrees of "
+            "freedom where few positives are near the end."
             if trim
             else ""
         )

@@ -14,7 +14,7 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import normal_interval, positive_interval, wilson_interval
-from isthmus.statistics.jackknife import jackknife_interval, jackknife_variance
+from isthmus.statistics.jackknife import jackknife_variance
 from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of the mutual k-NN.
@@ -160,9 +160,9 @@ def mixing_rate(context: MetricContext) -> Estimate:
     """Share of the other modality among the 20 nearest rows of a row in the union of both, mean over all rows.
 
     Rows are compared by cosine, and a row is not its own neighbour. It is measured on at most 10,000 random items with
-    one pair each. The interval is the jackknife's over items, for this number of items. A left-out item leaves all
-    lists with both its rows. The interval is never too narrow, and in a well-mixed union about twice too wide. The
-    null is a well-mixed union, n / (2n - 1).
+    one pair each. The standard error is the jackknife's over items, for this number of items. A left-out item leaves
+    all lists with both its rows. The interval is Wilson's for as many independent trials as have this error. In a
+    well-mixed union it is about twice too wide. The null is a well-mixed union, n / (2n - 1).
     """
     n = context.shared(PairedRows).n
     neighbours = context.shared(Neighbours)
@@ -175,8 +175,16 @@ def mixing_rate(context: MetricContext) -> Estimate:
         totals = sum(
             count.sum() - count + union.left_out_changes(k) for count, union in zip(counts, unions, strict=True)
         )
-        interval = jackknife_interval(value, totals / (2 * (n - 1) * k))
+        interval = _skewed_share_interval(value, jackknife_variance(totals / (2 * (n - 1) * k), with_tails=True))
     return Estimate(value, *_share_interval(value, n, interval), null=n / (2 * n - 1))
+
+
+def _skewed_share_interval(value: float, variance: float) -> tuple[float, float]:
+    """Return Wilson's interval of a share for as many independent trials as give its variance."""
+    if variance == 0 or not 0 < value < 1:
+        return value, value
+    trials = value * (1 - value) / variance
+    return wilson_interval(value * trials, trials)
 
 
 @dataclass(frozen=True)
