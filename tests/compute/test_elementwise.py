@@ -34,3 +34,5 @@ def test_add_outer_sum_adds_in_place(rng: np.random.Generator, dtype: type, shap
     expected = table + rows[:, None] + columns
     assert add_outer_sum(table, rows, columns) is table
     np.testing.assert_allclose(table, expected, rtol=4 * np.finfo(dtype).eps)
+    add_outer_sum(table, rows, columns, scale=0.5)
+    np.testing.assert_allclose(table, expected / 2 + rows[:, None] + columns, rtol=4 * np.finfo(dtype).eps)

@@ -113,30 +113,6 @@ def test_kernel_of_centred_distances_with_far_means_equals_the_direct_one(rng: n
         np.testing.assert_allclose(sums.xy["centred_rbf_1"], kernel.sum(axis=1), rtol=1e-9)
 
 
-def test_sweep_calls_the_consumer_that_overwrites_last_and_takes_one_of_them(rng: np.random.Generator) -> None:
-    x, y = rng.normal(size=(2, 20, 3))
-    largest: list[float] = []
-
-    class Consumer:
-        kinds = ("xy",)
-
-        def __init__(self, overwrites: bool):
-            self.overwrites = overwrites
-
-        def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> None:
-            largest.append(float(scores.max()))
-            if self.overwrites:
-                scores[:] = 0
-
-        def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
-            pass
-
-    sweep_scores(x, y, [Consumer(True), Consumer(False)])
-    assert largest == pytest.approx([np.max(x @ y.T)] * 2)
-    with pytest.raises(ValueError, match="two consumers overwrite"):
-        sweep_scores(x, y, [Consumer(True), Consumer(True)])
-
-
 def test_sums_of_centred_distances_equal_the_direct_ones_and_equal_rows_add_nothing(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 60, 4))
     sums = PairwiseSums.of(PairedRows(x, y, unit=False))

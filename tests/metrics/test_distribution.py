@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import isthmus
 from isthmus import Pairs
+from isthmus.compute import rows as compute_rows
 from isthmus.compute import score_sweep
 from isthmus.metrics._bandwidth import BANDWIDTHS, Bandwidth, _median
 from isthmus.metrics._paired_rows import PairedRows
@@ -76,14 +77,20 @@ def test_mmd_equals_scikit_learn(cones: Any) -> None:
         assert measured(x, y, f"mmd2_{width:g}").value == pytest.approx(slow_mmd(x, y, width * median), abs=1e-8)
 
 
-def test_pairwise_sums_in_blocks_are_equal(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = map(unit, cones)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_pairwise_sums_in_blocks_and_bands_are_equal(
+    cones: Any, monkeypatch: pytest.MonkeyPatch, normalize: bool
+) -> None:
+    x, y = map(unit, cones) if normalize else cones
     in_one_block = PairwiseSums.of(PairedRows(x, y))
-    monkeypatch.setattr(score_sweep, "TILE_ROWS", 16)
-    in_blocks = PairwiseSums.of(PairedRows(x, y))
+    results = []
+    for module, name, size in ((compute_rows, "SLICE_BYTES", 5 * 16 * len(x)), (score_sweep, "TILE_ROWS", 16)):
+        monkeypatch.setattr(module, name, size)
+        results.append(PairwiseSums.of(PairedRows(x, y)))
     for key in ("xx", "xy", "yx", "yy"):
         for name, sums in getattr(in_one_block, key).items():
-            np.testing.assert_allclose(getattr(in_blocks, key)[name], sums, rtol=1e-12, err_msg=f"{key} {name}")
+            for result in results:
+                np.testing.assert_allclose(getattr(result, key)[name], sums, rtol=1e-12, err_msg=f"{key} {name}")
     assert set(in_one_block.xy) - set(in_one_block.xx) == {"centred_distance", "centred_inverse", "centred_rbf_1"}
 
 

@@ -64,7 +64,7 @@ def has_fast_exp2() -> bool:
     return bool(targets) and not any(str(target["current"]).startswith("baseline") for target in targets)
 
 
-def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, scale: float = 1) -> np.ndarray:
     """Add rows[i] + columns[j] to every entry of a table in place, in half the time of two additions of NumPy.
 
     Parameters
@@ -75,6 +75,8 @@ def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
         What is added to each row.
     columns : (m,) array
         What is added to each column.
+    scale : float, default 1
+        Factor by which the entries are multiplied before.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     product = scipy_products()[table.dtype]
     column_terms = np.stack([columns, np.ones_like(columns)]).astype(table.dtype, copy=False)
     row_terms = np.stack([np.ones_like(rows), rows]).astype(table.dtype, copy=False)
-    product(1, column_terms.T, row_terms.T, trans_b=True, beta=1, c=table.T, overwrite_c=True)
+    product(1, column_terms.T, row_terms.T, trans_b=True, beta=scale, c=table.T, overwrite_c=True)
     return table
 
 

@@ -14,25 +14,27 @@ SLICE_BYTES = 3 * 2**19
 MAX_RUN = 64
 
 
-def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
+def cache_sized_slices(rows: np.ndarray, /, *, buffers: int = 1) -> Iterator[slice]:
     """Yield slices of rows that stay in the cache of one core while they are processed.
 
     Parameters
     ----------
     rows : (n, d) array
         Rows.
+    buffers : int, default 1
+        Number of arrays of the size of a slice that are in use at the same time.
 
     Yields
     ------
     slice
-        Consecutive slices of about `SLICE_BYTES`.
+        Consecutive slices of about `SLICE_BYTES` in all buffers.
 
     Examples
     --------
     >>> list(cache_sized_slices(np.zeros((3, 4))))
     [slice(0, 3, None)]
     """
-    step = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
+    step = max(SLICE_BYTES // max(buffers * rows.itemsize * rows.shape[1], 1), 1)
     return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
 
 

@@ -25,8 +25,6 @@ class ScoreConsumer(Protocol):
     ----------
     kinds : tuple of str
         The kinds of tiles that the computation looks at, of 'xx', 'yy' and 'xy'.
-    overwrites : bool, optional
-        True if it computes in the place of the scores. It is then called last. Default: False.
     """
 
     kinds: tuple[str, ...]
@@ -34,8 +32,8 @@ class ScoreConsumer(Protocol):
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
         """Return the partial result of one tile. It is called in several threads.
 
-        A consumer that does not overwrite the scores may set the diagonal of the whole matrix (row i, column i) to
-        -inf, and nothing else. Consumers are called in order, so that the first one sees the scores as they are.
+        A consumer may set the diagonal of the whole matrix (row i, column i) to -inf, and nothing else. Consumers are
+        called in order, so that the first one sees the scores as they are.
         """
         ...
 
@@ -73,9 +71,6 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
     2.0
     """
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    consumers = sorted(consumers, key=_overwrites)
-    if sum(map(_overwrites, consumers)) > 1:
-        raise ValueError("two consumers overwrite the scores, expected one at most")
     operands = {"xx": (x, x), "yy": (y, y), "xy": (x, y)}
     blocks = sweep_blocks(len(x))
     tiles = [
@@ -102,11 +97,11 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
                 consumer.add(kind, partial, rows, columns)
 
 
-def _overwrites(consumer: ScoreConsumer) -> bool:
-    return getattr(consumer, "overwrites", False)
-
-
 def fill_diagonal(scores: np.ndarray, rows: slice, columns: slice, value: float) -> None:
-    """Set the entries of a tile whose row and column of the whole matrix are the same."""
-    if rows == columns:
-        np.fill_diagonal(scores, value)
+    """Set the entries of a tile whose row and column of the whole matrix are the same.
+
+    The columns of the tile cover all of its rows, or none of them.
+    """
+    if columns.start <= rows.start < columns.stop:
+        first = rows.start - columns.start
+        np.fill_diagonal(scores[:, first : first + len(scores)], value)

@@ -7,10 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isthmus.compute.elementwise import add_outer_sum, scaled_exp
+from isthmus.compute.masks import count_columns, count_rows, true_positions
+from isthmus.compute.rows import cache_sized_slices
 from isthmus.statistics.intervals import Z95
 
 #: Of more values than that, a part tells between which ones the median is.
 PILOT_VALUES = 20_000
+#: Squared distances within x, within y, and of each x from each y.
+Squares = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Bandwidths of the RBF kernels in units of the median distance.
 BANDWIDTHS = (0.5, 1.0, 2.0)
 
@@ -35,8 +40,10 @@ class Bandwidth(NamedTuple):
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /) -> Bandwidth:
         """Return the bandwidth of items with one row in each modality, (m, d)."""
-        squares = _squared_distances(np.concatenate([x, y]))
-        values = squares[~np.tri(len(squares), dtype=bool)]
+        n_items = len(x)
+        from_x, from_y = _squared_distances(x, np.concatenate([x, y])), _squared_distances(y, y)
+        values = np.concatenate([table[~np.tri(n_items, table.shape[1], dtype=bool)] for table in (from_x, from_y)])
+        squares = from_x[:, :n_items], from_y, from_x[:, n_items:]
         middle = _median(values)
         influence = _influence_on_median(squares, middle, values)
         return cls(math.sqrt(middle), influence, _slopes(squares, middle))
@@ -48,17 +55,18 @@ class Bandwidth(NamedTuple):
         return {name: slope * influence for name, slope in self.slopes.items()}
 
 
-def _influence_on_median(squares: np.ndarray, middle: float, values: np.ndarray) -> np.ndarray:
+def _influence_on_median(squares: Squares, middle: float, values: np.ndarray) -> np.ndarray:
     """Return the influence of each item on the median distance, (m,).
 
     The share of the distances below the median is a mean over pairs of items. Its error, divided by the density at the
     median, is that of the median. The density is the mean one within the error of the share (Woodruff 1952).
     """
-    n_items = len(squares) // 2
+    n_items = len(squares[0])
     influence = np.zeros(n_items)
     if n_items < 3 or not middle > 0:
         return influence
-    n_below = np.count_nonzero(squares <= middle, axis=1).reshape(2, n_items).sum(axis=0)
+    within_x, within_y, between = (kind <= middle for kind in squares)
+    n_below = count_rows(within_x) + count_rows(within_y) + count_rows(between) + count_columns(between)
     # An item is in 4 (m - 1) of the distances to other items. Its projection counts twice.
     shares = (n_below - n_below.mean()) / (2 * (n_items - 1))
     step = min(Z95 * float(shares.std(ddof=1)) / math.sqrt(n_items), 0.5)
@@ -69,23 +77,24 @@ def _influence_on_median(squares: np.ndarray, middle: float, values: np.ndarray)
     return -shares * (float(high - low) / (2 * step))
 
 
-def _slopes(squares: np.ndarray, middle: float) -> dict[str, float]:
+def _slopes(squares: Squares, middle: float) -> dict[str, float]:
     """Return the derivative of MMD^2 by the median distance for each bandwidth. Distances of one item are set to 0."""
-    n_items = len(squares) // 2
+    n_items = len(squares[0])
     names = [f"rbf_{width:g}" for width in BANDWIDTHS]
     if n_items < 3 or not middle > 0:
         return dict.fromkeys(names, 0.0)
-    items = np.arange(n_items)
-    squares[items, items + n_items] = squares[items + n_items, items] = 0
-    signs = np.repeat(np.array([1, -1], dtype=squares.dtype), n_items)
-    kernel = np.exp(squares * (-1 / (2 * BANDWIDTHS[-1] ** 2 * middle)))
-    slopes = {}
-    for name, width in zip(reversed(names), reversed(BANDWIDTHS), strict=True):
-        # d/dM exp(-d^2 / (2 w^2 M^2)) = exp(...) d^2 / (w^2 M^3)
-        total = float(signs @ ((kernel * squares) @ signs))
-        slopes[name] = total / (n_items * (n_items - 1) * width**2 * middle**1.5)
-        fourth_power(kernel)
-    return slopes
+    np.fill_diagonal(squares[2], 0)
+    # d/dM exp(-d^2 / (2 w^2 M^2)) = exp(...) d^2 / (w^2 M^3)
+    totals = np.zeros(len(BANDWIDTHS))
+    for sign, kind in zip((1, 1, -2), squares, strict=True):
+        for band in cache_sized_slices(kind, buffers=2):
+            kernel = scaled_exp(kind[band], -1 / (2 * BANDWIDTHS[-1] ** 2 * middle), np.empty_like(kind[band]))
+            for number in reversed(range(len(BANDWIDTHS))):
+                totals[number] += sign * np.einsum("ij,ij->i", kernel, kind[band]).sum(dtype=np.float64)
+                if number:
+                    fourth_power(kernel)
+    scales = n_items * (n_items - 1) * np.square(BANDWIDTHS) * middle**1.5
+    return dict(zip(names, (totals / scales).tolist(), strict=True))
 
 
 def fourth_power(values: np.ndarray) -> np.ndarray:
@@ -100,13 +109,14 @@ def squared_norms(rows: np.ndarray) -> np.ndarray:
     return norms
 
 
-def _squared_distances(rows: np.ndarray) -> np.ndarray:
-    """Return the squared distances of rows (n, d) from each other, (n, n)."""
-    norms = squared_norms(rows)
-    squares = rows @ rows.T
-    squares *= 2
-    distances: np.ndarray = np.maximum(np.subtract(np.add.outer(norms, norms), squares, out=squares), 0, out=squares)
-    return distances
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the squared distances of rows a (n, d) from rows b (m, d), (n, m)."""
+    squares = a @ b.T
+    norms_a, norms_b = squared_norms(a), squared_norms(b)
+    for band in cache_sized_slices(squares):
+        add_outer_sum(squares[band], norms_a[band], norms_b, scale=-2)
+        np.maximum(squares[band], 0, out=squares[band])
+    return squares
 
 
 def _median(values: np.ndarray) -> float:
@@ -116,8 +126,9 @@ def _median(values: np.ndarray) -> float:
     margin = 3 * math.isqrt(len(ordered)) + 1  # six standard errors of the rank of the median
     if 2 * margin < len(ordered):
         low, high = ordered[len(ordered) // 2 - margin], ordered[len(ordered) // 2 + margin]
-        n_below = int(np.count_nonzero(values < low))
-        between = values[np.flatnonzero((values >= low) & (values <= high))]
+        is_below = values < low
+        n_below = int(np.count_nonzero(is_below))
+        between = values[true_positions(is_below ^ (values <= high))]
         rank = middle - n_below
         if 1 <= rank < len(between):
             between.partition((rank - 1, rank))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp, scipy_products
+from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.score_sweep import fill_diagonal
 from isthmus.compute.workspace import Workspace
 from isthmus.metrics._bandwidth import Bandwidth, fourth_power, squared_norms
@@ -24,7 +23,14 @@ EXPONENT = 2.0
 #: Largest exponent of the factors that centre a kernel. Their product stays within the range of float32.
 MAX_KERNEL_EXPONENT = 30.0
 
+#: Functions of the distances within a modality, and across modalities also those after the means are aligned.
+WITHIN = ("distance", "uniform", "rbf_2", "rbf_1", "rbf_0.5")
+ACROSS = (*WITHIN, "centred_distance", "centred_inverse", "centred_rbf_1")
+DISTANCE, UNIFORM, RBF_2, RBF_1, RBF_05, CENTRED_DISTANCE, CENTRED_INVERSE, CENTRED_RBF_1 = range(len(ACROSS))
+
 Sums = dict[str, np.ndarray]
+#: Weights of the rows and of the columns.
+Weights = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -84,54 +90,49 @@ class PairwiseSums:
         return replace(self, xx=self.yy, xy=self.yx, yx=self.xy, yy=self.xx, gap=-self.gap)
 
 
-class _TileSums:
-    """Sums over the rows and over the columns of a tile by function.
+class _Band:
+    """A band of the rows of a tile, and the sums of functions of its distances.
 
     Parameters
     ----------
     rows, columns : slice
-        Rows and columns of the whole matrix that the tile covers.
-    dtype : numpy.dtype
-        Type of the values.
+        Rows and columns of the whole matrix that the band covers.
+    row_sums, column_sums : numpy.ndarray
+        Where the sums over the columns and over the rows are stored, (functions, rows) and (functions, columns).
     """
 
-    def __init__(self, rows: slice, columns: slice, dtype: np.dtype):
-        self._rows, self._columns = rows, columns
-        self._ones = [np.ones(lines.stop - lines.start, dtype=dtype) for lines in (rows, columns)]
-        self.sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    def __init__(self, rows: slice, columns: slice, row_sums: np.ndarray, column_sums: np.ndarray):
+        self.rows, self.columns = rows, columns
+        self._row_sums, self._column_sums = row_sums, column_sums
 
-    def add(self, name: str, values: np.ndarray, *, scale: float = 1, weights: Sequence[np.ndarray] = ()) -> bool:
-        """Store the sums of the values times the weights of their rows and columns, and times a number.
+    def fill_diagonal(self, values: np.ndarray, value: float) -> None:
+        """Set the entries of an item with itself."""
+        fill_diagonal(values, self.rows, self.columns, value)
 
-        Return True if they are finite.
-        """
-        fill_diagonal(values, self._rows, self._columns, 0)  # an item has no distance to itself
-        row_weights, column_weights = weights or self._ones
-        row_sums = values @ column_weights
-        column_sums = row_weights @ values
-        are_finite = math.isfinite(row_sums @ row_weights)
-        if weights:
-            row_sums, column_sums = row_sums * row_weights, column_sums * column_weights
-        self.sums[name] = (row_sums, column_sums) if scale == 1 else (scale * row_sums, scale * column_sums)
-        return are_finite
+    def add(self, function: int, values: np.ndarray, weights: Weights) -> np.ndarray:
+        """Store the sums of the values times the weights of their columns, or rows. Return the sums of the rows."""
+        row_weights, column_weights = weights
+        np.dot(row_weights[self.rows], values, out=self._column_sums[function])
+        return np.dot(values, column_weights[self.columns], out=self._row_sums[function])
 
-    def add_roots(self, name: str, halves: np.ndarray, out: np.ndarray) -> None:
-        """Store the sums of the distances, given half of their squares.
+    def add_roots(self, function: int, halves: np.ndarray, weights: Weights, out: np.ndarray) -> None:
+        """Store the sums of the roots of half of the squared distances.
 
         Only rounding makes a square negative, so that its root is no number. This is rare, and a search for negative
         squares would cost a pass over every tile.
         """
         with np.errstate(invalid="ignore"):
-            are_finite = self.add(name, np.sqrt(halves, out=out), scale=math.sqrt(2))
-        if not are_finite:
+            sums = self.add(function, np.sqrt(halves, out=out), weights)
+        if not math.isfinite(sums.sum()):
             np.maximum(halves, 0, out=halves)
-            self.add(name, np.sqrt(halves, out=out), scale=math.sqrt(2))
+            self.add(function, np.sqrt(halves, out=out), weights)
 
 
 class PairwiseTiles:
     """Sum functions of the distances in tiles of scores.
 
-    Half of the squared distance, (|x|^2 + |y|^2) / 2 - x . y, is computed once, and all functions from it.
+    Half of the squared distance, (|x|^2 + |y|^2) / 2 - x . y, is computed once, and all functions from it. Bands of
+    rows stay in the cache of one core meanwhile, which halves the time of most functions.
 
     Parameters
     ----------
@@ -140,13 +141,11 @@ class PairwiseTiles:
     """
 
     kinds: tuple[str, ...] = ("xx", "yy", "xy")
-    overwrites = True
 
     def __init__(self, rows: PairedRows):
         scipy_products()  # before threads compute the tiles
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT_ITEMS]
-        self._rows = rows
         bandwidth = Bandwidth.of(x[pilot], y[pilot])
         self._median = bandwidth.median
         self._by_median = bandwidth.effects(rows.n, pilot)
@@ -156,80 +155,99 @@ class PairwiseTiles:
         gap = self._gap.astype(np.result_type(x, y))
         # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2
         self._shift_x, self._shift_y = gap @ gap / 2 - x @ gap, y @ gap
-        self._sums: dict[str, Sums] = {"xx": {}, "xy": {}, "yx": {}, "yy": {}}
+        self._ones: Weights = (np.ones(rows.n, gap.dtype),) * 2
+        self._centring = self._centring_factors()
+        names = {"xx": WITHIN, "yy": WITHIN, "xy": ACROSS, "yx": ACROSS}
+        self._sums = {kind: np.zeros((len(functions), rows.n)) for kind, functions in names.items()}
         self._workspace = Workspace()
 
-    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
-        """Return the sums over the rows and over the columns of a tile by function.
+    def _centring_factors(self) -> Weights | None:
+        """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
+        shifts, scale = (self._shift_x, self._shift_y), self._median**2
+        if max(float(np.abs(shift).max()) for shift in shifts) >= MAX_KERNEL_EXPONENT * scale:
+            return None
+        # The same function as that of the kernel, so that its factor is rounded in the same way.
+        x, y = (scaled_exp(shift, -1 / scale, np.empty_like(shift)) for shift in shifts)
+        return x, y
 
-        What is computed in place takes half of the time of what is written elsewhere.
+    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums over the rows and over the columns of a tile, (functions, rows) and (functions, columns).
+
+        A tile on the diagonal of a symmetric matrix is computed from its diagonal on.
         """
-        halves, work = scores, self._workspace.empty("values", scores.shape, scores.dtype)
+        is_symmetric = kind != "xy" and rows == columns
+        n_functions, (n_rows, n_columns) = len(self._sums[kind]), scores.shape
+        row_sums = np.empty((n_functions, n_rows), scores.dtype)
+        column_sums = np.zeros((n_functions, n_columns), scores.dtype)
+        for part in cache_sized_slices(scores, buffers=2):
+            first, once = (part.start, part.stop - part.start) if is_symmetric else (0, 0)
+            band_sums = np.empty((n_functions, n_columns - first), scores.dtype)
+            covered = slice(rows.start + part.start, rows.start + part.stop), slice(columns.start + first, columns.stop)
+            self._sum(kind, scores[part, first:], _Band(*covered, row_sums[:, part], band_sums))
+            column_sums[:, first + once :] += band_sums[:, once:]  # pairs of two rows of the band are there twice
+        return row_sums, column_sums
+
+    def _sum(self, kind: str, scores: np.ndarray, band: _Band) -> None:
+        """Compute the sums of one band. What is computed in place takes less time than what is written elsewhere."""
+        rows, columns, ones = band.rows, band.columns, self._ones
+        halves, values = (self._workspace.empty(name, scores.shape, scores.dtype) for name in ("halves", "values"))
         if self._is_unit:
             np.subtract(1, scores, out=halves)
         else:
             np.negative(scores, out=halves)
             add_outer_sum(halves, self._halves[kind[0]][rows], self._halves[kind[1]][columns])
-        fill_diagonal(halves, rows, columns, 0)
-        tile_sums = _TileSums(rows, columns, scores.dtype)
-        tile_sums.add_roots("distance", halves, work)
+        band.fill_diagonal(halves, 0)
+        band.add_roots(DISTANCE, halves, ones, values)
+        band.fill_diagonal(halves, np.inf)  # the kernels of an item with itself are left out
         # Exponents replace the halves, so that each is the product of the one before it.
         exponents, scale = halves, exponent_scale(-2 * EXPONENT)
-        tile_sums.add("uniform", exp_scaled(np.multiply(halves, scale, out=exponents), out=work))
+        np.multiply(halves, scale, out=exponents)
+        band.add(UNIFORM, exp_scaled(exponents, out=values), ones)
         # One exponential of the widest kernel: its powers 4 and 16 are the narrower kernels.
         if self._median > 0:
             widest = exponent_scale(-1 / (2 * self._median) ** 2)
             np.multiply(exponents, widest / scale, out=exponents)
             scale = widest
-            exp_scaled(exponents, out=work)
+            exp_scaled(exponents, out=values)
         else:  # more than half of all rows are equal
-            np.equal(exponents, 0, out=work)
-        tile_sums.add("rbf_2", work)
-        tile_sums.add("rbf_1", fourth_power(work))
+            np.equal(exponents, 0, out=values)
+        band.add(RBF_2, values, ones)
+        band.add(RBF_1, fourth_power(values), ones)
+        if kind == "xy" and self._centring is not None:
+            band.add(CENTRED_RBF_1, values, self._centring)
+        band.add(RBF_05, fourth_power(values), ones)
         if kind != "xy":
-            tile_sums.add("rbf_0.5", fourth_power(work))
-            return tile_sums.sums
-        kernel_factors = self._kernel_factors(rows, columns)
-        if kernel_factors is not None:  # the kernel of the centred distance is that of the distance times two factors
-            tile_sums.add("centred_rbf_1", work, weights=kernel_factors)
-        tile_sums.add("rbf_0.5", fourth_power(work))
-        np.multiply(exponents, 1 / scale, out=halves)
-        add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns])
-        tile_sums.add_roots("centred_distance", halves, work)
-        fill_diagonal(work, rows, columns, np.inf)
+            return
+        add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns], scale=1 / scale)
+        if self._centring is None:
+            band.add(CENTRED_RBF_1, _rbf(halves, self._median, values), ones)
+        band.fill_diagonal(halves, 0)
+        band.add_roots(CENTRED_DISTANCE, halves, ones, values)
+        band.fill_diagonal(values, np.inf)
         with np.errstate(divide="ignore"):
-            are_finite = tile_sums.add("centred_inverse", np.divide(1, work, out=work), scale=math.sqrt(0.5))
-        if not are_finite:  # equal rows add nothing
-            work[work == np.inf] = 0
-            tile_sums.add("centred_inverse", work, scale=math.sqrt(0.5))
-        if kernel_factors is None:
-            tile_sums.add("centred_rbf_1", _rbf(halves, self._median, work))
-        return tile_sums.sums
+            sums = band.add(CENTRED_INVERSE, np.divide(1, values, out=values), ones)
+        if not math.isfinite(sums.sum()):  # equal rows add nothing
+            values[values == np.inf] = 0
+            band.add(CENTRED_INVERSE, values, ones)
 
-    def _kernel_factors(self, rows: slice, columns: slice) -> list[np.ndarray] | None:
-        """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
-        shifts = self._shift_x[rows], self._shift_y[columns]
-        scale = self._median**2
-        if max(float(np.abs(shift).max()) for shift in shifts) >= MAX_KERNEL_EXPONENT * scale:
-            return None
-        # The same function as that of the kernel, so that its factor is rounded in the same way.
-        return [scaled_exp(shift, -1 / scale, np.empty_like(shift)) for shift in shifts]
-
-    def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
+    def add(self, kind: str, partial: tuple[np.ndarray, np.ndarray], rows: slice, columns: slice) -> None:
         """Add the sums of a tile."""
-        n = self._rows.n
-        row_totals, column_totals = self._sums[kind], self._sums["yx" if kind == "xy" else kind]
-        for name, (row_sums, column_sums) in partial.items():
-            if name not in row_totals:
-                row_totals[name] = np.zeros(n)
-                column_totals.setdefault(name, np.zeros(n))
-            row_totals[name][rows] += row_sums
-            if kind == "xy" or rows != columns:
-                column_totals[name][columns] += column_sums
+        self._sums[kind][:, rows] += partial[0]
+        self._sums["yx" if kind == "xy" else kind][:, columns] += partial[1]
 
     def result(self) -> PairwiseSums:
         """Return the sums after all tiles."""
-        sums = self._sums
+        sums = {
+            kind: {name: totals.copy() for name, totals in zip(ACROSS, table, strict=False)}
+            for kind, table in self._sums.items()
+        }
+        for by_name in sums.values():
+            by_name["distance"] *= math.sqrt(2)
+        for number, kind in enumerate(("xy", "yx")):
+            sums[kind]["centred_distance"] *= math.sqrt(2)
+            sums[kind]["centred_inverse"] *= math.sqrt(0.5)
+            if self._centring is not None:  # the kernel of the centred distance is that of the distance times factors
+                sums[kind]["centred_rbf_1"] *= self._centring[number]
         return PairwiseSums(sums["xx"], sums["xy"], sums["yx"], sums["yy"], self._median, self._by_median, self._gap)
 
 
