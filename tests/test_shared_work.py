@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus.align import _score_model
 from isthmus.compute import score_matrix, score_sweep
 from isthmus.compute.arrays import RowNormalizer, to_numpy
 from isthmus.data import shared_rows
@@ -34,22 +35,22 @@ def content(value: Any) -> Any:
     return repr(value)
 
 
-def searched(data: Any) -> Any:
-    return content(np.asarray(data.x)), content(np.asarray(data.y)), id(data.correction)
-
-
 class Work:
     """Counts how often each piece of work is computed, by its kind and the content of its input."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.counts: Counter[Any] = Counter()
         self.monkeypatch = monkeypatch
-        for name in ("eigh", "eigvalsh", "svd"):
+        for name in ("eigh", "eigvalsh"):
             self.count(np.linalg, name, "decomposition")
+        # Singular values and vectors of one matrix are one decomposition.
+        self.count(np.linalg, "svd", "decomposition", key=lambda matrix: content(np.asarray(matrix)))
         self.count(Pairs, "take", "rows")
         self.count(score_matrix.ScoreMatrix, "__init__", "scores", skip=1)
         self.count(Moments, "_of_blocks", "moments", skip=1)
-        self.count(_joint_search, "_prepared", "search", key=searched)
+        self.count(_score_model, "mean_of_largest", "levels")
+        self.corrections: list[Any] = []  # kept, so that no other one gets the id of one that was counted
+        self.count(_joint_search, "_prepared", "search", key=self.searched)
         self.count(score_sweep, "sweep_scores", "sweep", key=lambda x, y, consumers: (content(x), content(y)))
         monkeypatch.setattr(_score_sweep, "sweep_scores", score_sweep.sweep_scores)
         work = self
@@ -67,10 +68,15 @@ class Work:
 
         def counted(*arguments: Any, **options: Any) -> Any:
             values = [*arguments[skip:], *sorted(options), *(options[option] for option in sorted(options))]
-            self.counts[kind, name, key(*arguments) if key else tuple(map(content, values))] += 1
+            self.counts[kind, name, key(*arguments[skip:]) if key else tuple(map(content, values))] += 1
             return function(*(arguments[1:] if is_class_method else arguments), **options)
 
         self.monkeypatch.setattr(owner, name, classmethod(counted) if is_class_method else counted)
+
+    def searched(self, data: Any) -> Any:
+        """Return the key of a search, by its rows and its correction."""
+        self.corrections.append(data.correction)
+        return content(np.asarray(data.x)), content(np.asarray(data.y)), id(data.correction)
 
     def kinds(self, least: int) -> dict[str, int]:
         """Return how many pieces of each kind were computed at least so many times."""
@@ -84,6 +90,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setattr("isthmus.statistics.influence.SAMPLE_ITEMS", SAMPLED)
     monkeypatch.setattr(remembered, "MIN_SIZE", 2)  # small matrices are cached as large ones are
     monkeypatch.setattr(remembered, "_CACHE", remembered.DecompositionCache(remembered.MAX_BYTES))
+    monkeypatch.setattr(_score_model, "_LARGEST", remembered.DecompositionCache(_score_model.MAX_BYTES))
     return Work(monkeypatch)
 
 
@@ -93,7 +100,7 @@ def labelled_pairs() -> Pairs:
     return Pairs(image=x, text=x + rng.normal(size=x.shape) - 2, labels=np.arange(ITEMS) % 5)
 
 
-TASKS = ["retrieval", "mixed_search", "zero_shot"]
+TASKS = ["retrieval", "mixed_search", "zero_shot", "within_modality_search"]
 #: Verbs, and the kinds of work that each of them does.
 VERBS: dict[str, tuple[Callable[[Pairs, Path], Any], set[str]]] = {
     "measure": (lambda pairs, folder: isthmus.measure(pairs), {"decomposition", "moments", "rows", "unit rows"}),
@@ -104,7 +111,7 @@ VERBS: dict[str, tuple[Callable[[Pairs, Path], Any], set[str]]] = {
     ),
     "compare": (
         lambda pairs, folder: isthmus.compare(pairs, splits=2, tasks=TASKS),
-        {"decomposition", "moments", "rows", "unit rows", "scores", "search"},
+        {"decomposition", "levels", "moments", "rows", "unit rows", "scores", "search"},
     ),
     "report": (
         lambda pairs, folder: isthmus.report(pairs, folder / "report.html"),

@@ -80,6 +80,8 @@ def test_measure_states_the_sample_and_its_standard_error(rng: np.random.Generat
     assert recall.standard_error == pytest.approx(np.sqrt(recall.value * (1 - recall.value) / 150), rel=0.1)
     restored = type(result).from_dict(result.to_dict())
     assert restored["image_to_text_R@10"].sampled == 150
+    shared = isthmus.measure(isthmus.Pairs(image=x, text=y[np.arange(400) // 2]), metrics=names, sample=150)
+    assert shared[names[0]].sampled == shared.pairs["items_ranked"] == 300  # items that share a text count as one
     assert result.to_dict()["metrics"]["image_to_text_R@10"]["standard_error"] == recall.standard_error
     assert "sampled" not in result.to_dict()["metrics"]["centroid_angle"]
     assert result.columns()["sampled"] == [150, 150, 0]

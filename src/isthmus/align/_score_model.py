@@ -19,6 +19,7 @@ import numpy as np
 from isthmus.align._further import Cloud
 from isthmus.compute.score_matrix import BLOCK_SCORES, ScoreMatrix, TopK, block_slices
 from isthmus.compute.topk import topk
+from isthmus.linalg.remembered import DecompositionCache, content_key
 from isthmus.utils.errors import InputError
 
 #: Unit rows with a larger inner product are compared, because they may be equal.
@@ -32,6 +33,12 @@ EQUAL_SCORE = 1e-4
 STRIP_SCORES = 2**15
 #: Variance of scores below which they are equal up to rounding.
 MIN_VARIANCE = 1e-20
+#: Fewer rows are compared with a bank faster than they are looked up.
+MIN_REMEMBERED_ROWS = 16
+#: Bytes of the mean largest scores of rows with a bank that are kept. Several tasks ask for those of the same rows.
+MAX_BYTES = 2**22
+
+_LARGEST = DecompositionCache(MAX_BYTES)
 
 Pooling = Literal["mean", "logsumexp"]
 #: (modality of the query, modality of the stored row)
@@ -248,8 +255,15 @@ class ScoreModel:
             return np.empty(0, dtype=np.result_type(rows, bank))
         if self.pooling == "logsumexp":
             return _log_mean_exp(rows, bank, mean, deviation, self.beta)
-        largest = mean_of_largest(rows, bank, k=self.k)
-        return (largest - mean) / deviation
+        if len(rows) < MIN_REMEMBERED_ROWS:
+            return (mean_of_largest(rows, bank, k=self.k) - mean) / deviation
+        kind = f"{self.k} {self._bank_keys[bank_name]}"
+        return (_LARGEST.get(rows, kind, lambda: (mean_of_largest(rows, bank, k=self.k),))[0] - mean) / deviation
+
+    @cached_property
+    def _bank_keys(self) -> dict[str, str]:
+        """Keys of the content of the banks."""
+        return {name: str(content_key(bank)) for name, bank in self.banks.items()}
 
 
 def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int) -> np.ndarray:

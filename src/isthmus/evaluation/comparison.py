@@ -34,7 +34,8 @@ from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.progress import as_steps_of, report_progress
 from isthmus.utils.validation import check_sample
 
-#: More items than this are sampled, because the tasks cost n^2 for every aligner and split.
+#: More items than this are sampled, because the tasks cost n^2 for every aligner and split. Those that share rows of y
+#: count as one.
 MAX_ITEMS = 10_000
 #: Fewer items than this cannot be halved into a set to fit on and a set to evaluate on.
 MIN_ITEMS = 8
@@ -139,7 +140,8 @@ def compare(
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
     sample : int, optional
-        Number of items in the random sample that is compared, 100 or more. Default: 10,000. The table states it.
+        Number of items in the random sample that is compared, 100 or more. Items that share rows of y are drawn
+        together, and count as one. Default: 10,000. The table states how many items the sample has.
 
     Returns
     -------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from isthmus.align import Aligner, Identity
 from isthmus.align._corpus_check import CorpusWarning
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import computed_once
 from isthmus.evaluation.item_changes import ItemChange, item_changes
 from isthmus.evaluation.mapped_clouds import MappedClouds
 from isthmus.evaluation.split_variance import random_groups
@@ -138,7 +139,7 @@ class TestHalf:
     ) -> TaskData:
         """Return the input of the tasks."""
         raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
-        return TaskData(
+        task_data = TaskData(
             x,
             y,
             owner=self.pairs.index,
@@ -152,6 +153,16 @@ class TestHalf:
             correction=correction,
             tasks=[task.name for task in self.tasks],
         )
+        if correction is None:
+            task_data.shared["of_modality"] = partial(self._of_modality, x, y)
+        return task_data
+
+    def _of_modality(self, x: np.ndarray, y: np.ndarray, name: str, compute: Callable[[], Any]) -> Any:
+        """Return a result of the rows of one modality alone, computed once for all maps that leave them as they are."""
+        number = "xy".index(name)
+        if (x, y)[number] is not self.identity_rows[number]:
+            return compute()
+        return computed_once(self.pairs, ("result of one modality", name), compute)
 
     def changes(
         self, scores: TaskScores, raw: TaskScores, as_stored: Mapping[str, StoredEffect]

@@ -139,9 +139,9 @@ def moments_along_means(
 def _with_trace(basis: np.ndarray, along: np.ndarray, trace: float) -> np.ndarray:
     """Return the matrix (d, d) with these products along a basis (d, 2), and the rest of its trace spread evenly."""
     d = len(basis)
-    matrix: np.ndarray = basis @ along @ basis.T
-    if d > 2:
-        matrix += (trace - np.trace(along)) / (d - 2) * (np.eye(d) - basis @ basis.T)
+    others = (trace - float(np.trace(along))) / (d - 2) if d > 2 else 0.0
+    matrix: np.ndarray = basis @ (along - others * np.eye(2)) @ basis.T
+    matrix[np.diag_indices(d)] += others
     return matrix
 
 

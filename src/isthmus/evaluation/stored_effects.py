@@ -7,12 +7,15 @@ takes away as a stored row. A share of the same modality counts the stored rows 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.data.shared_rows import computed_once
 from isthmus.statistics.median import near_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, stored_items
@@ -40,13 +43,15 @@ class StoredEffect(NamedTuple):
     pair_variance: float
 
 
-def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
+def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str, StoredEffect]:
     """Return the effects of items, as stored rows, on the changes of scores.
 
     Parameters
     ----------
     data : TaskData
         Mapped rows and raw rows.
+    pairs : Pairs, optional
+        Test pairs. The search of their raw rows is computed once in a block of `sharing_rows`.
 
     Returns
     -------
@@ -78,18 +83,16 @@ def stored_effects(data: TaskData, /) -> dict[str, StoredEffect]:
     (x, y), terms = (data.x, data.y[y_rows]), {}
     if data.correction is not None:
         (x, y), terms = data.shared.get("terms") or data.correction.score_terms(x, y)
-    all_rows = [{"x": to_numpy(a), "y": to_numpy(b)} for a, b in ((x, y), (data.raw_x, data.raw_y[y_rows]))]
-    products = [rows["x"] @ rows["y"].T for rows in all_rows]
-    for query, target in (("x", "y"), ("y", "x")):
-        mapped, raw = (
-            _Direction(
-                *(rows[query], rows[target], owners[query], owners[target], half, p if query == "x" else p.T),
-                between=used.get((query, target), PLAIN),
-                within=used.get((query, query), PLAIN),
-            )
-            for rows, p, used in zip(all_rows, products, (terms, {}), strict=True)
-        )
-        effects = {}
+    mapped_directions = _directions({"x": to_numpy(x), "y": to_numpy(y)}, owners, half, terms)
+
+    def search_raw() -> dict[str, _Direction]:
+        raw_rows = {"x": to_numpy(data.raw_x), "y": to_numpy(data.raw_y[y_rows])}
+        return _directions(raw_rows, owners, half, {}, searched=data.tasks)
+
+    key = ("raw directions", data.seed, *data.tasks)
+    raw_directions = search_raw() if pairs is None else computed_once(pairs, key, search_raw)
+    for query, mapped in mapped_directions.items():
+        raw, effects = raw_directions[query], {}
         if "retrieval" in data.tasks:
             effects["median_rank"] = mapped.effect_on_median(raw)
         if "mixed_search" in data.tasks:
@@ -140,6 +143,29 @@ def _owners(data: TaskData) -> dict[str, np.ndarray] | None:
         return None
     n_items = [len(np.unique(of_rows)) for of_rows in items.values()]
     return items if n_items[0] == n_items[1] > 2 else None
+
+
+def _directions(
+    rows: Mapping[str, np.ndarray],
+    items: Mapping[str, np.ndarray],
+    half: np.ndarray,
+    terms: Mapping[tuple[str, str], Terms],
+    *,
+    searched: Collection[str] = (),
+) -> dict[str, _Direction]:
+    """Return the queries of both modalities, which are searched for these tasks now."""
+    products = rows["x"] @ rows["y"].T
+    directions = {
+        query: _Direction(
+            *(rows[query], rows[target], items[query], items[target], half, products if query == "x" else products.T),
+            between=terms.get((query, target), PLAIN),
+            within=terms.get((query, query), PLAIN),
+        )
+        for query, target in (("x", "y"), ("y", "x"))
+    }
+    for direction in directions.values():
+        _ = "retrieval" in searched and direction.near_median, "mixed_search" in searched and direction.best
+    return directions
 
 
 class _Direction:
@@ -220,22 +246,25 @@ class _Direction:
 
         Without one of the ten best rows the eleventh takes its place.
         """
-        rows, columns, values, n_best = [], [], [], TOP + 1
-        for direction, sign in ((self, 1.0), (raw, -1.0)):
-            scores = direction._mixed_scores()
-            n_best = min(TOP + 1, int(np.isfinite(scores).sum(axis=1).min()))
-            best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
-            last = np.argmin(np.take_along_axis(scores, best, axis=1), axis=1)
-            is_own = (best >= len(self.targets)).astype(float)
-            values.append(sign * (is_own - np.take_along_axis(is_own, last[:, None], axis=1)).ravel())
-            rows.append(np.repeat(np.arange(len(best)), n_best))
-            columns.append(best.ravel())
-        items, flat = np.concatenate([self.target_items, self.query_items]), np.concatenate(values)
-        column, size = np.concatenate(columns), max(n_best - 1, 1)
+        n_best = raw.best[0].shape[1]
+        rows = np.concatenate([np.repeat(np.arange(len(best)), best.shape[1]) for best, _ in (self.best, raw.best)])
+        column = np.concatenate([self.best[0].ravel(), raw.best[0].ravel()])
+        flat = np.concatenate([self.best[1].ravel(), -raw.best[1].ravel()])
+        items, size = np.concatenate([self.target_items, self.query_items]), max(n_best - 1, 1)
         effects = np.bincount(items[column], weights=flat, minlength=len(self.half)) / size
-        pairs = np.unique(np.concatenate(rows) * len(items) + column, return_inverse=True)[1]
+        pairs = np.unique(rows * len(items) + column, return_inverse=True)[1]
         by_pair = np.bincount(pairs, weights=flat) / size
         return effects, float(by_pair @ by_pair)
+
+    @cached_property
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best rows of each query among both modalities, (k, 11) or fewer, and what each adds to a share."""
+        scores = self._mixed_scores()
+        n_best = min(TOP + 1, int(np.isfinite(scores).sum(axis=1).min()))
+        best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
+        last = np.argmin(np.take_along_axis(scores, best, axis=1), axis=1)
+        is_own = (best >= len(self.targets)).astype(float)
+        return best, is_own - np.take_along_axis(is_own, last[:, None], axis=1)
 
     def _mixed_scores(self) -> np.ndarray:
         """Return the scores with the stored rows of both modalities, (k, m + k), -inf for those of the own item."""

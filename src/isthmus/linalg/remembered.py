@@ -6,7 +6,7 @@ import math
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ SQUARE_NOISE, MAX_NORM_ERROR = 1e-15, 1e-9
 
 
 class DecompositionCache:
-    """Results of decompositions by the content of the matrix, as arrays that cannot be written.
+    """Results of computations by the content of a matrix, as arrays that cannot be written.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class DecompositionCache:
         """
         if max(matrix.shape) < MIN_SIZE:
             return decompose()
-        key = (kind, matrix.shape, matrix.dtype.str, *_content_key(matrix))
+        key = (kind, *content_key(matrix))
         result_before = self._kept(key)
         if result_before is not None:
             return result_before
@@ -84,6 +84,27 @@ class DecompositionCache:
                 with self._lock:
                     self._pending.pop(key, None)
         return result
+
+    def part_of(self, matrix: np.ndarray, kinds: Sequence[str], number: int, /) -> tuple[np.ndarray, ...] | None:
+        """Return one array of a decomposition that is kept.
+
+        Parameters
+        ----------
+        matrix : array of shape (m, n)
+            The matrix.
+        kinds : sequence of str
+            Names of decompositions with their options.
+        number : int
+            Place of the array in their results.
+
+        Returns
+        -------
+        tuple of array or None
+            The array alone, or None if no such decomposition is kept.
+        """
+        content = () if max(matrix.shape) < MIN_SIZE else content_key(matrix)
+        results = (self._kept((kind, *content)) for kind in kinds if content)
+        return next(((result[number],) for result in results if result is not None), None)
 
     def _kept(self, key: Hashable) -> tuple[np.ndarray, ...] | None:
         """Return a result that is kept, which becomes the newest one, or None."""
@@ -104,11 +125,27 @@ class DecompositionCache:
                 total -= sum(array.nbytes for array in dropped)
 
 
-def _content_key(matrix: np.ndarray) -> tuple[int, int]:
-    """Return a checksum of all bytes and the sum of all words: 96 bits at a quarter of the cost of a hash."""
+def content_key(matrix: np.ndarray, /) -> tuple[Hashable, ...]:
+    """Return a key of the content of a matrix, at a quarter of the cost of a hash.
+
+    Parameters
+    ----------
+    matrix : array
+        The matrix.
+
+    Returns
+    -------
+    tuple
+        Shape, type, and 96 bits: a checksum of all bytes and the sum of all words.
+
+    Examples
+    --------
+    >>> content_key(np.eye(3)) == content_key(np.eye(3)), content_key(np.eye(3)) == content_key(-np.eye(3))
+    (True, False)
+    """
     content = np.ascontiguousarray(matrix).reshape(-1).view(np.uint8)
     words = content[: len(content) // 8 * 8].view(np.uint64)
-    return zlib.crc32(content.data), int(words.sum(dtype=np.uint64))
+    return matrix.shape, matrix.dtype.str, zlib.crc32(content.data), int(words.sum(dtype=np.uint64))
 
 
 _CACHE = DecompositionCache(MAX_BYTES)
@@ -156,7 +193,11 @@ def eigvalsh(matrix: np.ndarray, /) -> np.ndarray:
     >>> eigvalsh(np.diag([2.0, 1.0])).tolist()
     [1.0, 2.0]
     """
-    return _CACHE.get(matrix, "eigvalsh", lambda: (np.linalg.eigvalsh(matrix),))[0]
+
+    def decompose() -> tuple[np.ndarray, ...]:
+        return _CACHE.part_of(matrix, ["eigh"], 0) or (np.linalg.eigvalsh(matrix),)
+
+    return _CACHE.get(matrix, "eigvalsh", decompose)[0]
 
 
 def svd(matrix: np.ndarray, /, *, full_matrices: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -204,7 +245,12 @@ def singular_values(matrix: np.ndarray, /) -> Any:
     >>> singular_values(np.diag([1.0, 2.0])).tolist()
     [2.0, 1.0]
     """
-    return _CACHE.get(matrix, "values", lambda: (np.linalg.svd(matrix, compute_uv=False),))[0]
+
+    def decompose() -> tuple[np.ndarray, ...]:
+        kept_values = _CACHE.part_of(matrix, ["svd False", "svd True"], 1)
+        return kept_values or (np.linalg.svd(matrix, compute_uv=False),)
+
+    return _CACHE.get(matrix, "values", decompose)[0]
 
 
 def nuclear_norm(matrix: np.ndarray, /) -> float:

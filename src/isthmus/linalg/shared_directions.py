@@ -223,6 +223,7 @@ class SharedSpace(SubspacePair):
     @cached_property
     def shared(self) -> np.ndarray:
         """Booleans (min(p, q),): which principal angles are smaller than chance."""
+        _ = self.vectors  # which `midpoints` needs, so that one decomposition serves both
         return np.asarray(self.angles.cosines) ** 2 > self.edge
 
     @property

@@ -91,8 +91,8 @@ class SecondMoment:
         """Singular values of the (uncentred) rows, descending, (d,), and right singular vectors, (d, d)."""
         with self._lock:
             if self._eigen is None:
-                values, vectors = remembered.eigh(self.gram)
-                self._eigen = np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+                values, vectors = remembered.eigh(self.gram / self.n)  # the mean product, which others decompose too
+                self._eigen = np.sqrt(np.clip(self.n * values[::-1], 0.0, None)), vectors[:, ::-1]
             return self._eigen
 
     @property

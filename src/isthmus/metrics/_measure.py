@@ -79,7 +79,8 @@ def measure(
         Take the rows as two sets without pairs, whose sizes may differ. Measures of pairs are undefined then, and
         measures of rows use as many random rows of both sets.
     sample : int, optional
-        Items in the sample of measures that need rows. Their time grows with its square. Default: 10,000.
+        Items in the sample of measures that need rows. Their time grows with its square. Items that share rows of y
+        are drawn together, and count as one. Default: 10,000.
 
     Returns
     -------
@@ -282,5 +283,5 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     return provenance | {
         "normalize": context.normalize,
         "matmul_dtype": m.matmul_dtype,
-        "items_ranked": 0 if context.pairs is None else min(context.pairs.n_items, context.sample_items),
+        "items_ranked": 0 if context.pairs is None else context.sampled or context.pairs.n_items,
     }

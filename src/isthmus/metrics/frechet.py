@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.linalg.psd import covariance_fidelity, row_fidelity
+from isthmus.linalg.psd import covariance_fidelity, factor_fidelity, row_fidelity
 from isthmus.metrics._conditions import EQUAL_ROWS_IN_BOTH, few_items_note, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
@@ -48,11 +48,9 @@ class SquaredDistances:
         the eigenvectors of the context.
         """
         gap = context.moments.mean_x - context.moments.mean_y
-        (lx, _), (ly, _) = context.x.centred, context.y.centred
-        fidelity_trace = np.linalg.svd(
-            np.sqrt(lx)[:, None] * context.cross_cosines * np.sqrt(ly), compute_uv=False
-        ).sum()
-        return cls(float(gap @ gap), max(float(lx.sum() + ly.sum() - 2 * fidelity_trace), 0.0))
+        (lx, vectors_x), (ly, vectors_y) = context.x.centred, context.y.centred
+        fidelity = factor_fidelity(vectors_x * np.sqrt(lx), vectors_y * np.sqrt(ly))
+        return cls(float(gap @ gap), max(float(lx.sum() + ly.sum() - 2 * fidelity), 0.0))
 
 
 @dataclass(frozen=True)

@@ -235,9 +235,15 @@ def _collapsed_modality(
     largest_bound, line = float(np.linalg.norm(second_moment)), MIN_LINE_SHARE * squared_length
     if largest_bound > line and float(remembered.eigvalsh(second_moment)[-1]) > line:
         return [Degeneracy("line", (name,), f"the rows of {name} lie along one direction")]
-    variances = remembered.eigvalsh(second_moment - np.outer(mean, mean))
+    covariance, fewest = second_moment - np.outer(mean, mean), min(MIN_DIRECTIONS, n_items - 1, len(mean))
+    largest_bound = float(np.linalg.norm(covariance))
+    smallest = max(1e-10 * largest_bound, noise * squared_length)
+    # k directions above a variance and d - k others have a trace of at most sqrt(k) times the norm + d times it.
+    if float(np.trace(covariance)) - len(mean) * smallest > np.sqrt(fewest) * largest_bound:
+        return []
+    variances = remembered.eigvalsh(covariance)
     directions = int(np.count_nonzero(variances > max(1e-10 * variances[-1], noise * squared_length)))
-    if directions < min(MIN_DIRECTIONS, n_items - 1, len(mean)):
+    if directions < fewest:
         message = f"the rows of {name} vary in only {directions} of {len(mean):,} directions"
         return [Degeneracy("few directions", (name,), message)]
     return []

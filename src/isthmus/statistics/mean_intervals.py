@@ -177,9 +177,14 @@ def gap_covariance(moments: Moments) -> np.ndarray:
     [[0.245, -0.315], [-0.315, 0.405]]
     """
     m, gap = moments.by_item, moments.mean_x - moments.mean_y
-    cross = np.outer(m.count_x - m.count_y, gap)
-    sums = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
-    return np.asarray(sums / moments.n**2)
+    # Half of the symmetric matrix of counts and gap, and its transpose, with few passes over the matrices.
+    sums = np.outer(m.count_sq / 2 * gap - (m.count_x - m.count_y), gap)
+    sums -= m.xy
+    covariance: np.ndarray = m.xx + m.yy
+    covariance += sums
+    covariance += sums.T
+    covariance /= moments.n**2
+    return covariance
 
 
 def gap_p_value(moments: Moments) -> float:

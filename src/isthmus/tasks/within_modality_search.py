@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -213,9 +214,17 @@ def within_modality_search(data: TaskData) -> TaskScores:
     }
     corpora = {name: rows for name, (rows, _) in sides.items()}
     per_item: dict[str, np.ndarray] = {}
-    for name, (rows, items) in sides.items():
+
+    def search_modality(name: str) -> WithinModalitySearch:
+        rows, items = sides[name]
         queries, corrected = corrected_x_and_y(data.correction, rows, corpora, name)
-        search = WithinModalitySearch._search(queries, corrected[name], labels[items], items)
+        searched: WithinModalitySearch = WithinModalitySearch._search(queries, corrected[name], labels[items], items)
+        return searched
+
+    # Maps that leave a modality as it is share its search.
+    of_modality = data.shared.get("of_modality", lambda name, compute: compute())
+    for name in sides:
+        search = of_modality(name, partial(search_modality, name))
         per_item[f"within_NDCG@10_{name}"] = search.per_item(search.ndcg, data.n_items)
         per_item[f"within_R@1_{name}"] = search.per_item(search.ranks <= 1, data.n_items)
     for name in ("within_NDCG@10", "within_R@1"):

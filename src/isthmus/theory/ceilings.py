@@ -14,6 +14,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.psd import fidelity, psd_eigh
+from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
 #: Rounding errors of float32 sums, relative to the largest entry.
@@ -97,7 +98,10 @@ def ceiling(moments: Any, /) -> Ceiling:
             f"{cov_y.shape}, {cov_xy.shape}, expected (d,), (d,) and three (d, d)"
         )
     centre = float(mean_x @ mean_y)
-    second_x, second_y = cov_x + np.outer(mean_x, mean_x), cov_y + np.outer(mean_y, mean_y)
+    if isinstance(moments, Moments):
+        second_x, second_y = (to_numpy(gram).astype(np.float64) / moments.n for gram in (moments.xx, moments.yy))
+    else:
+        second_x, second_y = cov_x + np.outer(mean_x, mean_x), cov_y + np.outer(mean_y, mean_y)
     spectra = [psd_eigh(S)[0] for S in (second_x, second_y)]
     noise = ROUNDING * float(max(np.abs(second_x).max(), np.abs(second_y).max()))
     return Ceiling(

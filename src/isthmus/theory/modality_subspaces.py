@@ -317,9 +317,9 @@ class SubspaceAngles:
     @cached_property
     def nonzero(self) -> np.ndarray:
         """Booleans (m,): the principal angles that exceed the noise of the two subspaces."""
-        angles = self.spaces.angles
-        squared_sines = np.sin(np.radians(np.asarray(angles.degrees))) ** 2
-        noise = self.x.leaks(np.asarray(angles.vectors_a)) + self.y.leaks(np.asarray(angles.vectors_b))
+        vectors_a, vectors_b = self.spaces.vectors  # first, so that the angles need no decomposition of their own
+        squared_sines = np.sin(np.radians(np.asarray(self.spaces.angles.degrees))) ** 2
+        noise = self.x.leaks(vectors_a) + self.y.leaks(vectors_b)
         return np.asarray(squared_sines > NOISE_MULTIPLE * noise + ROUNDING_SQUARED_SINE)
 
     @property
@@ -334,8 +334,7 @@ class SubspaceAngles:
         if not self.nonzero.any():
             return math.nan
         index = int(np.argmax(self.nonzero))
-        angles = self.spaces.angles
-        a, b = (np.asarray(vectors)[:, index : index + 1] for vectors in (angles.vectors_a, angles.vectors_b))
+        a, b = (vectors[:, index : index + 1] for vectors in self.spaces.vectors)
         variance = float((self.x.leaks(a, b) + self.y.leaks(b, a))[0])
         sine = max(math.sin(math.radians(self.smallest)), variance**0.25) if variance > 0 else 1.0
         return math.degrees(math.sqrt(variance) / sine)

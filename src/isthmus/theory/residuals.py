@@ -114,7 +114,7 @@ def row_residuals(
     """Return the loss of matching unit rows (n, d), and the assumptions that need rows."""
     distributions = [_von_mises_fisher(evidence, modality, rows[modality], rng) for modality in (0, 1)]
     loss = info_nce(*rows, temperature=temperature)
-    optimum = _optimum(rows, loss, temperature)
+    optimum = _optimum(evidence.moments, rows, loss, temperature)
     return loss, [*distributions, _isometry(evidence, rows), _not_saturated(loss), optimum]
 
 
@@ -313,10 +313,13 @@ def _bound_text(bound: float) -> str:
     return "practically 0" if 0 <= bound < 1e-9 else f"{bound:.4g}"
 
 
-def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
+def _optimum(moments: Moments, rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
     n, dim = rows[0].shape
     bound = loss_bound(n, dim, temperature=temperature)
-    covariances = [np.atleast_2d(np.cov(X, rowvar=False, bias=True)) for X in rows]
+    if n == moments.n and moments.matmul_dtype == "float64":  # other measures need these decompositions too
+        covariances = [moments.cov_x, moments.cov_y]
+    else:
+        covariances = [np.atleast_2d(np.cov(X, rowvar=False, bias=True)) for X in rows]
     best_cosine = min(covariance_fidelity(*covariances), 1.0)
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
     evidence_text = (
