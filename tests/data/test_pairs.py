@@ -122,12 +122,18 @@ def test_unit_normalises_rows(cones: Any) -> None:
         ({"a": np.ones((0, 3)), "b": np.ones((0, 3))}, {}, "a: is empty"),
         ({"a": np.ones((1, 3)), "b": np.ones((1, 3))}, {}, "a: has one row"),
         ({"a": np.eye(3, dtype=int), "b": np.eye(3)}, {}, "a: has dtype int64, expected floats; whole numbers"),
-        ({"a": np.eye(3).astype(object), "b": np.eye(3)}, {}, "a: holds Python objects"),
+        ({"a": np.eye(3).astype(object), "b": np.eye(3)}, {}, "a: holds Python objects, expected floats; if they"),
         ({"a": {1}, "b": np.eye(3)}, {}, "a: is a set, expected an array"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of x at row 2"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0.0, 1.0, 2.0]}, "index has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"y_groups": [0, 1]}, "y_groups has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"labels": [1, 2]}, "labels has 2 entries, expected one for each of the 3"),
+        (
+            {"a": np.eye(3), "b": np.eye(3)},
+            {"labels": [1.0, np.nan, 2.0]},
+            r"labels: row 1 \(counted from 0\) has no class",
+        ),
+        ({"a": np.eye(3), "b": np.eye(3)}, {"labels": ["u", None, None]}, "labels: rows 1, 2 .* have no class"),
     ],
 )
 def test_pairs_of_invalid_arguments_are_refused(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus import InputError
 from isthmus.diagnosis.explanation import EXPLAINED
 
 
@@ -36,3 +37,9 @@ def test_explain_with_further_measures_gives_the_same_sentences_and_numbers(
 def test_explain_with_an_unknown_measure_raises(pairs: isthmus.Pairs) -> None:
     with pytest.raises(isthmus.InputError, match="unknown measure 'centroid_angel': did you mean 'centroid_angle'"):
         isthmus.explain(pairs, metrics=["centroid_angel"])
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "warm"])
+def test_explain_refuses_a_temperature_at_once(temperature: object) -> None:
+    with pytest.raises(InputError, match=f"temperature {temperature!r}, expected a number of at least 1e-6"):
+        isthmus.explain(np.eye(3), np.eye(3), temperature=temperature)  # type: ignore[arg-type]

@@ -149,3 +149,9 @@ def test_matrices_show_interval_null_and_the_reason_of_undefined_entries(
     interval = f"<small>{angle.low:.1f} to {angle.high:.1f}</small><small>chance {angle.null:.1f}</small>"
     assert f"{angle.value:.1f}{interval}" in html
     assert "undefined: all rows of audio are the same" in html
+
+
+def test_open_of_arrays_names_the_call_that_takes_them(rows_by_name: dict[str, np.ndarray]) -> None:
+    for given in (rows_by_name, np.stack(list(rows_by_name.values()))):
+        with pytest.raises(InputError, match=r"expected paths; give arrays as Modalities\(image=X, text=Y\)"):
+            Modalities.open(given)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus import InputError
 from isthmus.evaluation import intervene
 
 
@@ -53,3 +54,8 @@ def test_verbs_on_one_repeated_row_of_either_modality_count_the_different_items(
         pytest.raises(isthmus.utils.errors.TooFewItemsError, match=f"all rows of {constant} are the same: 1 different"),
     ):
         verb(isthmus.Pairs(**modalities))
+
+
+def test_report_without_a_path_names_what_is_missing() -> None:
+    with pytest.raises(InputError, match="the last argument is a ndarray, expected the path of the page"):
+        isthmus.report(np.eye(3), np.eye(3))

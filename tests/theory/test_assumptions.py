@@ -174,3 +174,8 @@ def test_check_of_repeated_images_says_how_many_rows_of_each_modality_are_distin
     found = check(Pairs(image=rng.normal(size=(30, 40)), text=rng.normal(size=(90, 40)), index=index))
     assert "30 distinct rows cannot fill 40 dimensions" in found["subspace_image"].message
     assert "30 independent items are too few" in found["subspace_text"].message
+
+
+def test_check_takes_the_rows_of_both_modalities(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 50, 6)) + 1
+    assert check(x, y).to_dict() == check(Pairs(x=x, y=y)).to_dict()

@@ -174,3 +174,9 @@ def test_info_nce_memory_does_not_grow_with_the_square_of_n():
     tracemalloc.stop()
     # One matrix of all pairs would take 144 MB.
     assert peak < 48e6
+
+
+def test_info_nce_takes_lists_and_any_number_as_temperature(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 10, 4))
+    expected = info_nce(x, y, temperature=0.5)
+    assert info_nce(x.tolist(), y.tolist(), temperature=np.float32(0.5)) == pytest.approx(expected, rel=1e-12)

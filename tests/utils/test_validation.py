@@ -79,11 +79,11 @@ def test_checks_of_two_modalities_name_both_sizes() -> None:
 
 
 def test_check_labels_of_another_shape_says_what_came() -> None:
-    check_labels((3,), 3, "image")
+    check_labels(np.arange(3), 3, "image")
     with pytest.raises(InputError, match="labels has 2 entries, expected one for each of the 3 rows of image"):
-        check_labels((2,), 3, "image")
+        check_labels(np.arange(2), 3, "image")
     with pytest.raises(InputError, match=r"labels has shape \(3, 1\), expected one"):
-        check_labels((3, 1), 3, "image")
+        check_labels(np.ones((3, 1)), 3, "image")
 
 
 def test_format_rows_lists_five_rows() -> None:

@@ -97,6 +97,11 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
     reading.pop("raw", None)
     is_coded = reading.get("bits") or any(reading.get(key) is not None for key in ("scale", "offset", "ranges"))
     if isinstance(array, np.ndarray):
+        if array.dtype.kind == "O":
+            raise InputError(
+                f"{name}: holds Python objects, expected floats; if they are numbers, give "
+                "np.array(rows.tolist(), 'float32')"
+            )
         if not (is_coded and array.dtype.kind in "iu"):
             validation.check_float_dtype(array.dtype, name)
     elif not is_coded and ("int" in str(array.dtype) or "bool" in str(array.dtype)):

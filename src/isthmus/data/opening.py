@@ -136,7 +136,7 @@ def open_pairs(
     ]
     if labels is not None:
         labels = np.asarray(labels)
-        validation.check_labels(labels.shape, sources[0].shape[0], modalities[0])
+        validation.check_labels(labels, sources[0].shape[0], modalities[0])
         labels = labels[key_join.x]
     y_groups = None if key_join.matched is None else key_join.y
     pairs = pairs_class(

@@ -92,7 +92,7 @@ class Pairs:
         self.ungrouped: tuple[Pairs, bool] | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
-            validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])
+            validation.check_labels(self.labels, self.x.shape[0], self.names[0])
 
     @property
     def n_pairs(self) -> int:

@@ -31,6 +31,7 @@ from isthmus.metrics import measure
 from isthmus.statistics.data_warnings import state_remarks, without_data_warnings
 from isthmus.statistics.result import NAN, Result
 from isthmus.statistics.unpaired_moments import moments_of_rows
+from isthmus.theory._arguments import inverse_temperature
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
 from isthmus.utils.errors import InputError
@@ -320,7 +321,7 @@ def explain(
     Raises
     ------
     InputError
-        If the widths differ, or the rows are not unit rows with `normalize=False`.
+        If the widths differ, the rows are not unit rows with `normalize=False`, or the temperature is not positive.
 
     Examples
     --------
@@ -330,6 +331,7 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
+    inverse_temperature(temperature)  # the theorems are tested later, on first use
     data: Pairs | UnpairedSets
     if unpaired or isinstance(pairs, UnpairedSets):
         data = open_sets(pairs, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)

@@ -260,6 +260,11 @@ class Modalities:
         InputError
             If the names are not different, or their number is not that of the paths.
         """
+        if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+            kind = type(next(path for path in paths if not isinstance(path, (str, os.PathLike)))).__name__
+            raise InputError(
+                f"Modalities.open got a {kind}, expected paths; give arrays as Modalities(image=X, text=Y)"
+            )
         paths = tuple(stack_members(paths[0])) or paths if len(paths) == 1 else paths
         modalities = list(names or stack_names(paths) or map(modality_name, paths))
         if len(modalities) != len(paths) or len(set(modalities)) < len(modalities) or not all(modalities):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -107,6 +108,9 @@ def report(
 
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
+    if not isinstance(paths[-1], (str, os.PathLike)):
+        kind = type(paths[-1]).__name__
+        raise InputError(f"the last argument is a {kind}, expected the path of the page: report(x, y, 'report.html')")
     path = check_writable(paths[-1])
     check_suffix(path, PAGE_SUFFIXES, "a page")
     check_sample(sample)

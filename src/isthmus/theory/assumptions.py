@@ -17,7 +17,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import run_parallel
-from isthmus.data.grouping import pairs_of_items
+from isthmus.data.opening import as_pairs
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
 from isthmus.theory.statements import Assumption, Theorem, apply_theorems
@@ -109,13 +109,15 @@ class Check(Mapping[str, Assumption]):
         return cls(assumptions, theorems, content["temperature"], content["loss"])
 
 
-def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, rng: int = 0) -> Check:
+def check(pairs: Any, y: Any = None, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, rng: int = 0) -> Check:
     """Measure the assumptions of the theorems on pairs, with rows divided by their norms.
 
     Parameters
     ----------
-    pairs : Pairs
-        Pairs of the same dimension in both modalities.
+    pairs : Pairs or array of shape (n, d)
+        Pairs of the same dimension in both modalities, or the rows of the first one.
+    y : array of shape (n, d), optional
+        Matching rows of the second modality.
     temperature : float, default 0.01
         Temperature of the training.
     sample : int, default 2000
@@ -131,7 +133,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, 
     Raises
     ------
     InputError
-        If the temperature is not positive.
+        If the temperature is not positive, or the rows are not usable.
 
     References
     ----------
@@ -146,7 +148,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, 
     >>> [name for name, theorem in result.theorems.items() if theorem.applies]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
-    pairs = pairs_of_items(pairs)
+    pairs = as_pairs(pairs, y)
     evidence = Evidence(moments_of(pairs).numpy(), pairs.names)
     subset = pairs.sample(sample, rng=rng)
     x, y = (to_numpy(rows).astype(np.float64) for rows in subset.unit())

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from isthmus.compute.arrays import Array, namespace
+from isthmus.theory._arguments import matching_rows
 from isthmus.utils.errors import InputError
 
 #: Bits of the precision -> largest exponent that needs no shift, summed over a million rows or inverted.
@@ -215,13 +217,9 @@ class _Tiles:
     """Log-sums of exp(S_ij) over j != i (`rows`) and over i != j (`columns`), and S_ii, as lists of blocks."""
 
     def __init__(self, X: Array, Y: Array, temperature: float, block: int, *, keep_tiles: bool = False) -> None:
+        X, Y = matching_rows(X, Y)
         self.xp = xp = namespace(X, Y)
-        if X.ndim != 2 or tuple(X.shape) != tuple(Y.shape) or min(X.shape) < 1:
-            raise InputError(
-                f"arrays of shapes {tuple(X.shape)} and {tuple(Y.shape)} expected two of the same shape (n, d), where "
-                "row i of one matches row i of the other"
-            )
-        if not (isinstance(temperature, int | float) and 0.0 < temperature < math.inf):
+        if not (isinstance(temperature, int | float | np.floating) and 0.0 < temperature < math.inf):
             raise InputError(f"temperature {temperature!r}, expected a positive number")
         if block < 1:
             raise InputError(f"block {block}, expected a number of rows of at least 1")

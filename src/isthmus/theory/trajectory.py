@@ -10,6 +10,8 @@ import numpy as np
 
 from isthmus.compute.arrays import Array, to_numpy
 from isthmus.statistics.intervals import satterthwaite_p_value
+from isthmus.theory._arguments import matching_rows
+from isthmus.utils.errors import InputError
 
 #: Level at which both means must differ from zero before an angle between them is reported.
 SIGNIFICANCE = 0.01
@@ -79,6 +81,11 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
     State
         The measures.
 
+    Raises
+    ------
+    InputError
+        If the shapes differ, or a value is NaN or infinite.
+
     Notes
     -----
     The gap is defined if both means differ from zero at the level of 1 %. The test compares n |mean|^2 / g with
@@ -95,8 +102,10 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
     >>> state.reason
     'the mean of x (length 0.0e+00) is not distinguishable from zero'
     """
-    x, y = to_numpy(X).astype(np.float64, copy=False), to_numpy(Y).astype(np.float64, copy=False)
+    x, y = (to_numpy(rows).astype(np.float64, copy=False) for rows in matching_rows(X, Y))
     n = len(x)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError("the rows have NaN or infinite values; leave these pairs out")
     means = x.mean(axis=0), y.mean(axis=0)
     lengths = [float(np.linalg.norm(mean)) for mean in means]
     covariances = [rows.T @ rows / n - np.outer(mean, mean) for rows, mean in zip((x, y), means, strict=True)]

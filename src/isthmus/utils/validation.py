@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.errors import InputError
 
@@ -218,21 +218,38 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
         )
 
 
-def check_labels(shape: tuple[int, ...], rows: int, name: str) -> None:
-    """Raise `InputError` for labels that are not one for each row.
+def check_labels(labels: np.ndarray, rows: int, name: str) -> None:
+    """Raise `InputError` for labels that are not one for each row, or are missing for some.
 
     Parameters
     ----------
-    shape : tuple of int
-        Shape of the labels.
+    labels : ndarray
+        Labels.
     rows : int
         Number of rows.
     name : str
         Name of the modality.
     """
-    if shape != (rows,):
-        given = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
+    if labels.shape != (rows,):
+        given = f"{labels.shape[0]:,} entries" if labels.ndim == 1 else f"shape {labels.shape}"
         raise InputError(f"labels has {given}, expected one for each of the {rows:,} rows of {name}")
+    if labels.dtype.kind not in "fOmM":
+        return
+    import numpy as np
+
+    is_missing = np.frompyfunc(_is_missing, 1, 1)(labels).astype(bool) if labels.dtype.kind == "O" else labels != labels
+    missing = np.flatnonzero(is_missing)
+    if len(missing):
+        have = "has" if len(missing) == 1 else "have"
+        raise InputError(
+            f"labels: {format_rows(missing)} (counted from 0) {have} no class (NaN or None); leave these items out, or "
+            "give them a class of their own"
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    """Return True for None, NaN, and the missing values of pandas."""
+    return label is None or (not isinstance(label, str) and str(label) in {"nan", "NaT", "<NA>"})
 
 
 def format_rows(rows: np.ndarray, max_listed: int = 5) -> str:
