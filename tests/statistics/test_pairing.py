@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from broken_pairs import clip_like_rows, out_of_order, source
 from isthmus import Pairs, measure
 from isthmus.data.sources import Source, open_source
 from isthmus.statistics import pairing as pairing_module
 from isthmus.statistics import pairing_breaks
-from isthmus.statistics.learned_ranks import learned_ranks
 from isthmus.statistics.pairing import find_breaks, first_pairs, has_rotated_pairs, looks_paired, matching_offset
-from isthmus.statistics.row_samples import RowSample
-
-
-def source(rows: np.ndarray) -> Source:
-    return Source(rows, address="x")
 
 
 def clouds(weight: float) -> tuple[Source, Source]:
@@ -85,11 +79,6 @@ def test_first_pairs_gives_the_first_pair_of_each_item(rng: np.random.Generator)
     np.testing.assert_array_equal(first_y.read(0, 9), y[[1, 0, 3]])
 
 
-def clip_like_rows(rng: np.random.Generator, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    signal, basis = rng.normal(size=(n, 12)), rng.normal(size=(12, d))
-    return tuple(signal @ basis + 1.5 * rng.normal(size=(n, d)) + 3 * rng.normal(size=d) for _ in range(2))  # type: ignore[return-value]
-
-
 def test_looks_paired_of_two_spaces_does_not_blame_the_order(rng: np.random.Generator) -> None:
     x, y = clip_like_rows(rng, 400, 48)
     rotated = looks_paired(source(x), source(y @ np.linalg.qr(rng.normal(size=(48, 48)))[0]))
@@ -128,11 +117,6 @@ def test_matching_offset_of_shuffled_or_constant_rows_is_zero(rng: np.random.Gen
     offsets = {matching_offset(source(x), source(rng.permutation(y))) for _ in range(20)}
     assert offsets == {0}
     assert matching_offset(source(x), source(np.ones((400, 48)))) == 0
-
-
-def out_of_order(rows: np.ndarray, start: int, stop: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the rows with those from start to stop shuffled among each other."""
-    return np.concatenate([rows[:start], rng.permutation(rows[start:stop]), rows[stop:]])
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -261,129 +245,3 @@ def test_rows_of_invalid_values_do_not_hide_a_break(rng: np.random.Generator) ->
     y = out_of_order(y, 200, 400, rng)
     x[[3, 250]], y[17] = np.nan, 0.0
     assert find_breaks(source(x), source(y))[0].start == pytest.approx(200, abs=4)
-
-
-def test_find_breaks_of_equal_class_texts_is_empty(rng: np.random.Generator) -> None:
-    """Captions in the first half, and one text for each class in the sorted second half."""
-    x, y = clip_like_rows(rng, 400, 48)
-    y[200:] = np.repeat(y[200::50], 50, axis=0)
-    x[200:] = y[200:] + rng.normal(size=(200, 48))
-    assert find_breaks(source(x), source(y)) == ()
-
-
-def test_find_breaks_names_a_block_between_weak_matches() -> None:
-    """R@1 is 1 %."""
-    found = 0
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        x, y = pairs_of_quality(rng, 1000, 3.0)
-        breaks = find_breaks(source(x), source(out_of_order(y, 400, 500, rng)))
-        found += len(breaks) == 1 and max(abs(breaks[0].start - 400), abs(breaks[0].stop - 500)) <= 20
-    assert found == 5
-
-
-def test_find_breaks_where_quality_falls_along_the_file_names_the_block(rng: np.random.Generator) -> None:
-    x, y = pairs_of_quality(rng, 1000, np.linspace(0.3, 6, 1000)[:, None])
-    assert find_breaks(source(x), source(y)) == ()
-    breaks = find_breaks(source(x), source(out_of_order(y, 300, 400, rng)))
-    assert [(b.start, b.stop) for b in breaks] == [(pytest.approx(300, abs=20), pytest.approx(400, abs=20))]
-
-
-def test_learned_ranks_of_rows_in_random_order_have_mean_zero(rng: np.random.Generator) -> None:
-    means = []
-    for _ in range(10):
-        x, y = (rows - rows.mean(axis=0) for rows in pairs_of_quality(rng, 640, 2.5))
-        sample = RowSample(x, rng.permutation(y), np.arange(640))
-        means.append(learned_ranks(sample, np.full(640, -1.0)).mean())
-    assert abs(np.mean(means)) < 0.04  # one has a standard error of 0.023, and is the higher one of two
-
-
-def class_sorted_rows(rng: np.random.Generator, n: int, *, item: float, noise: np.ndarray | float = 1.0) -> list:
-    """Return rows of 20 classes, sorted by class, with what the rows of an item share beyond the class."""
-    basis, labels = rng.normal(size=(12, 64)) / 8, np.sort(rng.integers(0, 20, n))
-    content = 1.5 * rng.normal(size=(20, 12))[labels] + item * rng.normal(size=(n, 12))
-    return [content @ basis * 0.29 + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
-
-
-def class_sorted_pairs(rng: np.random.Generator, n: int, kind: str) -> list[np.ndarray]:
-    noise = np.repeat(rng.uniform(0.5, 3, 20), -(-n // 20))[:n, None] if kind == "class quality" else 1.0
-    return class_sorted_rows(rng, n, item=float(kind != "class only"), noise=noise)
-
-
-def pairs_of_quality(rng: np.random.Generator, n: int, noise: np.ndarray | float) -> list[np.ndarray]:
-    basis, content = rng.normal(size=(12, 64)) / 8, rng.normal(size=(n, 12)) * 0.29
-    return [content @ basis + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
-
-
-def pairs_sorted_by_length(rng: np.random.Generator, n: int) -> list[np.ndarray]:
-    """Return rows sorted by the length of their caption, which moves both means and makes y clearer."""
-    length = np.sort(rng.gamma(3, 4, n)).clip(2, 60)
-    trend = np.log(length)[:, None] - np.log(length).mean()
-    basis, content, direction = rng.normal(size=(12, 48)), rng.normal(size=(n, 12)) / np.sqrt(12), rng.normal(size=48)
-    x = content @ basis + 0.8 * rng.normal(size=(n, 48)) + 0.7 * trend * direction + 2 * rng.normal(size=48)
-    noise = 1.2 / np.sqrt(length / 6)[:, None] * rng.normal(size=(n, 48))
-    return [x, content @ basis + noise + 1.5 * trend * direction + 2 * rng.normal(size=48)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("kind", "n", "files", "least"), [
-    ("plain", 1000, 100, 97), ("class", 1000, 100, 95), ("length", 1000, 100, 93), ("weak", 1000, 100, 94),
-    ("falling", 1000, 100, 64), ("falling", 2500, 60, 52), ("class quality", 1000, 100, 86),
-])  # fmt: skip
-def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, least: int) -> None:
-    """The ends are within 2 % of n. Either side is out of order."""
-    found = 0
-    for seed in range(files):
-        rng = np.random.default_rng(seed)
-        noise = {"plain": 0.6, "weak": 2.5, "falling": np.linspace(0.3, 6, n)[:, None]}.get(kind)
-        if noise is not None:
-            x, y = pairs_of_quality(rng, n, noise)
-        else:
-            x, y = pairs_sorted_by_length(rng, n) if kind == "length" else class_sorted_pairs(rng, n, kind)
-        start = int(rng.integers(0, n - n // 10))
-        stop = start + n // 10
-        sources = [source(x), source(out_of_order(y, start, stop, rng))]
-        breaks = find_breaks(*sources[:: 1 if seed % 2 else -1])
-        found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - stop)) <= n // 50
-    assert found >= least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    ["class", "class only", "class quality", "quality", "own cosine", "weak", "weaker", "length", "length downwards"],
-)
-def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
-    n, alarms = 1000, 0
-    for seed in range(120):
-        rng = np.random.default_rng(seed)
-        if kind.startswith("class"):
-            x, y = class_sorted_pairs(rng, n, kind)
-        elif kind.startswith("length"):
-            step = -1 if "downwards" in kind else 1
-            x, y = (rows[::step] for rows in pairs_sorted_by_length(rng, n))
-        elif kind == "quality":
-            x, y = pairs_of_quality(rng, n, np.linspace(0.3, 6, n)[:, None])
-        else:
-            x, y = pairs_of_quality(rng, n, {"own cosine": 1.5, "weak": 2.5, "weaker": 4.0}[kind])
-        if kind == "own cosine":
-            unit_x, unit_y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
-            order = np.argsort(np.sum(unit_x * unit_y, axis=1))
-            x, y = x[order], y[order]
-        alarms += bool(find_breaks(source(x), source(y)))
-    assert alarms <= 1
-
-
-@pytest.mark.slow
-def test_find_breaks_of_clip_coco_names_a_tenth_out_of_order(real: Callable[[str], Path]) -> None:
-    x, y = (np.load(real(f"clip_coco/{name}.npy")) for name in ("image", "text"))
-    found = alarms = 0
-    for seed in range(100):
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(500)
-        start = int(rng.integers(0, 450))
-        breaks = find_breaks(source(x[order]), source(out_of_order(y[order], start, start + 50, rng)))
-        found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 50)) <= 10
-        alarms += bool(find_breaks(source(x[order]), source(y[order])))
-    assert found >= 94
-    assert alarms <= 1

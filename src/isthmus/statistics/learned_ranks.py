@@ -59,7 +59,7 @@ def learned_ranks(sample: RowSample, ranks: np.ndarray, /) -> np.ndarray:
     starts = np.minimum(np.arange(0, count, BLOCK_ROWS), count - BLOCK_ROWS)
     folds = np.arange(len(starts)) % _FOLDS
     folds[-1] = folds[-2]  # the last block shares rows with the one before it
-    fold_products = [_cross_products(sample, starts[folds == fold]) for fold in range(_FOLDS)]
+    fold_products = [cross_products(sample, starts[folds == fold]) for fold in range(_FOLDS)]
     total = np.sum(fold_products, axis=0)
     best = ranks
     for weight in _IDENTITY_WEIGHTS:
@@ -92,8 +92,27 @@ def _smooth_ranks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return ranks.ravel()
 
 
-def _cross_products(sample: RowSample, starts: np.ndarray) -> np.ndarray:
-    """Return X'Y of the rows of blocks, each minus the mean of its block, (d, d)."""
+def cross_products(sample: RowSample, starts: np.ndarray) -> np.ndarray:
+    """Return X'Y of the rows of blocks, each minus the mean of its block.
+
+    Parameters
+    ----------
+    sample : RowSample
+        Centred rows.
+    starts : numpy.ndarray
+        First row of each block of 32 rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        The matrix (d, d).
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(64, 4))
+    >>> cross_products(RowSample(rows, rows, np.arange(64)), np.array([0, 32])).shape
+    (4, 4)
+    """
     rows = starts[:, None] + np.arange(BLOCK_ROWS)
     x = sample.x[rows] - sample.x[rows].mean(axis=1, keepdims=True)
     return np.asarray(x.reshape(-1, x.shape[2]).T @ sample.y[rows].reshape(-1, x.shape[2]))
@@ -135,4 +154,4 @@ def learned_score(sample: RowSample, start: int, stop: int, /) -> np.ndarray:
     starts = starts[(starts + BLOCK_ROWS <= start) | (starts >= stop)]
     if len(starts) * BLOCK_ROWS < MIN_ROWS // 2:
         return np.eye(sample.x.shape[1], dtype=sample.x.dtype)
-    return _score(_cross_products(sample, starts), _IDENTITY_WEIGHTS[0])
+    return _score(cross_products(sample, starts), _IDENTITY_WEIGHTS[0])

@@ -5,7 +5,8 @@ If the ranks are low somewhere, they are also computed from a learned score, see
 lengths are tested against the higher one of the windows next to them. They are also tested against both, which finds a
 break where quality falls along the file. The ends of a range are the change points of the likelihood ratio of the
 ranks. A range counts only if its own rows are in random order, without a trend, and the ranks next to it do not fall
-towards it. Pairs whose quality falls along the file have a trend, and classes leave ranks above zero.
+towards it. Pairs whose quality falls along the file have a trend, and classes leave ranks above zero. In files of at
+least 280 ranks, the levels are those that the rows of the range would have in their right order, see `RankModel`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from isthmus.statistics.break_evidence import ends_around, order_evidence, strongest_range
+from isthmus.statistics.expected_ranks import RankModel
 from isthmus.statistics.learned_ranks import learned_ranks, learned_score
 from isthmus.statistics.row_samples import RowSample, local_ranks, ranks_among
 
@@ -44,10 +47,10 @@ FALL_SHARE = 0.75
 MATCHING_Z = 5.0
 #: Sum of the squared deviations of mean, trend and variance of the ranks in a random order, which 0.5 % exceed.
 MAX_DEVIATION = 12.84
-#: Standard deviation of ranks in a random order, and the least one beside a break.
-RANDOM_SPREAD, MIN_SPREAD = 0.57, 0.1
-#: Least and largest evidence of one rank. A tenth of the ranks in a random order are near 1, some matches are wrong.
-EVIDENCE_LIMITS = (-2.0, 5.0)
+#: Fewest ranks for expected levels, and the least evidence of a range against them.
+MIN_MODEL_RANKS, MIN_EVIDENCE = 280, 11.0
+#: Share of a window that its range keeps at least if the expected levels move its ends.
+MIN_KEPT = 0.65
 #: Least variance of ranks. That of a random order is 1/3.
 MIN_VARIANCE = 0.1
 #: Rows of a break that are ranked among each other.
@@ -56,7 +59,7 @@ MAX_INSIDE_ROWS = 1024
 COMPARED_ROWS = 128
 #: Breaks that are searched for.
 MAX_BREAKS = 8
-#: Rows that are read at once to find the row at which a break begins, and readings at most.
+#: Rows that are read at once to find the first row of a break, and readings at most.
 REFINED_ROWS, MAX_READINGS = 4096, 4
 
 #: Function that reads ranges of rows as centred unit rows.
@@ -88,12 +91,21 @@ class BrokenRows:
 
 @dataclass(frozen=True)
 class _Window:
-    """Range of ranks, the level of those around it, and the limit of its own in standard errors below half of it."""
+    """Range of ranks, the level of those around it, and the limit of its own in standard errors below half of it.
+
+    With a model, it has the least level that its rows may have in their right order, and the evidence against it.
+    """
 
     start: int
     stop: int
     level: float
     limit: float
+    expected: float | None = None
+    evidence: float = 0.0
+
+    def moved(self, count: int) -> _Window:
+        """Return the window with another origin of its positions."""
+        return replace(self, start=self.start + count, stop=self.stop + count)
 
 
 def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.ndarray | None = None) -> list[BrokenRows]:
@@ -131,6 +143,7 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
         ranks = ranks[informative]
     ranks, by_product = learned_ranks(sample, ranks), ranks
     shards = _shard_windows(sample.numbers, ends)
+    model: RankModel | None = None
 
     def judge(window: _Window) -> bool | None:
         """Return whether rows in random order match as a group. None if the pairing does not break there."""
@@ -138,7 +151,9 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
         mean, error = _mean_and_error(np.concatenate([ranks[:start], ranks[stop:]]))
         if mean < MATCHING_Z * error:  # nothing else matches either
             return None
-        if _falls_towards(ranks[:start][::-1], length) or _falls_towards(ranks[stop:], length):
+        if window.expected is None and (
+            _falls_towards(ranks[:start][::-1], length) or _falls_towards(ranks[stop:], length)
+        ):
             return None
         next_to_it = (ranks[max(start - length, 0) : start], ranks[stop : stop + length])
         group_level = min(float(levels.mean()) for levels in next_to_it if len(levels))
@@ -146,18 +161,26 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
         return _judge_inside(sample, window, group_level, score)
 
     ranges: list[BrokenRows] = []
+    known: list[tuple[int, int]] = []
     segments = [(0, len(ranks))]
     while segments and len(ranges) < MAX_BREAKS:
         first, last = segments.pop()
         inside = shards[(shards[:, 0] >= first) & (shards[:, 1] <= last)] - first
-        candidates = _lowest_windows(ranks[first:last], inside, len(ranks))
-        candidates = [replace(window, start=window.start + first, stop=window.stop + first) for window in candidates]
+        candidates = [window.moved(first) for window in _lowest_windows(ranks[first:last], inside, len(ranks))]
+        if model is None and (candidates or ranks is not by_product) and len(ranks) >= MIN_MODEL_RANKS:
+            model = RankModel(sample, ranks, known)
+        if model is not None:
+            candidates += _below_expected(model, ranks, first, last) if ranks is not by_product else []
+            expected = [_against_expected(model, ranks, window, first, last) for window in candidates]
+            candidates = [window for window in expected if window.expected is None or window.evidence >= MIN_EVIDENCE]
         candidates = [window for window in candidates if (window.start, window.stop) != (0, len(ranks))]
         if not candidates:
             continue
         accepted = [(window, group) for window in candidates if (group := judge(window)) is not None]
         window, matches_as_group = accepted[0] if accepted else (candidates[-1], None)
-        if len(accepted) == 2 and _has_matches_beside(ranks, *(entry for entry, _ in accepted)):
+        if accepted and window.expected is not None:
+            window, matches_as_group = max(accepted, key=lambda entry: entry[0].evidence)
+        elif len(accepted) == 2 and _has_matches_beside(ranks, *(entry for entry, _ in accepted)):
             window, matches_as_group = accepted[1]
         start, stop = window.start, window.stop
         segments += [(first, start), (stop, last)]
@@ -165,6 +188,7 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
             begin = _first_row(sample, start, window.level, read, n, falling=True) if start else 0
             end = _first_row(sample, stop, window.level, read, n, falling=False) if stop < len(ranks) else n
             ranges.append(BrokenRows(begin, end, matches_as_group))
+            known.append((start, stop))
     return sorted(ranges, key=lambda rows: rows.start)
 
 
@@ -238,13 +262,7 @@ def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_
 
 def _ends_below_level(ranks: np.ndarray, start: int, stop: int, level: float, spread: float) -> _Window:
     """Return the change points around a window from the level of one side."""
-    middle, count = (start + stop) // 2, len(ranks)
-    evidence = _evidence(ranks, level, spread)
-    start = int(np.argmin(np.concatenate([[0.0], np.cumsum(evidence[:middle])])))
-    stop = middle + int(np.argmax(np.cumsum(evidence[middle:]))) + 1
-    # A few ranks at an end of the file cannot be told from the break.
-    start, stop = start if start >= MIN_WINDOW // 2 else 0, stop if count - stop >= MIN_WINDOW // 2 else count
-    return _Window(start, stop, level, INSIDE_Z)
+    return _Window(*ends_around(order_evidence(ranks, level, spread), start, stop), level, INSIDE_Z)
 
 
 def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
@@ -253,8 +271,8 @@ def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
         length, middle = stop - start, (start + stop) // 2
         low, high = max(start - SIDE_LENGTHS * length, 0), min(stop + SIDE_LENGTHS * length, len(ranks))
         before, after = ranks[low:start], ranks[stop:high]
-        falling = _evidence(ranks[low:middle], float(before.mean()), float(before.std()))
-        rising = _evidence(ranks[middle:high], float(after.mean()), float(after.std()))
+        falling = order_evidence(ranks[low:middle], float(before.mean()), float(before.std()))
+        rising = order_evidence(ranks[middle:high], float(after.mean()), float(after.std()))
         first = low + int(np.argmin(np.concatenate([[0.0], np.cumsum(falling)])))
         last = middle + int(np.argmax(np.cumsum(rising))) + 1
         if min(first, last - first, len(ranks) - last) < MIN_WINDOW // 2:
@@ -263,11 +281,33 @@ def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
     return _Window(start, stop, float(before.mean() + after.mean()) / 2, BETWEEN_Z)
 
 
-def _evidence(ranks: np.ndarray, level: float, spread: float) -> np.ndarray:
-    """Return the logarithm of how much likelier each rank is in a random order than beside a break, up to a limit."""
-    spread = min(max(spread, MIN_SPREAD), RANDOM_SPREAD)
-    ratio = ((ranks - level) / spread) ** 2 - (ranks / RANDOM_SPREAD) ** 2
-    return np.asarray(np.clip(ratio / 2 + math.log(spread / RANDOM_SPREAD), *EVIDENCE_LIMITS))
+def _below_expected(model: RankModel, ranks: np.ndarray, first: int, last: int) -> list[_Window]:
+    """Return the range of a segment with the strongest evidence against the expected levels, [] if it is too short."""
+    levels, _ = model.fit() or (ranks, 0.0)
+    evidence = order_evidence(ranks, levels)[first:last]
+    start, stop = strongest_range(evidence)
+    is_long = stop - start >= max(MIN_WINDOW, len(ranks) // MAX_BETWEEN_WINDOWS)
+    if not is_long or evidence[start:stop].sum() < MIN_EVIDENCE:
+        return []
+    return [_Window(start, stop, float(levels[first + start : first + stop].mean()), BETWEEN_Z).moved(first)]
+
+
+def _against_expected(model: RankModel, ranks: np.ndarray, window: _Window, first: int, last: int) -> _Window:
+    """Return a window of a segment with its ends, level and evidence against the levels that the other rows imply."""
+    for _ in range(2):
+        fitted = model.fit(window.start, window.stop)
+        if fitted is None:
+            return window
+        levels, margin = fitted
+        evidence = order_evidence(ranks, levels)[first:last]
+        start, stop = ends_around(evidence, window.start - first, window.stop - first)
+        # A part of a class with few matches has none by chance.
+        if stop - start < max(MIN_WINDOW, MIN_KEPT * (window.stop - window.start)):
+            break
+        window = replace(window, start=first + start, stop=first + stop)
+    lowered = np.maximum(levels - margin, 0.02)[window.start : window.stop]
+    total = float(order_evidence(ranks[window.start : window.stop], lowered).sum())
+    return replace(window, expected=float(lowered.mean()), evidence=total)
 
 
 def _has_matches_beside(ranks: np.ndarray, wide: _Window, narrow: _Window) -> bool:
@@ -281,7 +321,7 @@ def _has_matches_beside(ranks: np.ndarray, wide: _Window, narrow: _Window) -> bo
 
 
 def _falls_towards(ranks: np.ndarray, length: int) -> bool:
-    """Return whether the first ranks, those nearest to a break of this length, are clearly below those after them."""
+    """Return whether the ranks nearest to a break of this length are clearly below those after them."""
     adjacent = ranks[2 : 2 + max(length // 4, 8)]  # a change point is a few rows off
     distant = ranks[2 + len(adjacent) : 2 + max(length, MIN_WINDOW)]
     if min(len(adjacent), len(distant)) < MIN_WINDOW // 2:
@@ -301,8 +341,7 @@ def _judge_inside(sample: RowSample, window: _Window, group_level: float, score:
     rng = np.random.default_rng(0)
     if len(rows) > MAX_INSIDE_ROWS:
         rows = np.sort(rng.choice(rows, MAX_INSIDE_ROWS, replace=False))
-    inside = RowSample(sample.x[rows], sample.y[rows], sample.numbers[rows])
-    both_ranks = _ranks_inside(inside, score)
+    both_ranks = _ranks_inside(inside := RowSample(sample.x[rows], sample.y[rows], sample.numbers[rows]), score)
     usable = ~np.isnan(both_ranks).any(axis=0)
     count = int(usable.sum())
     if count < MIN_WINDOW // 2:
@@ -315,7 +354,10 @@ def _judge_inside(sample: RowSample, window: _Window, group_level: float, score:
     low_variance = min((float(both_ranks[:, usable].var(axis=1).mean()) - 1 / 3) / math.sqrt(4 / 45 / count), 0.0)
     if (mean / error) ** 2 + trend**2 + low_variance**2 > MAX_DEVIATION:
         return None
-    if max(mean, 0.0) + window.limit * error > BREAK_SHARE * window.level:
+    limit, group_limit = BREAK_SHARE * window.level - window.limit * error, GROUP_SHARE * group_level
+    if window.expected is not None:
+        limit = group_limit = BREAK_SHARE * window.expected
+    if max(mean, 0.0) > limit:
         return None
     compared = rng.choice(len(sample.x), min(COMPARED_ROWS, len(sample.x)), replace=False)
     ranks_in_file = ranks_among(inside, sample.x[compared], sample.y[compared]).mean(axis=0)
@@ -323,7 +365,7 @@ def _judge_inside(sample: RowSample, window: _Window, group_level: float, score:
     if abs(file_mean) <= INSIDE_Z * file_error:
         return False
     # Rows of one class may have nothing in common but the class. Only strong matches next to them exclude this.
-    return True if max(mean, 0.0) + LEVEL_Z * error < GROUP_SHARE * group_level else None
+    return True if max(mean, 0.0) + LEVEL_Z * error < group_limit else None
 
 
 def _ranks_inside(inside: RowSample, score: np.ndarray | None) -> np.ndarray:
