@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -180,3 +181,18 @@ def test_calibrate_of_texts_that_connect_all_images_counts_no_match_among_other_
     assert across[len(across) // 2 + 1 :].sum() == 0
     assert calibration.items == 40
     assert calibration.to_dict()["thresholds"]["0.99"]["value"] == pytest.approx(0, abs=1e-3)
+
+
+def test_one_text_on_a_third_of_the_images_counts_once_in_thresholds(rng: np.random.Generator) -> None:
+    """The interval is that of the independent pairs, of which the text has one."""
+    x, y = rng.normal(size=(600, 6)), rng.normal(size=(600, 6))
+    y += 2 * x
+    y[::3] = y[0]
+    is_kept = (np.arange(600) % 3 != 0) | (np.arange(600) == 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", isthmus.IsthmusWarning)
+        connected, distinct = isthmus.calibrate(x, y), isthmus.calibrate(x[is_kept], y[is_kept])
+    thresholds = [calibration.threshold(0.3, prevalence=0.05) for calibration in (connected, distinct)]
+    assert connected.sampled == 401
+    assert thresholds[0].low < thresholds[0].value < thresholds[0].high
+    assert (thresholds[0].low, thresholds[0].high) == (thresholds[1].low, thresholds[1].high)

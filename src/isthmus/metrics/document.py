@@ -18,15 +18,16 @@ all. `--metrics fast` prints those that need no rows, and `--metrics neighbours,
 this page and one other measure. The same names work in Python, in `isthmus.measure(pairs, metrics=...)`.
 
 x and y are the two modalities. A pair is a row of x with a matching row of y. An item is a row of x with all its
-matching rows of y. Rows of different items are non-matching pairs. In names, `{side}` stands for one of the modalities,
-and `{x}` and `{y}` stand for the two. Each measure below has these lines:
+matching rows of y. Rows of different items are non-matching pairs. Items that share rows of y, directly or through
+other items, are one independent component, which intervals count once. In names, `{side}` stands for one of the
+modalities, and `{x}` and `{y}` stand for the two. Each measure below has these lines:
 
 - **Better**: the direction in which a change is an improvement.
 - **Needs**: `moments` need one pass over the data. `rows` also need a random sample of at most 10,000 items. `labels`
   need rows and a class for each item.
-- **Interval**: the 95 % interval. `jackknife`: from the influence of each item. `normal`: of a mean over items.
-  `wilson`: of a share. `subsampling`: from half samples, drawn without replacement. `none`: there is no interval, for
-  the stated reason.
+- **Interval**: the 95 % interval. `jackknife`: from the influence of each component. `normal`: of a mean over
+  components. `wilson`: of a share. `subsampling`: from half samples, drawn without replacement. `none`: there is no
+  interval, for the stated reason.
 - **Null**: the value by chance. `pair shuffle`: the rows are paired at random. `random retrieval`: the rows are ranked
   at random. `modality swap`: the two rows of a pair are exchanged with probability 1/2. `random subspace` and `random
   direction`: uniformly distributed ones. `isotropic cloud`: as many rows without a preferred direction. `zero mean`:

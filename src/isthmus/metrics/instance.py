@@ -40,8 +40,8 @@ def _two_distances() -> tuple[np.ndarray, np.ndarray]:
 def instance_gap(context: MetricContext) -> Estimate:
     """Mean Euclidean distance of matching pairs, mean |x_i - y_i|.
 
-    It is measured on all pairs of at most 10,000 random items. The interval is normal over items. The null is the mean
-    distance of non-matching pairs: 20 shuffles of the pairing, with one row of y per item.
+    It is measured on all pairs of at most 10,000 random items. The interval is normal over independent components. The
+    null is the mean distance of non-matching pairs: 20 shuffles of the pairing, with one row of y per item.
     """
     distances, owner = pair_distances(context)
     return Estimate(*mean_interval(distances, owner), null=_non_matching_distance(context))
@@ -64,7 +64,7 @@ def alignment(context: MetricContext) -> Estimate:
     """Mean squared distance of matching pairs, mean |x_i - y_i|^2 (alpha = 2).
 
     It is measured on all pairs of at most 10,000 random items. For unit rows it equals 2 - 2 mean x_i . y_i. The
-    interval is normal over items. The null is the mean over pairs of different items, from the moments.
+    interval is normal over components. The null is the mean over pairs of different items, from the moments.
     """
     distances, owner = pair_distances(context)
     m = context.moments
