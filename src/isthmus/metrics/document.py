@@ -59,6 +59,11 @@ these exceptions:
 - Where the truth is at the end of the range, intervals contain it in up to 100 %: `mixing_rate` and `separability_auc`
   of clouds far apart, and `residual_anisotropy` of isotropic differences.
 
+On plain pairs of 1,000 items in 32 dimensions, three laws were simulated: a power law, a narrow cone and a collapsed
+cloud. On 100 data sets each, intervals contain the true value in 88 to 100 %. Six of the measures below 91 % were
+simulated again on 250 other data sets, and these are 93 to 96 %. Estimates of `gaussian_mutual_information` vary 1.6 to
+1.7 times as much as its interval says, because each data set has its own directions.
+
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. One
 text on a third of the images is an example.
 
