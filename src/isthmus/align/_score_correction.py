@@ -68,7 +68,7 @@ class ScoreCorrection(ScoreRows):
       keeps its recall. It is one list, partition or filter for each stored modality. Search each with one query,
       and `merge` the hits.
     - 'centered' is 'lists' for HNSW and for indexes that keep codes of few bits. The mean of each further coordinate
-      over the bank is subtracted, which leaves the order within a list as it is, and `merge` adds it again.
+      over the bank is subtracted. This leaves the order within a list as it is, and `merge` adds it again.
     - 'exact' is one index for each modality of queries, `stored(rows, modality=, queries=)`, and one plain search. Its
       rows have very different norms, so HNSW loses recall on it.
     - 'shared' is one index for all modalities of queries. It replaces the spreads by products of one factor for each
@@ -270,9 +270,9 @@ class ScoreCorrection(ScoreRows):
     ) -> Relevance:
         """Calibrate the probability that the first hit of a query is right.
 
-        All items search among a random part of them. A logistic regression on the score without the level of the
-        query, its margin to the second hit, and the level is fitted for each direction. Bank rows of the item of a
-        query or of a stored row are left out, so that the pairs may be those of the fit. The result is kept in
+        All items search among a random part of them. A logistic regression is fitted for each direction. Its variables
+        are the score without the level of the query, its margin to the second hit, and the level. Bank rows of the item
+        of a query or of a stored row are left out, so that the pairs may be those of the fit. The result is kept in
         `fit_info_` and saved with the correction.
 
         Parameters

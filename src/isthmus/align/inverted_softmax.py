@@ -36,7 +36,7 @@ class InvertedSoftmax(ScoreCorrection):
     beta : float, default 4.0
         Inverse temperature of the standardized scores, above 0.
     hubness_weight : float, default 0.5
-        Weight w of the normalisation, at least 0. 1 is that of the references. It overcorrects with small banks: on
+        Weight w of the normalisation, at least 0. 1 is that of the references. It overcorrects with small banks. On
         CLIP COCO with a bank of 250 rows, R@1 rises by 0.9 points with 1 and by 4.4 points with 0.5.
 
     Notes

@@ -18,8 +18,8 @@ class Procrustes(Aligner):
     """Multiply x by the orthogonal matrix Q that minimises sum |x Q - y|^2 over the pairs.
 
     It needs pairs. Rows of y stay, apart from the centring. If the dimensions differ, the smaller one is padded with
-    zeros. Q has d (d - 1) / 2 free numbers. With fewer than ten pairs per dimension it fits noise, so that it looks
-    nearly perfect on the fitted pairs and worse than no map on others. It then warns.
+    zeros. Q has d (d - 1) / 2 free numbers. With fewer than ten pairs per dimension it fits noise. It then looks nearly
+    perfect on the fitted pairs, and worse than no map on others. `fit` warns of this.
 
     Parameters
     ----------

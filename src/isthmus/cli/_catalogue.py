@@ -1,7 +1,7 @@
 """The catalogue of everything that is registered, which the verb `list` prints.
 
-It is computed from the registries, which import a hundred modules. So the last one is kept beside the compiled modules,
-and used as long as no file of the package and no installed package has changed.
+It is computed from the registries, which import a hundred modules. So the last one is kept beside the compiled modules.
+It is used as long as no file of the package and no installed package has changed.
 """
 
 from __future__ import annotations

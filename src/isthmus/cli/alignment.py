@@ -275,8 +275,8 @@ def apply(
 ) -> None:
     """Correct the rows of a file or a vector store, with constant memory.
 
-    The columns of two or more modalities of a table, such as image_embedding and text_embedding of a Parquet, Arrow or
-    CSV file, are aligned in one pass. ::COLUMN chooses one column, and ::COLUMN,COLUMN several.
+    A table (Parquet, Arrow or CSV) may have columns of two or more modalities, such as image_embedding and
+    text_embedding. They are aligned in one pass. ::COLUMN chooses one column, and ::COLUMN,COLUMN several.
     """
     from isthmus.align.streaming import apply as apply_to_source
     from isthmus.align.streaming import drift_warnings

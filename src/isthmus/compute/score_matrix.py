@@ -195,9 +195,8 @@ class ScoreMatrix:
 def select_topk(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k largest of each row, in descending order, and their columns.
 
-    Columns are folded first: the k largest lie among the columns of the k largest maxima, so that the costly
-    selection examines a sixteenth of the scores. In many rows, the k-th largest maximum is a bound, which few scores
-    reach.
+    Columns are folded first. The k largest lie among the columns of the k largest maxima, so that the costly selection
+    examines a sixteenth of the scores. In many rows, the k-th largest maximum is a bound, which few scores reach.
 
     Parameters
     ----------

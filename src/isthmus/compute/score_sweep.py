@@ -18,7 +18,7 @@ TILE_ROWS = 1000
 class ScoreConsumer(Protocol):
     """A computation that looks at every tile of scores.
 
-    Tiles of 'xx' and 'yy' lie on the diagonal or above it, because these scores are symmetric: a tile above the
+    Tiles of 'xx' and 'yy' lie on the diagonal or above it, because these scores are symmetric. A tile above the
     diagonal serves its rows and its columns. Tiles of 'xy' cover the whole matrix, with x as rows.
 
     Attributes

@@ -181,7 +181,7 @@ class _Block:
 def sorting_keys(scores: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return keys that ascend with the scores, and of equal scores with descending numbers.
 
-    A score of float32 is the upper half of an integer, and its number the lower half: such keys are sorted several
+    A score of float32 is the upper half of an integer, and its number the lower half. Such keys are sorted several
     times as fast as pairs. Complex numbers hold those of float64.
 
     Parameters

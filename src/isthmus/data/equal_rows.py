@@ -33,8 +33,8 @@ KEY_RANGES = 8
 def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
     """Return the number of the distinct row of each row.
 
-    Two rows are equal if their unit rows differ by at most 1e-6 in every coordinate, so that a row and a multiple of it
-    are equal. Rows that are NaN, infinite or all zero are distinct.
+    Two rows are equal if their unit rows differ by at most 1e-6 in every coordinate. So a row and a multiple of it are
+    equal. Rows that are NaN, infinite or all zero are distinct.
 
     Parameters
     ----------

@@ -256,7 +256,7 @@ class RowSubset:
     """Selected rows of a source, in any order.
 
     Random access is expensive if rows must be decoded sequentially. If the order is then not that of the file, the rows
-    are written to a temporary file in their new order, once and in one pass.
+    are written to a temporary file in their new order. This happens once and in one pass.
     """
 
     def __init__(self, source: Source, numbers: np.ndarray):

@@ -82,8 +82,8 @@ def open_pairs(
         A class for each row of the file `x`, (n_x,).
     key : str, path-like, array-like or sequence of two of them, optional
         A column that both files have, or one key for each file: a column, a file of keys (``.npy``, ``.txt``,
-        ``FILE.csv::COLUMN``) or an array. A key may occur in several rows, such as captions of one image. If it does
-        in both files, equal rows of a key count once, and each row of x matches all rows of y with its key.
+        ``FILE.csv::COLUMN``) or an array. A key may occur in several rows, such as captions of one image. If it does in
+        both files, equal rows of a key count once. Each row of x matches all rows of y with its key.
     same_dim : bool
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
     drop_bad : bool

@@ -158,8 +158,8 @@ class Pairs:
     ) -> Iterator[tuple[Array, Array, np.ndarray | None, np.ndarray | None]]:
         """Yield the pairs in blocks of items. All rows of y that match an item are in its block.
 
-        If items share rows of y and enough `components` are independent, items are in the order of their components,
-        and the items of a component are in one block.
+        If items share rows of y and enough `components` are independent, items are in the order of their components.
+        The items of a component are then in one block.
 
         Parameters
         ----------

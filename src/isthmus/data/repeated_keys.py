@@ -19,8 +19,8 @@ def join_repeated_keys(
 ) -> KeyJoin:
     """Match every row of a key in the first file with every row of that key in the second one.
 
-    Rows of one key that are equal count once, so that a flat export of five captions beside five copies of their image
-    gives five pairs.
+    Rows of one key that are equal count once. So a flat export of five captions beside five copies of their image gives
+    five pairs.
 
     Parameters
     ----------

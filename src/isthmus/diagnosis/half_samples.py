@@ -1,7 +1,7 @@
 """The bias of the components of the cosine deficit, from balanced half samples.
 
 The components of a half sample have twice the bias of those of all items (McCarthy 1969), if the bias falls as 1/n. The
-sum of sqrt(lambda mu) over the sorted spectra has a bias that falls more slowly where eigenvalues are nearly equal,
+sum of sqrt(lambda mu) over the sorted spectra has a bias. It falls more slowly where eigenvalues are nearly equal,
 because sampling spreads and sorts them. `spread_corrections` states how much of it half samples miss.
 """
 

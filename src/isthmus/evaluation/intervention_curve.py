@@ -78,9 +78,9 @@ class InterventionCurve(Tabular):
         The raw space first, then each intervention in order of its strengths.
     explained : dict of str to dict of str to Estimate
         For each score: 'gap' and 'alignment' (Spearman's rank correlation over the points) and 'difference'
-        (|alignment| - |gap|). Rank correlations ignore how far a score moves. 'gap_curve' and 'alignment_curve' are
-        the shares of the score's variance that a monotone curve explains, and 'curve_difference' is alignment minus
-        gap. The verdict is based on 'curve_difference'.
+        (|alignment| - |gap|). Rank correlations ignore how far a score moves. 'gap_curve' and 'alignment_curve' are the
+        shares of the score's variance that a monotone curve explains. 'curve_difference' is alignment minus gap. The
+        verdict is based on 'curve_difference'.
     gap_measure : str
         'gap' (degrees), or 'gap_distance' if the angle is undefined at some point.
     shared_dimensions : int

@@ -57,7 +57,7 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
     Returns
     -------
     float
-        Shared-space alignment in [-1, 1]. It is 1 if the centred matching rows are equal and lie in the subspace, and
+        Shared-space alignment in [-1, 1]. It is 1 if the centred matching rows are equal and lie in the subspace. It is
         0 if all rows of a modality are the same.
 
     Notes

@@ -1,7 +1,7 @@
 """Effects of items as stored rows on changes of the median rank and of the shares of the same modality.
 
 Each item is a query, and a stored row that the other queries meet. Both move a score. In narrow cones the same rows
-precede every match. Then the ranks of the queries vary, but their median hardly does: what an item adds as a query, it
+precede every match. Then the ranks of the queries vary, but their median hardly does. What an item adds as a query, it
 takes away as a stored row. A share of the same modality counts the stored rows themselves.
 """
 

@@ -242,8 +242,8 @@ def evaluate_zero_shot(
     labels : array-like or path
         Class of each row of x, (n,), or a file of them.
     class_names : array-like or path, optional
-        Class of each class text, (C,), or a file of them. Default: row c belongs to class c if the labels are whole
-        numbers from 0 to C - 1, else to the c-th of the sorted labels.
+        Class of each class text, (C,), or a file of them. Default: if the labels are whole numbers from 0 to C - 1, row
+        c belongs to class c. Else it belongs to the c-th of the sorted labels.
     names : sequence of str, optional
         Names of x and of the class texts, as in `isthmus.open_pairs`.
     drop_bad : bool, default False

@@ -1,7 +1,7 @@
 """The eigenvalues of a covariance before sampling spread them, and the eigenvalues of samples.
 
 Sampling spreads the sorted eigenvalues. If eigenvalues are nearly equal, the spread is of the order of one over the
-root of n, and no expansion around the observed eigenvalues describes it. Half samples do: their covariances differ from
+root of n. No expansion around the observed eigenvalues describes it. Half samples do: their covariances differ from
 that of all rows as that of all rows differs from the covariance of the population.
 """
 

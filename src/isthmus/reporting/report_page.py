@@ -41,10 +41,10 @@ def report(
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
 
-    If there are too few items, or different rows, to fit aligners on one half and judge them on the other, the page has
-    no comparison and states why. The page needs no network, and is complete without JavaScript. It has a light and a
-    dark scheme and a layout for phones and for print. The same input gives the same page. Large data are sampled where
-    rows are needed.
+    Aligners are fitted on one half of the items and judged on the other. If there are too few items, or different rows,
+    the page has no comparison and states why. The page needs no network, and is complete without JavaScript. It has a
+    light and a dark scheme and a layout for phones and for print. The same input gives the same page. Large data are
+    sampled where rows are needed.
 
     Parameters
     ----------

@@ -206,8 +206,8 @@ def has_equal_pairs(moments: Moments) -> bool:
     Returns
     -------
     bool
-        True if the mean squared distance of the pairs is at most 1e-12 of the squared lengths, or 1e-8 of it for
-        products in float32.
+        True if the mean squared distance of the pairs is at most 1e-12 of the squared lengths. For products in float32
+        it is 1e-8 of them.
 
     Examples
     --------

@@ -39,8 +39,8 @@ def learned_ranks(sample: RowSample, ranks: np.ndarray, /) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Ranks (k,). Each block of 32 rows is ranked by a score that its own pairs have no part in, so that pairs in
-        random order still have the mean 0.
+        Ranks (k,). Each block of 32 rows is ranked by a score that its own pairs have no part in. So pairs in random
+        order still have the mean 0.
 
     Examples
     --------

@@ -2,8 +2,8 @@
 
 A statistic f(mean x, mean y, mean p) moves by f'(score of item g) when item g gets more weight. The infinitesimal
 jackknife [1]_ sums the squares of these scores. Scores are linear in x_g, y_g and p_g, so the sum is a quadratic form
-in the second moments, and no second pass over the rows is needed. The pairs of an item count as one observation,
-because its rows are not independent.
+in the second moments. No second pass over the rows is needed. The pairs of an item count as one observation, because
+its rows are not independent.
 
 References
 ----------

@@ -151,8 +151,8 @@ class Estimate:
         -------
         dict
             Fields by name. Absent numbers and empty texts are None, and so is a plug-in that equals the value. A
-            p-value stands there only if there is a test, and the size of a sample with its standard error only if the
-            value was computed from one.
+            p-value stands there only if there is a test. The size of a sample and its standard error stand there only
+            if the value was computed from one.
         """
         numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
         remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval", "definition")}

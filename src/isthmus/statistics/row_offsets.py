@@ -44,7 +44,7 @@ def matching_offset(x: Source, y: Source, /, first: int = 0, last: int | None = 
     Returns
     -------
     int
-        Row i of x matches row i + offset of y. It is 0 if no offset stands out: the sum of centred inner products at
+        Row i of x matches row i + offset of y. It is 0 if no offset stands out. The sum of centred inner products at
         one offset must exceed those at all other offsets by more than chance allows.
 
     Examples

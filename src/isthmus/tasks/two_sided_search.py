@@ -76,7 +76,8 @@ class TwoSidedSearch:
     ----------
     x_ranks, y_ranks : np.ndarray of shape (n_x, 2) and (n_y, 2)
         Rank of the best relevant row in the modality of the query, and in the other modality. The other relevant rows
-        are left out, ties count against the query, and 11 stands for all larger ranks. 0 if the row is not a query.
+        are left out, ties count against the query, and 11 stands for all larger ranks. It is 0 if the row is not a
+        query.
     x_ndcg, y_ndcg : np.ndarray of shape (n_x,) and (n_y,)
         NDCG@10 over the relevant rows of both modalities, NaN if the row is not a query.
     owner : np.ndarray of shape (n_y,)

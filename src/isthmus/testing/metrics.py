@@ -37,8 +37,8 @@ ARRAY_LIBRARIES = ("torch", "array_api_strict")
 def check_metric(metric: Metric | str, /, *, checks: Sequence[str] | None = None) -> None:
     """Check that a measure keeps its contract.
 
-    Example data are 120 pairs of 12 dimensions like those of CLIP: two cones apart, with correlated pairs, unequal
-    variances and unequal norms, in four classes.
+    Example data are 120 pairs of 12 dimensions in four classes. Like those of CLIP, they are two cones apart, with
+    correlated pairs, unequal variances and unequal norms.
 
     Parameters
     ----------

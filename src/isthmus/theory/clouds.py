@@ -31,7 +31,7 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
         Angle between A and B in degrees, 0 to 180.
     centres : {'shared', 'orthogonal'}
         'orthogonal' puts the mean directions orthogonal to C, at `angle` from each other. 'shared' puts both at the
-        same direction of C, so that there is no gap.
+        same direction of C: there is no gap.
 
     Returns
     -------

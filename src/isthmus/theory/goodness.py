@@ -83,7 +83,7 @@ def goodness_of_fit(
     Radial part: under the model c.x has a density proportional to exp(kappa w) (1 - w^2)^((d-3)/2). If `fitted`, the
     rows are compared with the concentration that has their own mean cosine. The p-value is a parametric bootstrap of
     `draws` samples of cosines, each compared with its own refitted law. Given the sum of the rows, their law does not
-    depend on the parameters, so any concentration close to the fitted one gives the correct null. Otherwise the p-value
+    depend on the parameters. So any concentration close to the fitted one gives the correct null. Otherwise the p-value
     is that of the exact Kolmogorov-Smirnov law.
 
     Tangential part: under the model the unit tangents t_i are uniform on the sphere of R^D, D = d - 1. The squared

@@ -59,7 +59,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def register(self, name: str, member: T) -> T:
         """Add a member under a name.
 
-        A class or function that is defined again under the same module and qualified name replaces itself, so that a
+        A class or function that is defined again under the same module and qualified name replaces itself. So a
         notebook cell can be run twice. Every other second registration is refused.
 
         Parameters

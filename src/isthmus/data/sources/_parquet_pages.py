@@ -1,7 +1,7 @@
 """Direct reader of PLAIN Parquet pages that hold the numbers of equal lists.
 
 Decoding lists value by value costs more than multiplying them. The numbers of a page are copied as they lie if it is
-PLAIN (no dictionary) and its levels show that no list is null and all have one width. All other pages raise
+PLAIN (no dictionary). Its levels must show that no list is null and all have one width. All other pages raise
 `NotPlainError` and are decoded by pyarrow.
 
 The format: Apache Parquet, parquet.thrift, and its encodings PLAIN and RLE.
