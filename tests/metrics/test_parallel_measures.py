@@ -77,7 +77,8 @@ def test_measure_states_the_sample_and_its_standard_error(rng: np.random.Generat
     assert [result[name].sampled for name in names] == [150, 150, 0]
     assert result.pairs["items_ranked"] == 150
     recall = result["image_to_text_R@10"]
-    assert recall.standard_error == pytest.approx(np.sqrt(recall.value * (1 - recall.value) / 150), rel=0.1)
+    of_independent_queries = np.sqrt(recall.value * (1 - recall.value) / 150)
+    assert 0.9 * of_independent_queries < recall.standard_error < 2 * of_independent_queries  # queries share rows ahead
     restored = type(result).from_dict(result.to_dict())
     assert restored["image_to_text_R@10"].sampled == 150
     shared = isthmus.measure(isthmus.Pairs(image=x, text=y[np.arange(400) // 2]), metrics=names, sample=150)
