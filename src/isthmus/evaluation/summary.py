@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, get
+from isthmus.evaluation.deciding_fits import fits_decide, range_width, shared_items, shows_error
 from isthmus.evaluation.split_variance import MAX_SHARE_OF_ONE_CHANGE, interval_of_mean, share_of_one_change
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.intervals import clip_interval
@@ -162,6 +163,11 @@ def pool_trials(
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
     changes = {name: pool_changes(name, trials, n_items=n_items) for name in first.changes}
+    if fits_decide(trials):
+        changes = {
+            name: Estimate(change.value, note=UNKNOWN_FIT) if shows_error(name, trials) else change
+            for name, change in changes.items()
+        }
     if no_interval:
         changes = {name: Estimate(change.value, note=no_interval) for name, change in changes.items()}
     # Notes of different splits often differ only in their numbers. The first of each kind is shown.
@@ -200,7 +206,7 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
     values, variances = np.array([trial.changes[name] for trial in trials]).T
     mean, first = float(values.mean()), trials[0]
     if not np.isnan(variances).any():
-        shared = 0.5 if first.fit_size else first.test_pairs / max(first.test_pairs + first.fit_pairs, 1)
+        shared = shared_items(first)
         sums = [trial.group_sums.get(name, []) for trial in trials]
         corrects_scores = bool(get(first.aligner).corrects_scores)
         n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
@@ -233,8 +239,7 @@ def _possible(name: str, ends: tuple[float, float]) -> tuple[float, float]:
 
     The measured score of the raw embeddings does not bound it further, because it has an error, too.
     """
-    score = next((task.scores[name] for task in registry().values() if name in task.scores), None)
-    span = math.inf if score is None else score.range[1] - score.range[0]
+    span = range_width(name)
     return clip_interval(ends, -span, span)
 
 
