@@ -105,8 +105,8 @@ def test_rank_model_expects_the_level_of_noisy_rows_from_their_variances() -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "n", "files", "least"), [
-    ("plain", 1000, 100, 97), ("class", 1000, 100, 95), ("length", 1000, 100, 93), ("weak", 1000, 100, 94),
-    ("falling", 1000, 100, 74), ("falling", 2500, 60, 52), ("class quality", 1000, 100, 95),
+    ("plain", 1000, 40, 39), ("class", 1000, 40, 38), ("length", 1000, 40, 37), ("weak", 1000, 40, 38),
+    ("falling", 1000, 60, 44), ("falling", 2500, 20, 18), ("class quality", 1000, 60, 57),
 ])  # fmt: skip
 def test_find_breaks_names_a_tenth_out_of_order(kind: str, n: int, files: int, least: int) -> None:
     """The ends are within 2 % of n. Either side is out of order."""
@@ -167,12 +167,12 @@ def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
 def test_find_breaks_of_clip_coco_names_a_tenth_out_of_order(real: Callable[[str], Path]) -> None:
     x, y = (np.load(real(f"clip_coco/{name}.npy")) for name in ("image", "text"))
     found = alarms = 0
-    for seed in range(100):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         order = rng.permutation(500)
         start = int(rng.integers(0, 450))
         breaks = find_breaks(source(x[order]), source(out_of_order(y[order], start, start + 50, rng)))
         found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 50)) <= 10
         alarms += bool(find_breaks(source(x[order]), source(y[order])))
-    assert found >= 94
-    assert alarms <= 1
+    assert found >= 38
+    assert alarms == 0
