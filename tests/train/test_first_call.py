@@ -30,6 +30,12 @@ def test_loss_with_scale_and_temperature_raises() -> None:
         InfoNCE()(unit_rows(0), unit_rows(1), 2.0, temperature=0.5)
 
 
+@pytest.mark.parametrize("temperature", [0, -1.0, math.nan])
+def test_loss_with_a_temperature_that_is_not_positive_raises(temperature: float) -> None:
+    with pytest.raises(InputError, match=f"temperature={temperature}, expected a positive number"):
+        InfoNCE()(unit_rows(0), unit_rows(1), temperature=temperature)
+
+
 @pytest.mark.parametrize(
     ("factor", "scale", "message"),
     [

@@ -97,7 +97,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If shapes do not fit, there are fewer than two pairs, or both `logit_scale` and `temperature` are given.
+            If shapes do not fit, there are fewer than two pairs, or both `logit_scale` and `temperature` are given. Also if
+            `temperature` is a number that is not positive.
 
         Warns
         -----
@@ -108,6 +109,9 @@ class Loss(nn.Module):  # type: ignore[misc]
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
+        # The value of a tensor is not read, because that would wait for the device.
+        if isinstance(temperature, int | float) and not temperature > 0:
+            raise InputError(f"temperature={temperature!r}, expected a positive number, such as 0.07")
         if logit_scale is None:
             logit_scale = 1 / (DEFAULT_TEMPERATURE if temperature is None else temperature)
         device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"
