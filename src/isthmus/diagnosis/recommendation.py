@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from isthmus.align import Auto
@@ -146,6 +147,13 @@ def recommendation_sentence(comparison: Comparison) -> str:
             f"{best_summary.name} has the largest {title}: {percent(best_summary.scores[score].value)}, raw "
             f"{percent(raw[score].value)}."
         )
+    if math.isnan(change.low):
+        why = change.note.removeprefix(NO_INTERVAL)
+        return (
+            f"No correction can be recommended. {best_summary.name} has the largest {title} "
+            f"({percent(best_summary.scores[score].value)}, raw {percent(raw[score].value)}), but this change has no "
+            f"interval{f' ({why})' if why else ''}."
+        )
     if change.low <= 0:
         return f"None of the corrections tested raises the {title} ({percent(raw[score].value)}) on unseen pairs."
     is_without_loss = bool(_without_loss([best_summary], score))
@@ -199,9 +207,13 @@ def _recall_change(change: Estimate) -> str:
         return f"cross-modal R@1 rises ({points})"
     if change.high < 0:
         return f"cross-modal R@1 falls ({points})"
+    if math.isnan(change.low):
+        return f"cross-modal R@1 changes by an amount without an interval ({points})"
     return f"cross-modal R@1 does not change measurably ({points})"
 
 
 def _points(change: Estimate) -> str:
-    """Return a change in percentage points with its interval."""
+    """Return a change in percentage points with its interval, if there is one."""
+    if math.isnan(change.low):
+        return f"{100 * change.value:+.1f} points"
     return f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"

@@ -97,8 +97,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If shapes do not fit, there are fewer than two pairs, or both `logit_scale` and `temperature` are given. Also if
-            `temperature` is a number that is not positive.
+            If shapes do not fit, there are fewer than two pairs, or both `logit_scale` and `temperature` are given.
+            Also if `temperature` is a number that is not positive.
 
         Warns
         -----
