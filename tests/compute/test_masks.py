@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isthmus.compute.masks import BUFFER, at_least, true_positions
+from isthmus.compute.elementwise import BUFFER
+from isthmus.compute.masks import at_least, true_positions
 from isthmus.compute.streaming_topk import lowest_key, scores_of_keys, sorting_keys
 from isthmus.compute.workspace import ALIGNMENT, Workspace
 

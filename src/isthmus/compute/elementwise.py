@@ -1,12 +1,17 @@
-"""Functions of every score of a tile, as fast as NumPy and BLAS compute them on this processor."""
+"""Functions of every score of a tile, as fast as NumPy computes them on this processor."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
+
+#: Entries of the buffer of NumPy while rows of at least this length are computed.
+BUFFER = 512
 
 
 def scaled_exp(values: np.ndarray, factor: float, out: np.ndarray) -> np.ndarray:
@@ -64,19 +69,38 @@ def has_fast_exp2() -> bool:
     return bool(targets) and not any(str(target["current"]).startswith("baseline") for target in targets)
 
 
-def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, scale: float = 1) -> np.ndarray:
-    """Add rows[i] + columns[j] to every entry of a table in place, in half the time of two additions of NumPy.
+@contextmanager
+def small_buffer(table: np.ndarray) -> Iterator[None]:
+    """Let NumPy take the operands of long rows from where they are.
+
+    It copies an operand that is the same for a row, or for all rows, into its buffer row by row if a row is shorter
+    than the buffer. This takes as long as the computation.
+
+    >>> with small_buffer(np.zeros((2, BUFFER))):
+    ...     np.getbufsize()
+    512
+    """
+    if table.shape[1] < BUFFER:
+        yield
+        return
+    size = np.setbufsize(BUFFER)
+    try:
+        yield
+    finally:
+        np.setbufsize(size)
+
+
+def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Add rows[i] + columns[j] to every entry of a table in place.
 
     Parameters
     ----------
     table : (n, m) array of float32 or float64
-        The table, C-ordered.
+        The table.
     rows : (n,) array
         What is added to each row.
     columns : (m,) array
         What is added to each column.
-    scale : float, default 1
-        Factor by which the entries are multiplied before.
 
     Returns
     -------
@@ -88,10 +112,9 @@ def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, s
     >>> add_outer_sum(np.zeros((2, 3)), np.array([10.0, 20.0]), np.arange(3.0)).tolist()
     [[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]]
     """
-    product = scipy_products()[table.dtype]
-    column_terms = np.stack([columns, np.ones_like(columns)]).astype(table.dtype, copy=False)
-    row_terms = np.stack([np.ones_like(rows), rows]).astype(table.dtype, copy=False)
-    product(1, column_terms.T, row_terms.T, trans_b=True, beta=scale, c=table.T, overwrite_c=True)
+    with small_buffer(table):
+        table += rows[:, None]
+        table += columns
     return table
 
 
@@ -115,15 +138,3 @@ def ordered_bits(patterns: np.ndarray) -> np.ndarray:
     """
     ordered: np.ndarray = patterns ^ ((patterns >> (8 * patterns.itemsize - 1)) & np.iinfo(patterns.dtype).max)
     return ordered
-
-
-@cache
-def scipy_products() -> dict[np.dtype, Any]:
-    """Return SciPy's matrix products, which add to a table, by dtype.
-
-    SciPy has a BLAS of its own. Call this before the threads of a computation begin: `blas_limited` limits the
-    libraries that are loaded when it begins.
-    """
-    from scipy.linalg.blas import dgemm, sgemm  # imported late: a tenth of a second
-
-    return {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}

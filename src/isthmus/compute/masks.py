@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Entries of the buffer of NumPy while rows of at least this length are compared. It copies thresholds into it row by
-#: row if a row is shorter than the buffer, which takes as long as the comparison.
-BUFFER = 512
+from isthmus.compute.elementwise import small_buffer
 
 
 def at_least(
@@ -42,13 +40,8 @@ def at_least(
     """
     thresholds = thresholds if axis else thresholds[:, None]
     compare = np.greater if strict else np.greater_equal
-    if scores.shape[1] < BUFFER:
+    with small_buffer(scores):
         return compare(scores, thresholds, out=out)
-    size = np.setbufsize(BUFFER)
-    try:
-        return compare(scores, thresholds, out=out)
-    finally:
-        np.setbufsize(size)
 
 
 def true_positions(mask: np.ndarray, *, at_most: int | None = None) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.compute.elementwise import add_outer_sum, scaled_exp
+from isthmus.compute.elementwise import scaled_exp
 from isthmus.compute.masks import count_columns, count_rows, true_positions
 from isthmus.compute.rows import cache_sized_slices
 from isthmus.statistics.intervals import Z95
@@ -114,7 +114,8 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     squares = a @ b.T
     norms_a, norms_b = squared_norms(a), squared_norms(b)
     for band in cache_sized_slices(squares):
-        add_outer_sum(squares[band], norms_a[band], norms_b, scale=-2)
+        squares[band] *= -2
+        squares[band] += np.add.outer(norms_a[band], norms_b)
         np.maximum(squares[band], 0, out=squares[band])
     return squares
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp, scipy_products
+from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp
 from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.score_sweep import fill_diagonal
 from isthmus.compute.workspace import Workspace
@@ -143,7 +143,6 @@ class PairwiseTiles:
     kinds: tuple[str, ...] = ("xx", "yy", "xy")
 
     def __init__(self, rows: PairedRows):
-        scipy_products()  # before threads compute the tiles
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT_ITEMS]
         bandwidth = Bandwidth.of(x[pilot], y[pilot])
@@ -218,7 +217,8 @@ class PairwiseTiles:
         band.add(RBF_05, fourth_power(values), ones)
         if kind != "xy":
             return
-        add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns], scale=1 / scale)
+        np.multiply(exponents, 1 / scale, out=halves)
+        add_outer_sum(halves, self._shift_x[rows], self._shift_y[columns])
         if self._centring is None:
             band.add(CENTRED_RBF_1, _rbf(halves, self._median, values), ones)
         band.fill_diagonal(halves, 0)
