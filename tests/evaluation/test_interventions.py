@@ -58,7 +58,23 @@ class TestInterventions:
         _, test_items = group_split(pairs, item_groups(pairs), rng=0)
         x, y = pairs.take(test_items).unit()
         distance = np.linalg.norm(x.mean(axis=0) - y.mean(axis=0))
-        assert collapsed.raw.gap_distance == pytest.approx(distance, abs=1e-6)
+        assert collapsed.raw.gap_distance_plugin == pytest.approx(distance, abs=1e-6)
+        assert 0.9 * distance < collapsed.raw.gap_distance < distance
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_swapped_modalities_have_the_same_points_if_rows_repeat(self, rng: np.random.Generator) -> None:
+        owner = np.repeat(np.arange(60), rng.integers(1, 5, 60))
+        latent = rng.normal(size=(60, 80)) * np.linspace(2, 0.1, 80)
+        images = latent + 1
+        texts = latent[owner] + 0.3 * rng.normal(size=(len(owner), 80))
+        pairs = Pairs(image=images, text=texts, index=owner), Pairs(text=texts, image=images[owner])
+        with pytest.warns(isthmus.IsthmusWarning, match="rows are distinct"):
+            indexed, flat = (intervene(p, interventions=["translate"]) for p in pairs)
+        assert indexed.shared_dimensions == flat.shared_dimensions
+        for first, second in zip(indexed.points, flat.points, strict=True):
+            assert second.gap_distance == pytest.approx(first.gap_distance, abs=1e-6)
+            assert second.alignment == pytest.approx(first.alignment, abs=1e-6)
+            assert second.scores == pytest.approx(first.scores, abs=1e-6)
 
     def test_rotate_by_one_half_halves_the_angle(self, collapsed: InterventionCurve) -> None:
         half = next(point for point in collapsed.curve("rotate") if point.strength == 0.5)

@@ -290,17 +290,22 @@ def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, floa
 
 
 def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
-    """Return the fraction of the largest covariance that the best rotation captures. The null is a shuffled pairing."""
+    """Return the fraction of the largest covariance that the best rotation captures. The null is a shuffled pairing.
+
+    The rows of the modality with the larger variance are shuffled, so that swapped modalities have the same null.
+    """
     x, y = _unit_rows(pairs, moments)
     x = x if pairs.index is None else x[pairs.index]
     bound = CovariancePair(moments).bound
     if bound <= MIN_COVARIANCE:
         return Estimate(NAN, unit="share", undefined=NO_SPREAD)
     order = np.random.default_rng(rng).permutation(len(x))
-    shuffled_cov = np.zeros((x.shape[1], y.shape[1]))
+    clouds = [(float(np.trace(moments.cov_x)), x, moments.mean_x), (float(np.trace(moments.cov_y)), y, moments.mean_y)]
+    (_, shuffled, mean_shuffled), (_, fixed, mean_fixed) = sorted(clouds, key=lambda cloud: cloud[0], reverse=True)
+    shuffled_cov = np.zeros((shuffled.shape[1], fixed.shape[1]))
     for start in range(0, len(x), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        shuffled_cov += (x[order[block]] - moments.mean_x).T @ (y[block] - moments.mean_y) / len(x)
+        shuffled_cov += (shuffled[order[block]] - mean_shuffled).T @ (fixed[block] - mean_fixed) / len(x)
     value, null = (float(np.linalg.svd(m, compute_uv=False).sum()) for m in (moments.cov_xy, shuffled_cov))
     return Estimate(value / bound, null=null / bound, unit="share")
 

@@ -34,6 +34,9 @@ INTERVENTIONS: dict[str, tuple[str, tuple[float, ...]]] = {
     ),
 }
 
+#: Names of the measures of a point, besides its scores.
+MEASURES = ("gap", "gap_plugin", "gap_distance", "gap_distance_plugin", "alignment")
+
 
 @dataclass(frozen=True)
 class InterventionPoint:
@@ -46,13 +49,15 @@ class InterventionPoint:
     strength : float
         Strength of the intervention. The raw space has 0.
     gap : float
-        Angle between the means in degrees, NaN where it is undefined.
+        Angle between the means in degrees without the bias of sampling, NaN where it is undefined.
     gap_distance : float
-        Euclidean distance between the means.
+        Euclidean distance between the means without the bias of sampling.
     alignment : float
         Shared-space alignment in [-1, 1], see `isthmus.evaluation.shared_space.shared_alignment`.
     scores : dict of str to float
         Scores of the tasks.
+    gap_plugin, gap_distance_plugin : float
+        Angle and distance with the bias of sampling, the published forms. Default: NaN.
 
     Examples
     --------
@@ -66,6 +71,8 @@ class InterventionPoint:
     gap_distance: float
     alignment: float
     scores: dict[str, float]
+    gap_plugin: float = math.nan
+    gap_distance_plugin: float = math.nan
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,9 +241,7 @@ class InterventionCurve(Tabular):
                 {
                     "intervention": point.intervention,
                     "strength": point.strength,
-                    "gap": json_number(point.gap),
-                    "gap_distance": point.gap_distance,
-                    "alignment": point.alignment,
+                    **{name: json_number(getattr(point, name)) for name in MEASURES},
                     **point.scores,
                 }
                 for point in self.points
@@ -261,12 +266,13 @@ class InterventionCurve(Tabular):
             score: {name: Estimate.from_dict(values) for name, values in estimates.items()}
             for score, estimates in content["explained"].items()
         }
-        fields = ("intervention", "strength", "gap", "gap_distance", "alignment")
         points = []
         for point in content["points"]:
-            own = {name: point[name] for name in fields} | {"gap": number_from_json(point["gap"])}
-            scores = {name: value for name, value in point.items() if name not in fields}
-            points.append(InterventionPoint(**own, scores=scores))
+            measures = {name: number_from_json(point[name]) for name in MEASURES}
+            scores = {
+                name: value for name, value in point.items() if name not in {"intervention", "strength", *MEASURES}
+            }
+            points.append(InterventionPoint(point["intervention"], point["strength"], scores=scores, **measures))
         sizes = {name: content[name] for name in ("gap_measure", "shared_dimensions", "n_fit", "n_test", "settings")}
         return cls(points=points, explained=explained, names=(content["names"][0], content["names"][1]), **sizes)
 
@@ -276,9 +282,10 @@ class InterventionCurve(Tabular):
         Returns
         -------
         dict of str to list
-            Intervention, strength, gap in degrees, distance of the means, alignment and every score.
+            Intervention, strength, gap in degrees and distance of the means with their plug-ins, alignment and every
+            score.
         """
-        own = ("intervention", "strength", "gap", "gap_distance", "alignment")
+        own = ("intervention", "strength", *MEASURES)
         scores = list(dict.fromkeys(name for point in self.points for name in point.scores))
         columns: dict[str, list[Any]] = {name: [getattr(point, name) for point in self.points] for name in own}
         return columns | {name: [point.scores.get(name, math.nan) for point in self.points] for name in scores}

@@ -20,7 +20,7 @@ from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCur
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import MetricContext
-from isthmus.metrics.centroid import gap_angle
+from isthmus.metrics.centroid import debiased_distance, gap_angle
 from isthmus.statistics.correlation import isotonic_r2_of_samples, spearman_of_samples
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import Moments, moments_of
@@ -275,9 +275,11 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
         intervention,
         strength,
         NAN if gap.undefined else gap.value,
-        float(np.linalg.norm(moments.mean_x - moments.mean_y)),
+        debiased_distance(moments),
         shared_alignment(moments, basis),
         {name: scores[name] for name in experiment.scores},
+        gap_plugin=NAN if gap.undefined else gap.plugin,
+        gap_distance_plugin=float(np.linalg.norm(moments.mean_x - moments.mean_y)),
     )
 
 

@@ -109,9 +109,11 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     True
     """
     first, second = pairs.split_half(rng=rng)
-    basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))
-    x, y = (to_numpy(rows).astype(np.float64) for rows in second.unit())
-    products = ((x - x.mean(axis=0)) @ basis)[second.owner] * ((y - y.mean(axis=0)) @ basis)
+    n_distinct_y = first.n_pairs if first.y_groups is None else int(first.y_groups.max()) + 1
+    basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items, n_distinct_y))
+    x, y = (to_numpy(rows).astype(np.float64) @ basis for rows in second.unit())
+    x = x[second.owner]  # means weigh each pair, in both modalities
+    products = (x - x.mean(axis=0)) * (y - y.mean(axis=0))
     # The pairs of one image or of one caption are not independent. Therefore they are averaged first.
     components = second.sampling_units[second.owner]
     counts = np.bincount(components)

@@ -85,14 +85,19 @@ def intervention_figure(curve: InterventionCurve) -> Any:
     return fig
 
 
+def _with_plugin(value: str, plugin: str) -> str:
+    """Return a value with its plug-in, the published form with the bias of sampling, where the digits differ."""
+    return value if plugin == value or plugin.startswith("nan") else f"{value} (plug-in {plugin})"
+
+
 def _page(curve: InterventionCurve, svg: str) -> str:
     x, y = curve.names
     scores = list(curve.explained)
     rows = [
         [
             f"{point.intervention.replace('_', ' ')} {point.strength:g}",
-            "no angle" if math.isnan(point.gap) else f"{point.gap:.1f}°",
-            f"{point.gap_distance:.3f}",
+            "no angle" if math.isnan(point.gap) else _with_plugin(f"{point.gap:.1f}°", f"{point.gap_plugin:.1f}°"),
+            _with_plugin(f"{point.gap_distance:.3f}", f"{point.gap_distance_plugin:.3f}"),
             f"{point.alignment:.3f}",
             *(f"{point.scores[name]:.3f}" for name in scores),
         ]
