@@ -79,3 +79,11 @@ def test_captured_fraction_is_printed_without_its_unit(rng: np.random.Generator)
     explanation = isthmus.explain(isthmus.Pairs(image=x, text=x + rng.normal(size=(400, 8)) + 1))
     line = next(line for line in waterfall(explanation.budget) if "Matching pairs reach" in line)
     assert re.search(r"reach 0\.\d+ \[0\.\d+, 0\.\d+\] (\(plug-in 0\.\d+\) )?of the largest covariance", line)
+
+
+def test_components_that_are_zero_have_no_sign(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((2, 300, 16))
+    budget = isthmus.explain((x + 100, y - 100)).budget
+    lines = list(waterfall(budget))
+    assert any(" 0.0000 " in line for line in lines)
+    assert not any("-0.0000" in line for line in lines)

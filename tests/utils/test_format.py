@@ -16,6 +16,7 @@ from isthmus.utils.format import json_number, number, percent, precise_number
         (-12345.6, "-12346"),
         (3.0, "3"),
         (0.00012345, "0.0001234"),
+        (-0.0, "0"),
     ],
 )
 def test_number_from_ten_thousand_has_no_decimals(value: float, text: str) -> None:

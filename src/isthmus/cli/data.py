@@ -132,7 +132,7 @@ def inspect(
         if inspection.collapse:
             print_line(f"  collapse    {inspection.collapse}")
     if cosines and cosines.pairs:
-        low, high, mean = (f"{value:.3f}" for value in (cosines.low, cosines.high, cosines.mean))
+        low, high, mean = (f"{value:z.3f}" for value in (cosines.low, cosines.high, cosines.mean))
         print_line(
             f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all {cosines.pairs:,} usable pairs"
         )

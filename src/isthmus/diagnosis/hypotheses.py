@@ -160,10 +160,10 @@ def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orien
         else "angles between strong directions exceed their"
     )
     measured = (
-        f"{n_angles:,} {nouns} sampling error, and different orientation costs {orientation.value:.4f} of the cosine"
+        f"{n_angles:,} {nouns} sampling error, and different orientation costs {orientation.value:z.4f} of the cosine"
     )
     if not math.isnan(orientation.null):
-        measured += f" (sampling alone {orientation.null:.4f})"
+        measured += f" (sampling alone {orientation.null:z.4f})"
     # The test needs a pass for each swap. It decides only where there are two subspaces.
     if not angles.are_collapsed or context.pairs is None:
         return Prediction(statement, measured, UNDECIDED)
@@ -213,7 +213,7 @@ def _judge_constancy(m: Moments) -> tuple[str, str]:
     direction = gap / length
     spread = math.sqrt(max(float(direction @ (m.cov_x + m.cov_y) @ direction) / 2, 0.0)) / length
     verdict = SUPPORTED if spread <= MAX_CONSTANT_SPREAD else REFUTED if spread > MIN_VARYING_SPREAD else UNDECIDED
-    return f"rows scatter along the gap by {spread:.3f} of its length", verdict
+    return f"rows scatter along the gap by {spread:z.3f} of its length", verdict
 
 
 def undecided_if(reason: str, hypothesis: Hypothesis) -> Hypothesis:

@@ -98,7 +98,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         order = sorted(self.numbers, key=lambda model: -self.numbers[model]["R@1"].value)
         best, second = order[:2]
         sentences = [
-            f"{best} has the best cross-modal R@1, {self.numbers[best]['R@1'].value:.3f}{self._lead(best, second)}."
+            f"{best} has the best cross-modal R@1, {self.numbers[best]['R@1'].value:z.3f}{self._lead(best, second)}."
         ]
         for (cause, effect), correlation in self.correlations.items():
             words = f"{WORDS[cause]} and {WORDS[effect]}"
@@ -125,7 +125,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         if lead is None or math.isnan(lead.low):
             return ""
         low, high = (lead.low, lead.high) if key == (second, best) else (-lead.high, -lead.low)
-        text = f"{low:+.3f} to {high:+.3f} against {second}"
+        text = f"{low:+z.3f} to {high:+z.3f} against {second}"
         return f" ({text})" if low > 0 else f", but chance can explain the difference ({text})"
 
     def columns(self) -> dict[str, list[Any]]:

@@ -31,8 +31,8 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
     percentage = "" if not fraction > 0 else f" ({100 * fraction:.0f} %)"
     yield (
-        f"  No pairing of these two clouds has a mean cosine above {ceiling.centred:.4f}. These pairs have "
-        f"{ceiling.mean_cosine:.4f}{percentage}."
+        f"  No pairing of these two clouds has a mean cosine above {ceiling.centred:z.4f}. These pairs have "
+        f"{ceiling.mean_cosine:z.4f}{percentage}."
     )
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
@@ -65,11 +65,11 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
     """Yield the components that need no pairs, and the collapse report."""
     yield from ["", "Components of the cosine deficit of any pairing"]
     for name, component in explanation.budget.items():
-        value = f"undefined: {component.undefined}" if component.undefined else f"{component.value:.4f}"
+        value = f"undefined: {component.undefined}" if component.undefined else f"{component.value:z.4f}"
         yield f"  {name:11} {value}  {_evidence(component)}".rstrip()
     yield from (f"  {note}" for note in explanation.budget.notes)
     components = [component.value for component in explanation.budget.values() if not component.undefined]
-    yield f"  No pairing of these two clouds has a mean cosine above {1 - sum(components):.4f}."
+    yield f"  No pairing of these two clouds has a mean cosine above {1 - sum(components):z.4f}."
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
 
@@ -91,8 +91,8 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
         upper, level = level, level - component.value
         start, end = (round(scale * max(v + offset, 0)) for v in (level, upper))
         bar = " " * start + "#" * max(end - start, 1 if component.value > 0 else 0)
-        yield f"  {name:11} {-component.value:8.4f}  {bar:{WIDTH}}  {_evidence(component)}".rstrip()
-    yield f"  mean cosine  {1 - total:7.4f}  " + "#" * max(round(scale * (1 - total)), 0)
+        yield f"  {name:11} {-component.value:z8.4f}  {bar:{WIDTH}}  {_evidence(component)}".rstrip()
+    yield f"  mean cosine  {1 - total:z7.4f}  " + "#" * max(round(scale * (1 - total)), 0)
     captured = budget.captured_fraction
     if captured.undefined:
         yield f"  The captured fraction of the covariance is undefined: {captured.undefined}."
@@ -110,10 +110,10 @@ def _without_unit(estimate: Estimate) -> str:
 
 def _evidence(component: Estimate) -> str:
     """Return interval, plug-in and null as text, as far as they exist."""
-    interval = "" if math.isnan(component.low) else f"95 %: {component.low:.4f} to {component.high:.4f}; "
+    interval = "" if math.isnan(component.low) else f"95 %: {component.low:z.4f} to {component.high:z.4f}; "
     # Chance is the plug-in of swapped or shuffled rows, with the same bias as the plug-in of the rows as they are.
-    plugin = f"plug-in {component.plugin:.4f}, " if component.plugin != component.value else ""
-    return interval + ("" if math.isnan(component.null) else f"{plugin}chance {component.null:.4f}")
+    plugin = f"plug-in {component.plugin:z.4f}, " if component.plugin != component.value else ""
+    return interval + ("" if math.isnan(component.null) else f"{plugin}chance {component.null:z.4f}")
 
 
 def _collapse_lines(explanation: Explanation) -> Iterator[str]:

@@ -188,7 +188,7 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
         return _no_gap_sentence(result)
     if angle.undefined:
         return (
-            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart "
+            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:z.3f} apart "
             f"({_distance_evidence(distance)})."
         )
     chance = "" if math.isnan(angle.null) else f"; sampling alone would give {angle.null:.1f}"
@@ -196,7 +196,7 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
     interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.{digits}f} to {angle.high:.{digits}f}"
     return (
         f"The mean {x} and the mean {y} are {angle.value:.{digits}f} degrees apart ({interval}{chance}), at a distance "
-        f"of {distance.value:.3f}."
+        f"of {distance.value:z.3f}."
     )
 
 
@@ -207,15 +207,15 @@ def _no_gap_sentence(result: Result) -> str:
     if result.pairs["normalize"] and distance.high < NEGLIGIBLE_GAP:
         return f"There is no significant gap: the means are less than {NEGLIGIBLE_GAP} apart ({interval})."
     return (
-        f"No gap can be told from noise at n = {result.pairs['items']:,}: the means are {distance.value:.3f} apart "
+        f"No gap can be told from noise at n = {result.pairs['items']:,}: the means are {distance.value:z.3f} apart "
         f"({interval})."
     )
 
 
 def _distance_evidence(distance: Estimate) -> str:
     """Return the interval, and the plug-in beside its null."""
-    interval = "no interval" if math.isnan(distance.low) else f"95 %: {distance.low:.3f} to {distance.high:.3f}"
-    return f"{interval}; with sampling noise {distance.plugin:.3f}, where noise alone gives {distance.null:.3f}"
+    interval = "no interval" if math.isnan(distance.low) else f"95 %: {distance.low:z.3f} to {distance.high:z.3f}"
+    return f"{interval}; with sampling noise {distance.plugin:z.3f}, where noise alone gives {distance.null:z.3f}"
 
 
 def _no_gap(result: Result) -> bool:
@@ -243,7 +243,7 @@ def format_deficit(total: float) -> str:
     >>> format_deficit(0.7624), format_deficit(0.000462)
     ('0.762', '0.00046')
     """
-    return f"{total:.3f}" if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
+    return f"{total:z.3f}" if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
 
 
 def component_phrases(budget: CosineDecomposition, total: float, *, collapsed: bool) -> dict[str, str]:
@@ -257,13 +257,13 @@ def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, st
     """Return the amounts of components with their causes, and what remains of their sum."""
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
     remainder = total - sum(budget[name].value for name in phrases)
-    ending = f"; the remainder ({remainder:.3f}) is negligible" if remainder >= 0.0005 else ""
+    ending = f"; the remainder ({remainder:z.3f}) is negligible" if remainder >= 0.0005 else ""
     return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1]))) + ending
 
 
 def _amount(component: Estimate) -> str:
     if math.isnan(component.low):
-        return f"{component.value:.3f}"
+        return f"{component.value:z.3f}"
     digits = visible_decimals(component.low, component.high, 3)
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
@@ -277,7 +277,7 @@ def component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool)
     # The interval is free of the bias that the null consists of.
     if component.low > 0 or (math.isnan(component.low) and component.value > 2 * component.null):
         return phrase + (" (dimension collapse)" if collapsed else " (a rotation of one modality would remove it)")
-    return f"{phrase} (sampling alone gives {component.null:.3f})"
+    return f"{phrase} (sampling alone gives {component.null:z.3f})"
 
 
 def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:

@@ -307,11 +307,11 @@ def _cells(row: Summary, names: list[str]) -> list[str]:
 
 def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
     if is_raw or change is None:
-        return f"{score.value:.3f}".replace("-", "−")
+        return f"{score.value:z.3f}".replace("-", "−")
     if change.low == change.high == 0:
-        return f"{score.value:.3f}\nno change".replace("-", "−")
+        return f"{score.value:z.3f}\nno change".replace("-", "−")
     if math.isnan(change.low):
-        return f"{score.value:.3f}\n{change.value:+.3f}\nno interval".replace("-", "−")
+        return f"{score.value:z.3f}\n{change.value:+z.3f}\nno interval".replace("-", "−")
     width = change.high - change.low
     decimals = min(max(1 - math.floor(math.log10(width / 2)), 0), 4) if 0 < width < math.inf else 3
     bounds = f"{change.low:+.{decimals}f} to {change.high:+.{decimals}f}"

@@ -62,8 +62,8 @@ def describe_angle(result: Result) -> str:
 
 def describe_budget(budget: CosineDecomposition) -> str:
     """Return the text alternative of the waterfall."""
-    components_text = ", ".join(f"{name} {component.value:.3f}" for name, component in budget.items())
-    return f"Waterfall of the cosine deficit: {components_text}; total {budget.total.value:.3f}."
+    components_text = ", ".join(f"{name} {component.value:z.3f}" for name, component in budget.items())
+    return f"Waterfall of the cosine deficit: {components_text}; total {budget.total.value:z.3f}."
 
 
 def describe_clouds(projection: CloudProjection, names: tuple[str, str], state: str) -> str:
@@ -107,8 +107,8 @@ def describe_cosines(sample: CosineSample) -> str:
     x, y = sample.names
     means = sample.means
     return (
-        f"Four densities of cosines with these means: matching pairs {means['paired']:.3f}, non-matching pairs "
-        f"{means['unpaired']:.3f}, within {x} {means['x']:.3f}, within {y} {means['y']:.3f}."
+        f"Four densities of cosines with these means: matching pairs {means['paired']:z.3f}, non-matching pairs "
+        f"{means['unpaired']:z.3f}, within {x} {means['x']:z.3f}, within {y} {means['y']:z.3f}."
     )
 
 

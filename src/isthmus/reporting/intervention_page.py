@@ -97,9 +97,9 @@ def _page(curve: InterventionCurve, svg: str) -> str:
         [
             f"{point.intervention.replace('_', ' ')} {point.strength:g}",
             "no angle" if math.isnan(point.gap) else _with_plugin(f"{point.gap:.1f}°", f"{point.gap_plugin:.1f}°"),
-            _with_plugin(f"{point.gap_distance:.3f}", f"{point.gap_distance_plugin:.3f}"),
-            f"{point.alignment:.3f}",
-            *(f"{point.scores[name]:.3f}" for name in scores),
+            _with_plugin(f"{point.gap_distance:z.3f}", f"{point.gap_distance_plugin:z.3f}"),
+            f"{point.alignment:z.3f}",
+            *(f"{point.scores[name]:z.3f}" for name in scores),
         ]
         for point in curve.points
     ]

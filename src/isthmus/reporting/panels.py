@@ -75,7 +75,7 @@ def draw_budget(ax: Any, budget: CosineDecomposition) -> None:
         ax.text(
             bar_start + value + 0.015 * width,
             row,
-            f"{value:.3f}{percentage}",
+            f"{value:z.3f}{percentage}",
             va="center",
             fontsize=FONT_SIZE,
             weight="bold" if name in (budget.largest, "total") else "normal",

@@ -188,7 +188,7 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
     size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
-    means = f"mean cosine {paired:.3f} for pairs and {unpaired:.3f} for non-matching rows"
+    means = f"mean cosine {paired:z.3f} for pairs and {unpaired:z.3f} for non-matching rows"
     cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]

@@ -79,7 +79,7 @@ class PairingBreak:
             return f"{where if self.start or not self.is_open else ''}{offset_clause(self.offset, second, self.steps)}"
         verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
         verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
-        return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
+        return f"{name} {verb} (mean cosine {self.cosine:z.3f}, others {self.other_cosine:z.3f})"
 
 
 def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:

@@ -27,8 +27,8 @@ def number(value: float) -> str:
         return "-"
     if 1e15 <= abs(value) < math.inf:
         return f"{value:.4g}"
-    if value == 0 or float(value).is_integer():
-        return f"{value:.0f}"
+    if float(value).is_integer():
+        return f"{value:z.0f}"
     if abs(value) >= 1e4:
         return f"{value:.0f}"
     return f"{value:.4g}"
@@ -66,10 +66,7 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
     if half_width <= 0:
         return number(value), f"{number(low)} to {number(high)}"
     decimals = min(max(1 - math.floor(math.log10(half_width)), 0), 12)
-    text = f"{value:.{decimals}f}"
-    return text if float(text) != 0 else text.lstrip("-"), " to ".join(
-        _signed_end(end, decimals) for end in (low, high)
-    )
+    return f"{value:z.{decimals}f}", " to ".join(_signed_end(end, decimals) for end in (low, high))
 
 
 def _signed_end(end: float, decimals: int) -> str:
