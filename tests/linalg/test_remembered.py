@@ -79,3 +79,9 @@ def test_remembered_results_equal_numpy_and_cannot_be_written() -> None:
         assert all(map(np.array_equal, remembered.svd(matrix, full_matrices=full), expected))
     with pytest.raises(ValueError, match="read-only"):
         vectors[0] = 0
+
+
+def test_nuclear_norm_of_single_precision_has_the_accuracy_of_double(rng: np.random.Generator) -> None:
+    matrix = rng.standard_normal((MIN_SIZE, 3 * MIN_SIZE)).astype(np.float32)
+    expected = float(np.linalg.svd(matrix.astype(np.float64), compute_uv=False).sum())
+    assert remembered.nuclear_norm(matrix) == pytest.approx(expected, rel=1e-9)

@@ -63,6 +63,16 @@ def test_released_queries_equal_those_of_a_search_without_each_component(
     assert sum(effect.released.sum() for effect in ranks.effects_x.values()) > 5
 
 
+def test_only_components_that_may_release_a_query_are_held() -> None:
+    """One hundred rows stand before the match: 95 of component 1, and one of each of five others."""
+    row_owner = np.concatenate([np.ones(95, dtype=int), np.arange(2, 7), [0]])
+    held = _corpus_effects._rows_before(
+        np.array([0]), lambda queries, length: np.arange(length)[None], 101, np.array([100]), 10, np.array([100]),
+        np.array([0]), row_owner, 7,
+    )  # fmt: skip
+    assert [column.tolist() for column in held] == [[0], [1], [95]]
+
+
 def test_recall_interval_is_wider_if_few_rows_stand_before_the_matches_of_many_queries() -> None:
     """Without one row that 90 of 200 queries prefer, they would be hits."""
     hits = np.arange(200) < 60

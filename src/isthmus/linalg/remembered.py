@@ -276,7 +276,7 @@ def nuclear_norm(matrix: np.ndarray, /) -> float:
 
     def decompose() -> tuple[np.ndarray, ...]:
         if min(matrix.shape) >= MIN_SIZE:
-            wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+            wide = np.asarray(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, np.float64)
             squares = np.linalg.eigvalsh(wide @ wide.T)
             roots = np.sqrt(np.maximum(squares, 0.0))
             noise = SQUARE_NOISE * max(float(squares[-1]), np.finfo(float).tiny)

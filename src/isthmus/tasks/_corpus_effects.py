@@ -120,7 +120,7 @@ def corpus_effects(
     length = min(int(before[misses].max(initial=0)) + int(np.bincount(pairs[0]).max(initial=0)), n_corpus)
     step = max(LISTED // max(length, 1), 1)
     columns = [
-        _rows_before(misses[start : start + step], nearest, length, before, keys, owner, row_owner, n)
+        _rows_before(misses[start : start + step], nearest, length, before, max(ks), keys, owner, row_owner, n)
         for start in range(0, len(misses), step)
     ] or [(misses, misses, misses)]
     queries, removed, counts = (np.concatenate(column) for column in zip(*columns, strict=True))
@@ -141,12 +141,16 @@ def _rows_before(
     nearest: Callable[[np.ndarray, int], np.ndarray],
     length: int,
     before: np.ndarray,
+    largest_k: int,
     keys: np.ndarray,
     owner: np.ndarray,
     row_owner: np.ndarray,
     n: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return queries, components other than their own, and how many of their rows come before the match."""
+    """Return queries, components other than their own, and how many of their rows come before the match.
+
+    Components without which the match still ranks after the largest k are left out.
+    """
     index = nearest(queries, length)
     own = queries[:, None] * len(row_owner) + index
     is_match = keys[np.minimum(np.searchsorted(keys, own), len(keys) - 1)] == own
@@ -154,4 +158,6 @@ def _rows_before(
     components = row_owner[index]
     is_before &= components != owner[queries, None]
     both, counts = np.unique((queries[:, None] * n + components)[is_before], return_counts=True)
+    is_near = before[both // n] - counts < largest_k
+    both, counts = both[is_near], counts[is_near]
     return both // n, both % n, counts
