@@ -46,9 +46,9 @@ BAD = {
     "flat.npy": "has shape (6,), expected two dimensions (rows, width)",
     "short.npy": "has 40 rows and",
     "narrow.npy": "has width 6 and",
-    "nan.npy": "rows 3, 17 (counted from 0) of the file hold NaN or infinite values; remove these pairs",
-    "inf.npy": "rows 3, 17 (counted from 0) of the file hold NaN or infinite values; remove these pairs",
-    "zero.npy": "rows 3, 17 (counted from 0) of the file are all zeros and have no direction",
+    "nan.npy": "rows 3, 17 (counted from 0) hold null, NaN or infinite values; remove these pairs",
+    "inf.npy": "rows 3, 17 (counted from 0) hold null, NaN or infinite values; remove these pairs",
+    "zero.npy": "rows 3, 17 (counted from 0) are all zeros and have no direction",
 }
 
 

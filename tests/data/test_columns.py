@@ -123,15 +123,16 @@ Capsule.__name__ = "OtherArray"
         ((X * 100).astype(np.int8), "image: has dtype int8: codes, which are no embeddings without their scale"),
         ((torch.tensor(X) * 100).to(torch.uint8), "image: has dtype torch.uint8: codes, which"),
         (np.arange(480).reshape(60, 8), "image: has dtype int64, expected floats; whole numbers are ids"),
-        ([*X[:-1], None], r"image: row 59 \(counted from 0\) is None"),
         ([*X[:-1], X[0, :3]], r"image: row 59 .* has shape \(3,\), expected \(8,\)"),
         ([*X.tolist()[:-1], [1.0]], r"image: row 59 .* has shape \(1,\), expected \(8,\)"),
+        ([None, *X[1:-1], X[0, :3]], r"image: row 59 .* has shape \(3,\), expected \(8,\)"),
+        ([None] * 60, r"image: rows 0, 1, .* are None, expected one vector in each row"),
+        (pa.array([None] * 60, pa.list_(pa.float32())), "image: every row is null or empty"),
         (["a"] * 60, "image: is a list of str, expected rows of numbers"),
         ([X[:3], X[:9], X[:2]], "image: holds 3 arrays of 2 to 9 rows"),
         ((row for row in X), "image: is a generator"),
         (pd.DataFrame(X).assign(id=range(60)), "image: of its 9 columns, 1 hold no floats: id"),
         (pd.DataFrame({"a": list(X), "b": list(Y)}), "image: holds several columns of lists, a, b"),
-        (pa.array([*X.tolist()[:-1], None]), r"image: row 59 \(counted from 0\) is null"),
         (pa.array(["a"] * 60), "image: holds string, expected a list of floats"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
@@ -141,6 +142,42 @@ def test_pairs_of_rows_that_are_no_matrix_of_floats_are_refused(rows: Any, messa
         Pairs(image=rows, text=Y)
     assert len(str(caught.value)) <= 300
     assert "astype" not in str(caught.value)
+
+
+MISSING: dict[str, Callable[[list[Any]], Any]] = {
+    "list of arrays": lambda cells: [None if cell is None else np.array(cell) for cell in cells],
+    "list of lists": list,
+    "pandas column": pd.Series,
+    "pandas column with NaN": lambda cells: pd.Series([np.nan if cell is None else np.array(cell) for cell in cells]),
+    "pandas frame of floats": lambda cells: pd.DataFrame(cells_or_nan(cells)).astype("Float64"),
+    "Arrow list": pa.array,
+    "Arrow chunks": lambda cells: pa.chunked_array([pa.array(cells[:1], pa.list_(pa.float64())), pa.array(cells[1:])]),
+    "Arrow fixed-size list": lambda cells: pa.array(cells, pa.list_(pa.float32(), 8)),
+    "wide Arrow table": lambda cells: pa.table(dict(zip("abcdefgh", wide_columns(cells), strict=True))),
+}
+
+
+def cells_or_nan(cells: list[Any]) -> list[Any]:
+    """Return the cells with a list of None in place of each None."""
+    return [[None] * 8 if cell is None else cell for cell in cells]
+
+
+def wide_columns(cells: list[Any]) -> list[Any]:
+    return [pa.array(column, pa.float64()) for column in zip(*cells_or_nan(cells), strict=True)]
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_rows_are_named_or_left_out_with_their_pairs(kind: str) -> None:
+    cells: list[Any] = X.tolist()
+    cells[0] = cells[7] = None
+    rows = MISSING[kind](cells)
+    message = r"x: rows 0, 7 \(counted from 0\) hold null, NaN or infinite values; .* --drop-bad"
+    with pytest.raises(InputError, match=message):
+        isthmus.measure(rows, Y, metrics="centroid_angle")
+    with pytest.warns(isthmus.IsthmusWarning, match="2 rows of x and 0 of y .* left out 2 of 60 pairs"):
+        result = isthmus.measure(rows, Y, metrics="centroid_angle", drop_bad=True)
+    usable = np.delete(np.arange(60), [0, 7])
+    assert result["centroid_angle"].plugin == pytest.approx(angle(X[usable], Y[usable]), abs=1e-5)
 
 
 def test_as_pairs_takes_pairs_mappings_stacks_tuples_and_paths(tmp_path: Path) -> None:
@@ -243,7 +280,7 @@ def test_measure_of_subclasses_of_arrays_agrees_with_the_array_or_says_what_to_c
     matrices = np.asmatrix(x), np.asmatrix(y)
     assert str(isthmus.measure(*matrices, metrics="centroid_angle")["centroid_angle"]) == expected
     masked = np.ma.masked_array(x, mask=np.broadcast_to(np.arange(30)[:, None] == 7, x.shape))
-    with pytest.raises(InputError, match="row 7 .* holds NaN"):
+    with pytest.raises(InputError, match="row 7 .* holds null, NaN"):
         isthmus.measure(masked, y)
     with pytest.raises(
         InputError, match=r"x: is a sparse csr_array, expected dense rows; convert it with .toarray\(\)"

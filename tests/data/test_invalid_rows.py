@@ -36,9 +36,9 @@ def test_measure_of_bad_rows_names_both_sides_and_both_kinds_in_one_sentence() -
     with pytest.raises(InputError) as caught:
         isthmus.measure(Pairs(image=x, text=y))
     assert str(caught.value) == (
-        "image: rows 3, 50 (counted from 0) of the file hold NaN or infinite values and rows 9, 10, 11 are all zeros "
-        "and have no direction; text: row 70 (counted from 0) of the file is all zeros and has no direction; remove "
-        "these pairs from both files, or leave them out with --drop-bad (drop_bad=True)"
+        "image: rows 3, 50 (counted from 0) hold null, NaN or infinite values and rows 9, 10, 11 are all zeros "
+        "and have no direction; text: row 70 (counted from 0) is all zeros and has no direction; remove these pairs, "
+        "or leave them out with --drop-bad (drop_bad=True)"
     )
 
 

@@ -241,7 +241,7 @@ def test_open_pairs_by_key_selects_labels_and_reports_row_numbers_of_the_file(ro
             tmp_path / "x.npy", tmp_path / "y.npy", labels=np.arange(60), key=(np.arange(60), np.arange(70, 10, -1))
         )
     np.testing.assert_array_equal(pairs.labels, np.arange(11, 60))
-    with pytest.raises(InputError, match=r"x.npy: row 33 \(counted from 0\) of the file"):
+    with pytest.raises(InputError, match=r"x.npy: row 33 \(counted from 0\) is"):
         moments_of(pairs)
     assert pairs.take(np.arange(5)).pairing == pairs.pairing
 

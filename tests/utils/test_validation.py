@@ -95,13 +95,13 @@ def test_format_rows_lists_five_rows() -> None:
 def test_invalid_rows_names_non_finite_rows_before_zero_rows() -> None:
     error = invalid_rows({"x": (np.array([3]), np.array([1])), "y": (np.array([]), np.array([7]))})
     assert str(error) == (
-        "x: row 3 (counted from 0) of the file holds NaN or infinite values and row 1 is all zeros and has no "
-        "direction; y: row 7 (counted from 0) of the file is all zeros and has no direction; remove these pairs from "
-        "both files, or leave them out with --drop-bad (drop_bad=True)"
+        "x: row 3 (counted from 0) holds null, NaN or infinite values and row 1 is all zeros and has no "
+        "direction; y: row 7 (counted from 0) is all zeros and has no direction; remove these pairs, or leave them "
+        "out with --drop-bad (drop_bad=True)"
     )
     error = invalid_rows({"x": (np.array([]), np.array([1, 2]))}, paired=False)
     assert str(error) == (
-        "x: rows 1, 2 (counted from 0) of the file are all zeros and have no direction; embed them again, or "
+        "x: rows 1, 2 (counted from 0) are all zeros and have no direction; embed them again, or "
         "leave them out with --drop-bad (drop_bad=True)"
     )
 

@@ -189,6 +189,8 @@ def _rows_of(batch: Any, column: str, aligner: Aligner, modality: str, first: in
     embedding = _tables.find_embedding(batch, column, path)
     rows = _tables.matrix_of_cells(batch, embedding, None, first, path)
     dim = aligner.dim(modality)
+    if not rows.shape[1]:  # all cells of the batch are null
+        return np.full((len(rows), dim), np.nan, dtype=rows.dtype)
     if rows.shape[1] != dim:
         raise InputError(
             f"{path[-120:]}::{column}: got rows of dimension {rows.shape[1]}, expected {dim} for {modality} as in the "

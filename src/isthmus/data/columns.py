@@ -196,10 +196,10 @@ def _to_host(source: Source) -> Source:
 
 
 def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
-    """Return a list of rows, or of batches that are concatenated, as an array."""
-    missing = np.flatnonzero([row is None for row in rows])
-    if len(missing):
-        raise InputError(f"{name}: {validation.rows_are(missing, 'None')}; remove these pairs or embed them again")
+    """Return a list of rows, or of batches that are concatenated, as an array. A missing row is NaN."""
+    is_missing = np.array([_is_missing(row) for row in rows], dtype=bool)
+    if is_missing.any():
+        return _with_missing(rows, is_missing, name)
     if not len(rows) or not (hasattr(rows[0], "shape") or arrays.is_non_numpy(rows[0])):
         return _from_numbers(rows, name)
     blocks = [arrays.to_numpy(row) if hasattr(row, "shape") else np.asarray(row) for row in rows]
@@ -216,6 +216,25 @@ def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
             "average the vectors of each item, or concatenate them if they are batches"
         )
     return np.concatenate(blocks)
+
+
+def _is_missing(row: Any) -> bool:
+    """Return whether a row is None, or what pandas writes for it: NaN or NA."""
+    return row is None or (isinstance(row, float) and row != row) or type(row).__name__ == "NAType"
+
+
+def _with_missing(rows: Sequence[Any], is_missing: np.ndarray, name: str) -> np.ndarray:
+    """Return a list of rows as an array whose missing rows are NaN."""
+    missing = np.flatnonzero(is_missing)
+    present = next((row for row in rows if not _is_missing(row)), None)
+    matrix = None if present is None else _from_sequence([present if _is_missing(row) else row for row in rows], name)
+    if matrix is None or matrix.ndim != 2 or len(matrix) != len(rows):
+        raise InputError(
+            f"{name}: {validation.rows_are(missing, 'None')}, expected one vector in each row; remove these pairs"
+        )
+    matrix = matrix.astype(np.result_type(matrix.dtype, np.float16), copy=False)
+    matrix[missing] = np.nan
+    return matrix
 
 
 def _from_numbers(rows: Sequence[Any], name: str) -> np.ndarray:
@@ -270,7 +289,7 @@ def _from_arrow(table: Any, name: str) -> np.ndarray:
     if lists:
         raise InputError(f"{name}: holds several columns of lists, {_first(lists)}; give one column")
     _check_float_columns(name, [c for c in columns if not pa.types.is_floating(columns[c].type)], len(columns))
-    return np.column_stack([_without_null(column, f"{name}: column {c}") for c, column in columns.items()])
+    return np.column_stack([column.to_numpy() for column in columns.values()])  # null is NaN
 
 
 def _from_lists(column: Any, name: str) -> np.ndarray:
@@ -286,16 +305,12 @@ def _from_lists(column: Any, name: str) -> np.ndarray:
         if len(chunk):
             with _arrow_lists.translated_errors(name, "Arrow"):
                 blocks.append(_arrow_lists.to_matrix(chunk, width, first, name))
-            first, width = first + len(chunk), blocks[0].shape[1]
-    return np.concatenate(blocks) if blocks else np.empty((0, 2))
-
-
-def _without_null(column: Any, name: str) -> np.ndarray:
-    if column.null_count:
-        nulls = np.flatnonzero(column.is_null().to_numpy())
-        raise InputError(f"{name}: {validation.rows_are(nulls, 'null')}; remove these pairs or embed them again")
-    values: np.ndarray = column.to_numpy()
-    return values
+            first, width = first + len(chunk), blocks[-1].shape[1] or None
+    if first and width is None:
+        raise _arrow_lists.all_null(name)
+    dim = width or 2
+    blocks = [block if block.shape[1] else np.full((len(block), dim), np.nan, block.dtype) for block in blocks]
+    return np.concatenate(blocks) if blocks else np.empty((0, dim))
 
 
 def _from_data_frame(rows: Any, name: str) -> np.ndarray:

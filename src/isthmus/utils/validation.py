@@ -341,7 +341,8 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
     Parameters
     ----------
     invalid : mapping of str to two int arrays
-        For each file or array the numbers of the rows with NaN or infinite values, and of those that are all zero.
+        For each file or array the numbers of the rows with null, NaN or infinite values, and of those that are all
+        zero.
     paired : bool, default True
         Whether these are the files of pairs.
 
@@ -357,7 +358,7 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
             for address, rows in invalid.items()
             if any(map(len, rows))
         ]
-        advice = "remove these pairs from both files, or leave them out with --drop-bad (drop_bad=True)"
+        advice = "remove these pairs, or leave them out with --drop-bad (drop_bad=True)"
         if message:
             advice = "leave these pairs out with --drop-bad (drop_bad=True)"
         message = "; ".join(
@@ -369,14 +370,14 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
 
 
 def _invalid_clause(non_finite: np.ndarray, zero: np.ndarray, max_listed: int) -> str:
-    """Return 'rows 3, 4 (counted from 0) of the file hold NaN or infinite values and row 9 is all zeros'."""
+    """Return 'rows 3, 4 (counted from 0) hold null, NaN or infinite values and row 9 is all zeros'."""
     kinds: list[str] = []
     for rows, singular, plural in (
-        (non_finite, "holds NaN or infinite values", "hold NaN or infinite values"),
+        (non_finite, "holds null, NaN or infinite values", "hold null, NaN or infinite values"),
         (zero, "is all zeros and has no direction", "are all zeros and have no direction"),
     ):
         if len(rows):
-            counted = "" if kinds or max_listed == 1 else " (counted from 0) of the file"
+            counted = "" if kinds or max_listed == 1 else " (counted from 0)"
             state = plural if len(rows) > 1 else singular
             state = state if max_listed > 1 else state.partition(" and ha")[0]
             kinds.append(f"{format_rows(rows, max_listed)}{counted} {state}")

@@ -38,7 +38,7 @@ def nulls(rows: np.ndarray, list_kind: str, *, inside: bool) -> pa.Table:
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("list_kind", ["fixed", "variable", "large"])
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
-def test_read_of_nulls_is_refused_with_their_rows(
+def test_read_of_nulls_gives_nan_in_their_rows(
     suffix: str, list_kind: str, inside: bool, rows: np.ndarray, tmp_path: Path
 ) -> None:
     table, path = nulls(rows, list_kind, inside=inside), tmp_path / f"a.{suffix}"
@@ -48,13 +48,11 @@ def test_read_of_nulls_is_refused_with_their_rows(
         with pa.ipc.new_file(str(path), table.schema) as out:
             out.write_table(table, max_chunksize=20)
     source = open_source(path)
-    state = "partly null" if inside else "null"
-    with pytest.raises(InputError, match=rf"embedding: rows 3, 17 \(counted from 0\) are {state}"):
-        source.read(0, 20)
-    with pytest.raises(InputError, match=rf"row 30 \(counted from 0\) is {state}"):
-        source.read(25, 40)
-    np.testing.assert_array_equal(source.read(4, 17), rows[4:17])  # no row has shifted
-    np.testing.assert_array_equal(source.read(31, 43), rows[31:])
+    expected = rows.copy()
+    expected[[3, 17, 30], slice(2, 3) if inside else slice(None)] = np.nan
+    np.testing.assert_array_equal(source.read(0, 43), expected)
+    np.testing.assert_array_equal(source.read(25, 40), expected[25:40])
+    np.testing.assert_array_equal(source.take(np.array([30, 4, 3])), expected[[30, 4, 3]])
 
 
 def test_read_of_lists_of_unequal_length_is_refused(rows: np.ndarray, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_apply_that_fails_leaves_no_file(rows: np.ndarray, aligner: Any, tmp_pat
         (tmp_path / name).mkdir()
         path = make(tmp_path / name, rows)
         before = {*path.parent.iterdir()}
-        with pytest.raises(InputError, match="row 500 .* holds NaN or infinite values; embed them again"):
+        with pytest.raises(InputError, match="row 500 .* holds null, NaN or infinite values; embed them again"):
             apply(aligner, open_source(path), path.with_name("out" + path.suffix), modality="x")
         assert {*path.parent.iterdir()} == before, name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -63,56 +63,97 @@ def list_dtype(list_type: pa.DataType) -> np.dtype:
     return np.dtype(_storage_type(list_type).value_type.to_pandas_dtype())
 
 
-def list_width(list_type: pa.DataType, read_first: Callable[[], pa.Array], address: str) -> int:
-    """Return the length of the first list, which `read_first` reads. The width declared by the type is not trusted."""
-    list_type, array = _storage_type(list_type), read_first()
-    if len(array) == 0:
-        return int(list_type.list_size) if _is_fixed(list_type) else 0
-    return len(to_matrix(array, None, 0, address)[0])
+def list_width(list_type: pa.DataType, cells: Iterable[pa.Array], address: str) -> int:
+    """Return the length of the first list that is not null. The width declared by the type is not trusted.
+
+    `cells` are arrays of the column in the order of the rows, which are read up to this list.
+    """
+    list_type, n_nulls = _storage_type(list_type), 0
+    for array in cells:
+        storage = getattr(array, "storage", array)
+        storage.validate(full=True)
+        lists = storage.drop_null()[:1]
+        if len(lists):
+            return len(to_matrix(lists, None, n_nulls, address)[0])
+        n_nulls += len(array)
+    if n_nulls and not _is_fixed(list_type):
+        raise all_null(address)
+    return int(list_type.list_size) if _is_fixed(list_type) else 0
+
+
+def all_null(address: str) -> InputError:
+    """Return the error for a column without a list."""
+    return InputError(f"{address}: every row is null or empty, expected rows of numbers; write the embeddings again")
 
 
 def to_matrix(
     array: pa.Array, width: int | None, first: int, address: str, ids: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the lists of `array` as rows (n, width) without a copy, given the number `first` of its first row.
+    """Return the lists of `array` as rows (n, width), given the number `first` of its first row.
 
-    Messages name rows by their ids if these are given, else by their numbers.
+    The numbers are not copied unless some are null. Null rows and null numbers become NaN, so that they count as
+    invalid rows. They raise an error if the lists hold codes, which have no NaN, or if rows have `ids`, which are those
+    of a store. Messages name rows by their ids if these are given, else by their numbers.
 
-    A null among fixed-size lists has values in the buffer. `flatten` drops them and `values` keeps them, so the rows
-    behind a null may shift. Rows with a null are therefore refused, as are rows of another length than `width`, which
-    defaults to the length of the first.
+    A row of another length than `width` raises an error. If `width` is None, it is the length of the first list, or 0
+    if all are null.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     array = getattr(array, "storage", array)
     array.validate(full=True)
+    keeps_nulls = ids is None and pa.types.is_floating(array.type.value_type)
     if _is_fixed(array.type):
-        check_lengths(array, None, first, address, ids=ids)
+        check_lengths(array, None, first, address, ids=ids, keeps_nulls=keeps_nulls)
         if width is not None and array.type.list_size != width:
             raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
+        width = array.type.list_size
     else:
         lengths = pc.list_value_length(array)
-        width = pc.max(lengths[:1]).as_py() if width is None else width
-        check_lengths(lengths, width, first, address, ids=ids)
-    width = array.type.list_size if width is None else width
+        width = first_length(lengths) if width is None else width
+        check_lengths(lengths, width, first, address, ids=ids, keeps_nulls=keeps_nulls)
+    # A null among fixed-size lists has values in the buffer, which `flatten` drops.
     values = array.flatten()
-    if values.null_count:
+    if values.null_count and not keeps_nulls:
         null_values = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         nulls = np.unique(null_values // width)
         raise InputError(f"{address}: {_rows_are(first, ids, nulls, 'partly null')}; remove or embed them again")
-    return values.to_numpy(zero_copy_only=True).reshape(len(array), width)
+    numbers = values.to_numpy(zero_copy_only=not values.null_count).reshape(len(array) - array.null_count, width)
+    return with_null_rows(numbers, array) if array.null_count else numbers
+
+
+def first_length(lengths: pa.Array) -> int:
+    """Return the first length that is not null, or 0 if all are."""
+    lengths = lengths.drop_null()
+    return int(lengths[0].as_py()) if len(lengths) else 0
+
+
+def with_null_rows(rows: np.ndarray, cells: pa.Array) -> np.ndarray:
+    """Return the rows of all `cells`, NaN for those that are null, given the rows of the others."""
+    matrix = np.full((len(cells), rows.shape[1]), np.nan, dtype=rows.dtype)
+    matrix[cells.is_valid().to_numpy(zero_copy_only=False)] = rows
+    return matrix
 
 
 def check_lengths(
-    lengths: pa.Array, expected: int | None, first: int, address: str, *, unit: str = "numbers", ids: Any = None
+    lengths: pa.Array,
+    expected: int | None,
+    first: int,
+    address: str,
+    *,
+    unit: str = "numbers",
+    ids: Any = None,
+    keeps_nulls: bool = False,
 ) -> None:
     """Raise `InputError` if a cell is null or has another length than `expected`, and name the first such row first.
 
     `lengths` are those of the cells, null where the cell is, and `first` is the number of the first row. If `expected`
-    is None, only nulls are refused.
+    is None, only nulls are refused, and no null is if `keeps_nulls`.
     """
     sizes = lengths.fill_null(-1).to_numpy(zero_copy_only=False) if expected is not None else np.zeros(len(lengths))
-    nulls = np.flatnonzero(lengths.is_null().to_numpy(zero_copy_only=False)) if lengths.null_count else np.empty(0, int)
+    has_nulls = lengths.null_count and not keeps_nulls
+    nulls = np.flatnonzero(lengths.is_null().to_numpy(zero_copy_only=False)) if has_nulls else np.empty(0, int)
     unequal = np.flatnonzero((sizes >= 0) & (sizes != (expected or 0)))
     clauses = {}
     if len(unequal):

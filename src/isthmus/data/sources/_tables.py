@@ -22,8 +22,10 @@ from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import spooled_rows
 
-#: Rows of the first block by which the kind of a column is first_rows.
+#: Rows of the first block by which the kind of a column is judged.
 JUDGED_ROWS = 64
+#: Null rows that are written at once.
+NULL_BLOCK = 1024
 #: Fewest bytes of a cell that count as codes.
 MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
@@ -52,7 +54,7 @@ class Embedding:
 
 
 def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
-    """Return the columns of a table that hold embeddings, first_rows by its first rows.
+    """Return the columns of a table that hold embeddings, judged by its first rows.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         If there is no such column, or several and none is chosen.
     """
     first_rows = batch.slice(0, JUDGED_ROWS)
-    every_judgement = [_judge(first_rows, name, is_selected=name == member) for name in first_rows.schema.names]
+    every_judgement = [_judge(batch, name, is_selected=name == member) for name in first_rows.schema.names]
     judgements = [embedding for embedding in every_judgement if embedding is not None]
     # Bytes that are no floats may be codes, where the table holds nothing else.
     floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
@@ -107,7 +109,7 @@ def _judge(batch: Any, name: str, *, is_selected: bool) -> Embedding | None:
     if batch.schema.names.count(name) > 1:
         return None
     data_type = batch.schema.field(name).type
-    values = batch.column(name).drop_null()
+    values = batch.column(name).drop_null()[:JUDGED_ROWS]
     if _arrow_lists.is_list(data_type):
         inner = getattr(data_type, "storage_type", data_type).value_type
         if t.is_floating(inner):
@@ -235,7 +237,7 @@ def open_cells(
     Raises
     ------
     InputError
-        If a row is null, has another width than the others, or holds no numbers.
+        If a row has another width than the others or holds no numbers, or is null among codes.
     """
     rows = spooled_rows(_matrices(batches, embedding, str(location)))
     column = embedding.columns[0] if len(embedding.columns) == 1 else None
@@ -276,9 +278,21 @@ def _matrices(batches: Iterable[Any], embedding: Embedding, address: str) -> Ite
         if not batch.num_rows:
             continue
         block = matrix_of_cells(batch, embedding, width, first, address)
-        width = block.shape[1]
         first += batch.num_rows
+        if not block.shape[1]:  # all cells are null
+            continue
+        if width is None:
+            yield from null_rows(first - batch.num_rows, block)
+        width = block.shape[1]
         yield block
+    if first and width is None:
+        raise _arrow_lists.all_null(f"{address[-120:]}::{embedding.columns[0]}")
+
+
+def null_rows(count: int, block: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield blocks of `count` rows that are NaN, of the width and dtype of `block`."""
+    for start in range(0, count, NULL_BLOCK):
+        yield np.full((min(NULL_BLOCK, count - start), block.shape[1]), np.nan, dtype=block.dtype)
 
 
 def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: int, address: str) -> np.ndarray:
@@ -300,12 +314,12 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
     Returns
     -------
     numpy.ndarray
-        Rows (m, d).
+        Rows (m, d), of width 0 if `width` is None and all cells are null.
 
     Raises
     ------
     InputError
-        If a row is null, has another width, or holds no numbers. An empty cell of one dimension is NaN.
+        If a row has another width or holds no numbers, or is null among codes. Other null cells are NaN.
     """
     import pyarrow as pa
 
@@ -323,10 +337,15 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
     column_address = f"{address[-120:]}::{embedding.columns[0]}"
     if embedding.kind == "bytes":
         column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
-        lengths = pa.compute.binary_length(column)
-        expected = lengths[0].as_py() if width is None else width * np.dtype(embedding.dtype).itemsize
-        _arrow_lists.check_lengths(lengths, expected, first, column_address, unit="bytes")
-        return np.frombuffer(b"".join(column.to_pylist()), dtype=embedding.dtype).reshape(batch.num_rows, -1)
+        lengths, dtype = pa.compute.binary_length(column), np.dtype(embedding.dtype)
+        expected = _arrow_lists.first_length(lengths) if width is None else width * dtype.itemsize
+        _arrow_lists.check_lengths(
+            lengths, expected, first, column_address, unit="bytes", keeps_nulls=dtype.kind == "f"
+        )
+        cells = column.drop_null()
+        numbers = np.frombuffer(b"".join(cells.to_pylist()), dtype=dtype)
+        block = numbers.reshape(len(cells), expected // dtype.itemsize)
+        return _arrow_lists.with_null_rows(block, column) if column.null_count else block
     lists = column
     if embedding.kind == "text":
         lists = _lists_of_text(column, first, column_address)

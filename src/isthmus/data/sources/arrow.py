@@ -184,8 +184,7 @@ class ArrowColumn:
             self._cached: tuple[int, Any] = (-1, None)
             self._lock = threading.Lock()
             self.random_access = count == 0 or table.is_mapped(self._get_batch(0))
-            first = next((number for number in range(count) if sizes[number]), 0)
-            width = list_width(list_type, lambda: self._batch(first)[:1] if count else [], self.address)
+            width = list_width(list_type, map(self._batch, range(count)), self.address)
             self.shape = (int(self.ends[-1]) if count else 0, width)
 
     def __getitem__(self, key: Any) -> np.ndarray:

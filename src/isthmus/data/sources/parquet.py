@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +130,9 @@ class ParquetColumn:
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = file.schema_arrow.field(self.column).type
             self.dtype = _arrow_lists.list_dtype(list_type)
-
-            def read_first() -> Any:
-                return next(self.batches(0, 1), (0, []))[1][:1]
-
-            self.shape = (sum(sizes), _arrow_lists.list_width(list_type, read_first, self.address))
+            first_row_or_more = chain(islice(self.batches(0, 1), 1), self.batches(0, BATCH))
+            cells = (lists for _, lists in first_row_or_more)
+            self.shape = (sum(sizes), _arrow_lists.list_width(list_type, cells, self.address))
 
     def __getitem__(self, key: Any) -> np.ndarray:
         cursor: _Cursor = getattr(self._threads, "cursor", None) or _Cursor(self)

@@ -61,13 +61,9 @@ class LanceTable(StoreTable):
         self.has_ids = self.id_column is not None
         self._where = " AND ".join(_equals(schema, name, value, self.address) for name, value in address.filters)
         self.count = table.count_rows(self._where or None)
-
-        def first_list() -> Any:
-            batches = self._scan([column], "", 1)
-            return next((batch.column(column) for batch in batches if batch.num_rows), [])
-
         declared = int(getattr(list_type, "list_size", -1))  # LanceDB keeps vectors as lists of one size
-        self.width = declared if declared > 0 else _arrow_lists.list_width(list_type, first_list, str(self.address))
+        first_lists = (batch.column(column) for batch in self._scan([column], "", 1))
+        self.width = declared if declared > 0 else _arrow_lists.list_width(list_type, first_lists, str(self.address))
 
     def _scan(self, columns: list[str], where: str, size: int) -> Iterator[Any]:
         """Yield batches of the columns of the rows that the filter and `where` select."""
