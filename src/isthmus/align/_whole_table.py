@@ -15,7 +15,7 @@ from isthmus.align._cluster import RowForm
 from isthmus.data.sources import Source, _tables, modality_of_column
 from isthmus.data.sources._arrow_lists import translated_errors
 from isthmus.data.sources._whole_tables import READ_SUFFIXES, WRITTEN_SUFFIXES, TableWriter, table_batches
-from isthmus.utils import validation
+from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 
@@ -146,7 +146,7 @@ def apply_to_table(
         )
     if output.exists() and output.samefile(path):
         raise InputError(f"{output}: is the file that is being read; choose another output")
-    validation.check_writable(output)
+    paths.check_writable(output)
     forms = {modality: RowForm(aligner, modality, role, queries) for modality in columns}
     samples = {modality: _Sample() for modality in columns}
     writer: TableWriter | None = None

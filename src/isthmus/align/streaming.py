@@ -26,7 +26,7 @@ from isthmus.data.sources import Format, Source, Writer, formats, writable_forma
 from isthmus.data.sources._registry import split_format
 from isthmus.data.sources._store import find_store
 from isthmus.data.sources.npy import memory_map
-from isthmus.utils import validation
+from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.interrupts import removed_on_exit
@@ -250,11 +250,11 @@ def _check_output(path: Path, source: Source) -> None:
     if being_read.is_dir() and path.resolve().parent == being_read.resolve():
         raise InputError(f"{path}: lies in the folder that is being read; choose another output")
     if path.suffix:
-        validation.check_writable(path)
+        paths.check_writable(path)
     elif path.exists():
         raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
     else:
-        validation.check_writable(path)
+        paths.check_writable(path)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.validation import check_suffix, check_writable
+from isthmus.utils.paths import check_suffix, check_writable
 
 #: Endings of the names of aligners. A name without ending is kept.
 ALIGNER_SUFFIXES = (".safetensors", "")

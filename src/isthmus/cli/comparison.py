@@ -30,8 +30,8 @@ from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, visible_decimals
+from isthmus.utils.paths import check_writable
 from isthmus.utils.tabular import SUFFIXES
-from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
     from isthmus.evaluation import Comparison, Summary

@@ -16,7 +16,7 @@ from isthmus.cli.printing import print_line
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.validation import PAGE_SUFFIXES, check_suffix, check_writable
+from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source

@@ -36,8 +36,8 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
+from isthmus.utils.paths import PAGE_SUFFIXES, check_readable, check_suffix, check_writable
 from isthmus.utils.tabular import check_table_suffix
-from isthmus.utils.validation import PAGE_SUFFIXES, check_readable, check_suffix, check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs

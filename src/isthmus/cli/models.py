@@ -14,8 +14,8 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
+from isthmus.utils.paths import check_writable
 from isthmus.utils.tabular import SUFFIXES
-from isthmus.utils.validation import check_writable
 
 #: Numbers that are printed.
 SHOWN = ("centroid_angle", "centroid_distance", "shared_alignment", "R@1", "exchange_R@1", "mixed_R@1")

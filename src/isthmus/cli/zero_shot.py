@@ -11,8 +11,8 @@ from isthmus.cli._common import Json, Names, Raw, split_names
 from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
+from isthmus.utils.paths import check_writable
 from isthmus.utils.tabular import check_table_suffix, display_table
-from isthmus.utils.validation import check_writable
 
 
 def mount(app: typer.Typer) -> None:

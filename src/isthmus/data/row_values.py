@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.data.sources import csv, jsonl, parquet
 from isthmus.data.sources._locations import split_member
 from isthmus.data.sources._members import listed
-from isthmus.utils import validation
+from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError, import_optional, unknown_name
 
 #: Names of the column of each option. A table of several columns has one of them, or the column is named.
@@ -58,7 +58,7 @@ def read_row_values(values: Any, name: str, /) -> Any:
     if not isinstance(values, (str, os.PathLike)):
         return values
     file, column = split_member(str(values))
-    path = validation.check_readable(file, EXPECTED)
+    path = paths.check_readable(file, EXPECTED)
     suffix = path.suffix.lower()
     if suffix in (*csv.Csv.suffixes, *jsonl.Jsonl.suffixes, *parquet.Parquet.suffixes):
         import_optional("pyarrow", "parquet", f"reading {path}")

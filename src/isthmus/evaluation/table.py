@@ -19,8 +19,8 @@ from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import number, sample_words, with_interval
+from isthmus.utils.paths import check_readable
 from isthmus.utils.tabular import Tabular, read_result
-from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
 
 _EXPECTED = "a comparison written by `isthmus compare X Y -o run.json`"

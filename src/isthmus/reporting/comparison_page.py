@@ -32,7 +32,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 #: Share of the distance between the means from which on a gap counts as closed in the conclusion.
 CLOSED = 0.5

@@ -13,7 +13,7 @@ from isthmus.reporting.result_panels import AXIS_LABELS, draw_interventions, sho
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.utils.files import atomic_path
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 #: Height of one score in the figure, in points.
 _ROW_HEIGHT = 172

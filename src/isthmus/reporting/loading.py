@@ -7,8 +7,8 @@ from typing import Any
 
 from isthmus.align.registration import load as load_arrays_file
 from isthmus.reporting.plot import FIGURES
+from isthmus.utils.paths import check_readable
 from isthmus.utils.tabular import read_result
-from isthmus.utils.validation import check_readable
 
 _EXPECTED = "a result, an aligner or moments that isthmus saved"
 

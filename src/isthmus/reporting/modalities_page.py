@@ -14,7 +14,7 @@ from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.utils.files import atomic_path
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 #: Heading, explanation and number of decimals of each matrix.
 MATRICES = {

@@ -17,7 +17,7 @@ from isthmus.reporting.svg import inline_svg
 from isthmus.statistics.result import Estimate
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import format_interval
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 #: Numbers in the main table, with their titles.
 COLUMNS = {

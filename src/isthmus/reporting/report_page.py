@@ -18,8 +18,9 @@ from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
 from isthmus.utils.progress import report_progress
-from isthmus.utils.validation import PAGE_SUFFIXES, check_sample, check_suffix, check_writable
+from isthmus.utils.validation import check_sample
 
 
 @sharing_rows()

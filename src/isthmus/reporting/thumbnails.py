@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.utils.errors import InputError, IsthmusWarning, import_optional
-from isthmus.utils.validation import check_readable
+from isthmus.utils.paths import check_readable
 
 #: Longest sides in pixels, the largest first. The first one whose thumbnails fit into `MAX_CHARACTERS` is taken.
 SIZES = (96, 72, 48, 32)

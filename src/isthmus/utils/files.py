@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.interrupts import removed_on_exit
-from isthmus.utils.validation import check_readable, check_writable
+from isthmus.utils.paths import check_readable, check_writable
 
 if TYPE_CHECKING:
     import numpy as np

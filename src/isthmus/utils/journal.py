@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 
 class Journal:

@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._vector_sets import VectorSets
-from isthmus.utils import validation
+from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Steps between the minimum and the maximum of a coordinate that is stored in 8 bits.
@@ -217,7 +217,7 @@ def hold_fractions(rows: np.ndarray) -> bool:
 def read_numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:
     """Return a number, or an array of a shape, that is given as such or as the path of an .npy file."""
     if isinstance(value, (str, os.PathLike)):
-        path = validation.check_readable(value, "a number or an .npy file")
+        path = paths.check_readable(value, "a number or an .npy file")
         try:
             value = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError):

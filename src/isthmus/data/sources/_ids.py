@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.utils import validation
+from isthmus.utils import paths
 from isthmus.utils.errors import InputError
 
 
@@ -32,7 +32,7 @@ def selected_ids(file: str, ids: np.ndarray, address: str) -> np.ndarray:
     InputError
         If the file holds no integers, or ids that are not in the index.
     """
-    path = validation.check_readable(file, "an .npy file of ids")
+    path = paths.check_readable(file, "an .npy file of ids")
     try:
         chosen = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from isthmus.data.sources._stores import unknown_scheme, url_scheme
-from isthmus.utils import errors, validation
+from isthmus.utils import errors, paths
 from isthmus.utils.errors import InputError
 
 
@@ -101,7 +101,7 @@ def resolve(text: str) -> Location:
         error = None if Path(text).exists() else _filtered_file(text) or unknown_scheme(text)
         if error is not None:
             raise error
-        return validation.check_readable(text)
+        return paths.check_readable(text)
     location = RemotePath(text)
     try:
         if location.exists():

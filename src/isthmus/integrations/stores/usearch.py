@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.data.sources import Store, StoreAddress, StoreTable, register_store
 from isthmus.data.sources._ids import selected_ids
 from isthmus.data.sources._stored_rows import block_size
-from isthmus.utils import errors, validation
+from isthmus.utils import errors, paths
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 
@@ -50,7 +50,7 @@ class USearch(Store):
         if kept != note:
             if path.exists() or kept is not None:
                 raise InputError(f"{address}: exists; give the name of a new file")
-            validation.check_writable(path)
+            paths.check_writable(path)
             with atomic_path(note_path) as temporary:
                 temporary.write_text(json.dumps(note), encoding="utf-8")
         return USearchTable(address, _restored(address) if path.exists() else None, width)
@@ -139,7 +139,7 @@ class USearchTable(StoreTable):
 def _restored(address: StoreAddress) -> Any:
     """Map an index file."""
     usearch = errors.import_optional("usearch.index", "usearch", f"reading {address}", package="usearch")
-    path = validation.check_readable(address.location)
+    path = paths.check_readable(address.location)
     try:
         index = usearch.Index.restore(str(path), view=True)
     except (RuntimeError, ValueError) as error:

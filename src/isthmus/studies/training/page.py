@@ -23,7 +23,7 @@ from isthmus.studies.training.seed_statistics import group_by_setting, mean_fina
 from isthmus.studies.training.settings import REGIMES, Setting
 from isthmus.studies.training.trainer import TrainingRun
 from isthmus.utils.files import atomic_path
-from isthmus.utils.validation import check_writable
+from isthmus.utils.paths import check_writable
 
 #: Columns of the tables of losses and alternatives, with their decimal places.
 COLUMNS = {
