@@ -53,6 +53,43 @@ def same(path: str, expected: align.Aligner) -> None:
     np.testing.assert_allclose(isthmus.load(path).transform_x(rows), expected.transform_x(rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "csv", "jsonl"])
+def test_apply_transforms_a_file_of_one_row(suffix: str, files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    row = np.load("image.npy")[:1]
+    if suffix == "npy":
+        np.save("one.npy", row)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        table = pa.table({"image": list(row)})
+        if suffix == "parquet":
+            pytest.importorskip("pyarrow.parquet").write_table(table, "one.parquet")
+        else:
+            cells = str(row[0].tolist())
+            Path(f"one.{suffix}").write_text(f'image\n"{cells}"\n' if suffix == "csv" else f'{{"image": {cells}}}\n')
+    said("apply", "a.safetensors", f"one.{suffix}", "out.npy", "--modality", "image")
+    expected = isthmus.load("a.safetensors").transform_x(row)
+    np.testing.assert_allclose(np.load("out.npy"), expected, atol=1e-6)
+
+
+def test_apply_leaves_out_bad_rows_until_one_is_left(files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    rows = np.load("image.npy")[:3]
+    rows[1:] = 0
+    np.save("image_3.npy", rows)
+    with pytest.warns(IsthmusWarning, match="left out 2 of 3 image rows"):
+        said("apply", "a.safetensors", "image_3.npy", "out.npy", "--modality", "image", "--drop-bad")
+    assert np.load("out.npy").shape == (1, rows.shape[1])
+
+
+def test_apply_to_a_file_without_rows_is_refused(files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    np.save("none.npy", np.load("image.npy")[:0])
+    message = refused("apply", "a.safetensors", "none.npy", "out.npy", "--modality", "image")
+    assert "none.npy: is empty" in message
+    assert message.endswith("expected at least one row")
+
+
 def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
     text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "constraint=rows")
     assert "not cross-validated" not in text

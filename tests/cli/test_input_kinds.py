@@ -128,7 +128,7 @@ def test_verbs_leave_out_invalid_rows_of_both_modalities(tmp_path: Path) -> None
     run_quick_verbs(tmp_path, *paths, "--drop-bad")
     assert np.load(tmp_path / "out.npy").shape == (116, 16)
     with pytest.warns(IsthmusWarning, match="left out 4 of 120 image rows: they are NaN, infinite or all zeros"):
-        isthmus.data.opening.usable_sources({"image": isthmus.sources.open_source(paths[0])}, paired=False)
+        isthmus.data.invalid_rows.usable_sources({"image": isthmus.sources.open_source(paths[0])}, paired=False)
     with pytest.raises(InputError, match=r"rows 3.* rows 9.*; .*text.npy: row 70 .* --drop-bad"):
         run("measure", *paths)
     fitted = run(

@@ -189,11 +189,11 @@ def _fit(
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 
-def _usable(sources: dict[str, Any], drop_bad: bool, *, paired: bool = False) -> dict[str, Any]:
+def _usable(sources: dict[str, Any], drop_bad: bool, *, paired: bool = False, min_rows: int = 2) -> dict[str, Any]:
     """Return the sources, without their invalid rows if `drop_bad`."""
-    from isthmus.data.opening import usable_sources
+    from isthmus.data.invalid_rows import usable_sources
 
-    return usable_sources(sources, paired=paired) if drop_bad else sources
+    return usable_sources(sources, paired=paired, min_rows=min_rows) if drop_bad else sources
 
 
 def _fit_modalities(
@@ -299,7 +299,7 @@ def apply(
         apply_columns(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
         return
     modality = modality or modality_name_among(rows, loaded.modalities)
-    source = _usable({modality: open_sources([rows])[0]}, drop_bad)[modality]
+    source = _usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
     path = outputs[0] if outputs else column_beside(rows, source)
     if Path(path).exists() and Path(path).samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")

@@ -90,13 +90,13 @@ def reading_options() -> dict[str, Any]:
     return _options.get()
 
 
-def open_sources(paths: list[str]) -> list[Any]:
-    """Open one source for each path with the options of this command."""
+def open_sources(paths: list[str], *, min_rows: int = 2) -> list[Any]:
+    """Open one source of at least `min_rows` rows for each path with the options of this command."""
     from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
     from isthmus.data.sources import open_source
 
     readings = reading_of_each(len(paths), reading_options())
-    sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+    sources = [open_source(path, **options, min_rows=min_rows) for path, options in zip(paths, readings, strict=True)]
     warn_of_unused_raw(sources, readings)
     return sources
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.resources import block_rows
+from isthmus.data.joins import select_rows
 from isthmus.data.sources import Source
+from isthmus.data.sources._members import listed
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 
 def invalid_rows_error(
@@ -88,6 +93,66 @@ def valid_mask(source: Source, /) -> tuple[np.ndarray, int]:
     for rows in _positions(source):
         mask[rows] = False
     return mask, int(len(mask) - mask.sum())
+
+
+def usable_sources(sources: Mapping[str, Source], /, *, paired: bool, min_rows: int = 2) -> dict[str, Source]:
+    """Leave out the rows that are NaN, infinite or all zero, and report their number in a warning.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        Rows of each modality, each of which is read.
+    paired : bool
+        Whether rows with one number belong together, so that all of them are left out.
+    min_rows : int, default 2
+        Fewest rows of a modality that must be left.
+
+    Returns
+    -------
+    dict of str to Source
+        The sources, without these rows.
+
+    Raises
+    ------
+    InputError
+        If fewer than `min_rows` rows of a modality are left.
+
+    Examples
+    --------
+    >>> import numpy as np, warnings
+    >>> rows = Source(np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]]), address="image.npy")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     usable_sources({"image": rows}, paired=False)["image"].shape
+    (2, 2)
+    """
+    masks = {name: valid_mask(source)[0] for name, source in sources.items()}
+    if all(mask.all() for mask in masks.values()):
+        return dict(sources)
+    if paired:
+        sizes = [len(mask) for mask in masks.values()]
+        if len(set(sizes)) > 1:
+            raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
+        common = np.logical_and.reduce(list(masks.values()))
+        masks = {name: common for name in masks}
+    usable = {}
+    for name, source in sources.items():
+        rows = np.flatnonzero(masks[name])
+        n_dropped = len(masks[name]) - len(rows)
+        if len(rows) < min_rows:
+            raise InputError(
+                f"{source.address}: {len(rows)} of {len(masks[name]):,} rows are usable, expected {min_rows} or more"
+            )
+        usable[name] = select_rows(source, rows, min_rows=min_rows) if n_dropped else source
+    counts = {name: len(mask) - int(mask.sum()) for name, mask in masks.items()}
+    described = " and ".join(
+        f"{count:,} of {len(masks[name]):,} {name} rows" for name, count in counts.items() if count
+    )
+    message = f"left out {described}: they, or their matches, are NaN, infinite or all zeros"
+    warnings.warn(
+        message if paired else message.replace("they, or their matches,", "they"), IsthmusWarning, stacklevel=3
+    )
+    return usable
 
 
 def _positions(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:

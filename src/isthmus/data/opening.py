@@ -221,62 +221,6 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     return usable
 
 
-def usable_sources(sources: Mapping[str, Source], /, *, paired: bool) -> dict[str, Source]:
-    """Leave out the rows that are NaN, infinite or all zero, and report their number in a warning.
-
-    Parameters
-    ----------
-    sources : mapping of str to Source
-        Rows of each modality, each of which is read.
-    paired : bool
-        Whether rows with one number belong together, so that all of them are left out.
-
-    Returns
-    -------
-    dict of str to Source
-        The sources, without these rows.
-
-    Raises
-    ------
-    InputError
-        If fewer than two rows of a modality are left.
-
-    Examples
-    --------
-    >>> import numpy as np, warnings
-    >>> rows = Source(np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]]), address="image.npy")
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore")
-    ...     usable_sources({"image": rows}, paired=False)["image"].shape
-    (2, 2)
-    """
-    masks = {name: valid_mask(source)[0] for name, source in sources.items()}
-    if all(mask.all() for mask in masks.values()):
-        return dict(sources)
-    if paired:
-        sizes = [len(mask) for mask in masks.values()]
-        if len(set(sizes)) > 1:
-            raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
-        common = np.logical_and.reduce(list(masks.values()))
-        masks = {name: common for name in masks}
-    usable = {}
-    for name, source in sources.items():
-        rows = np.flatnonzero(masks[name])
-        n_dropped = len(masks[name]) - len(rows)
-        if len(rows) < 2:
-            raise InputError(f"{source.address}: {len(rows)} of {len(masks[name]):,} rows are usable, expected two")
-        usable[name] = select_rows(source, rows) if n_dropped else source
-    counts = {name: len(mask) - int(mask.sum()) for name, mask in masks.items()}
-    described = " and ".join(
-        f"{count:,} of {len(masks[name]):,} {name} rows" for name, count in counts.items() if count
-    )
-    message = f"left out {described}: they, or their matches, are NaN, infinite or all zeros"
-    warnings.warn(
-        message if paired else message.replace("they, or their matches,", "they"), IsthmusWarning, stacklevel=3
-    )
-    return usable
-
-
 def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: Any) -> Pairs:
     """Return pairs of whatever a function got for both modalities.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.data.grouping import distinct_sets
-from isthmus.data.opening import is_stack, named_sources, two_modalities, usable_sources
+from isthmus.data.invalid_rows import usable_sources
+from isthmus.data.opening import is_stack, named_sources, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.utils.errors import InputError

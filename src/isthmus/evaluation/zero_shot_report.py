@@ -14,9 +14,8 @@ from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import row_groups
-from isthmus.data.invalid_rows import valid_mask
+from isthmus.data.invalid_rows import usable_sources, valid_mask
 from isthmus.data.joins import select_rows
-from isthmus.data.opening import usable_sources
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.row_values import read_row_values
 from isthmus.data.unpaired_sets import UnpairedSets

@@ -100,7 +100,9 @@ def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2)
         advice = "; if whole rows follow each other, give array.reshape(-1, WIDTH)" if len(shape) == 1 else ""
         raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width){advice}")
     if shape[0] < 0 or shape[0] == 0 < min_rows:
-        raise InputError(f"{address}: is empty (shape {shape}), expected at least two rows")
+        raise InputError(
+            f"{address}: is empty (shape {shape}), expected at least {'two rows' if min_rows > 1 else 'one row'}"
+        )
     if shape[0] == 1 < min_rows:
         raise InputError(f"{address}: has one row (shape {shape}), expected at least two")
     if shape[0] and shape[1] < 2:

@@ -83,8 +83,8 @@ def test_filter_of_a_store_behind_a_file_gets_one_sentence(
 
 def test_open_source_of_registered_scheme_asks_its_store(rows: np.ndarray) -> None:
     class Store:
-        def open_source(self, url: str) -> isthmus.sources.Source:
-            return isthmus.sources.Source(rows, address=url)
+        def open_source(self, url: str, *, min_rows: int) -> isthmus.sources.Source:
+            return isthmus.sources.Source(rows, address=url, min_rows=min_rows)
 
     isthmus.sources.stores.register("teststore", Store())
     try:

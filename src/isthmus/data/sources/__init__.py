@@ -71,6 +71,7 @@ def open_source(
     ranges: Any = None,
     bits: bool = False,
     rounding: str | None = None,
+    min_rows: int = 2,
 ) -> Source:
     """Open the embeddings at `path` without reading all of them.
 
@@ -95,6 +96,8 @@ def open_source(
     rounding : {'down', 'nearest', 'zero'}, optional
         How the codes of `ranges` were rounded. Default: recognised by the lengths of the rows or the number of zeros,
         else 'down', with a warning.
+    min_rows : int, default 2
+        Fewest rows that are accepted.
 
     Returns
     -------
@@ -105,8 +108,8 @@ def open_source(
     ------
     InputError
         If nothing is there, or the file is truncated or pickled. If it holds whole numbers without a scale, ranges or
-        bits. If the embeddings are not at least two rows of floats
-        in two dimensions. If the file holds several arrays or columns and none is selected.
+        bits. If the embeddings are not at least `min_rows` rows of floats in two dimensions. If the file holds several
+        arrays or columns and none is selected.
 
     Examples
     --------
@@ -119,16 +122,16 @@ def open_source(
     """
     scheme = store_scheme(str(path))
     if scheme is not None:
-        source: Source = stores[scheme].open_source(str(path))
+        source: Source = stores[scheme].open_source(str(path), min_rows=min_rows)
     else:
         named, text = split_format(str(path))
         text, member = split_member(text)
         location = resolve(text)
         is_raw = raw is not None and named is None and not location.is_dir() and format_by_suffix(location) is None
         if is_raw:
-            source = open_raw(location, str(raw))
+            source = open_raw(location, str(raw), min_rows=min_rows)
         else:
-            source = open_member(named or find_format(location), location, member)
+            source = open_member(named or find_format(location), location, member, min_rows=min_rows)
     coding = {"scale": scale, "offset": offset, "ranges": ranges, "bits": bits, "rounding": rounding}
     source = prepared(source, pool=pool, **coding)
     source.reading = {"pool": pool, "raw": raw, **coding}

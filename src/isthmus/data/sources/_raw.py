@@ -14,7 +14,7 @@ from isthmus.utils.errors import InputError
 AMBIGUOUS = ("float",)
 
 
-def open_raw(location: Location, raw: str) -> Source:
+def open_raw(location: Location, raw: str, *, min_rows: int = 2) -> Source:
     """Map a file of rows without a header, given `raw` such as 'float32:512': dtype and width."""
     name, _, width_text = str(raw).partition(":")
     try:
@@ -44,4 +44,5 @@ def open_raw(location: Location, raw: str) -> Source:
         dtype="bfloat16" if bfloat16 else None,
         convert=from_bfloat16 if bfloat16 else None,
         location=location,
+        min_rows=min_rows,
     )

@@ -45,11 +45,11 @@ def n_stacked(shape: Sequence[int]) -> int:
     return int(shape[0]) if is_stack else 0
 
 
-def open_member(format: Format, location: Location, member: str | None) -> Source:
+def open_member(format: Format, location: Location, member: str | None, *, min_rows: int = 2) -> Source:
     """Open an array of a file. ``NUMBER`` or ``NAME::NUMBER`` selects a modality of a stack."""
     name, _, layer = (member or "").rpartition("::")
     try:
-        return format.open_source(location, member)
+        return format.open_source(location, member, min_rows=min_rows)
     except InputError:
         stack = None
         if layer.isdigit():
@@ -67,6 +67,7 @@ def open_member(format: Format, location: Location, member: str | None) -> Sourc
         convert=stack.rows.convert,
         location=location,
         member=member,
+        min_rows=min_rows,
     )
 
 

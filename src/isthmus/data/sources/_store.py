@@ -271,13 +271,15 @@ class Store(ABC):
         """
         return StoreAddress.parse(url, self.options)
 
-    def open_source(self, url: str) -> Source:
+    def open_source(self, url: str, *, min_rows: int = 2) -> Source:
         """Open the column of vectors at an address as a source.
 
         Parameters
         ----------
         url : str
             Address.
+        min_rows : int, default 2
+            Fewest rows that are accepted.
 
         Returns
         -------
@@ -289,7 +291,7 @@ class Store(ABC):
             raise InputError(f"{table.address}: no row has this value; check the name and the value of the filter")
         rows = StoredRows(table)
         address = str(table.address)
-        return Source(rows, address=address, format=self.scheme, location=address, keys=rows.keys)
+        return Source(rows, address=address, format=self.scheme, location=address, keys=rows.keys, min_rows=min_rows)
 
 
 def read_only(address: StoreAddress) -> InputError:
