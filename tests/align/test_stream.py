@@ -99,7 +99,8 @@ def test_rows_that_come_back_in_a_later_block_are_reported_once_and_counted(
 
 
 def test_fit_after_a_stream_forgets_its_rows(rng: np.random.Generator) -> None:
-    x, y = rng.normal(size=(2, 60, WIDTH))
+    x = rng.normal(size=(60, WIDTH))
+    y = x + rng.normal(size=(60, WIDTH))
     aligner = Centering().partial_fit(x, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

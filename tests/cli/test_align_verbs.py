@@ -158,7 +158,6 @@ def test_fit_to_different_dims_works_where_allowed(files: Path) -> None:
     assert "has width 64 and narrow.npy has width 50" in refused("fit", "Centering", "image.npy", "narrow.npy")
 
 
-@pytest.mark.filterwarnings("ignore:No sign that the rows match")
 def test_fit_with_several_captions_uses_the_index(files: Path) -> None:
     owner = np.repeat(np.arange(150), 2)
     np.save("owner.npy", owner)

@@ -153,7 +153,7 @@ def test_inspect_says_whether_rows_look_paired(folder: Path) -> None:
     np.save(folder / "y.npy", x + rng.normal(size=x.shape))
     np.save(folder / "z.npy", (x + rng.normal(size=x.shape))[rng.permutation(300)])
     assert "Paired? yes: mean cosine" in isthmus_("inspect", folder / "x.npy", folder / "y.npy").stdout
-    assert "Paired? no sign of it" in isthmus_("inspect", folder / "x.npy", folder / "z.npy").stdout
+    assert "Paired? no sign that the rows match" in isthmus_("inspect", folder / "x.npy", folder / "z.npy").stdout
     assert "300 rows against 40" in isthmus_("inspect", folder / "x.npy", folder / "image.npy").stdout
     np.save(folder / "x60.npy", x[:60])
     np.save(folder / "index.npy", np.arange(300) // 5)

@@ -15,7 +15,7 @@ from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis.unpaired_verdict import decompose_sets
 from isthmus.utils.errors import InputError
 
-PAIRING_WORDS = ("does not match", "Retrieval is at chance", "ranks first", "check the order")
+PAIRING_WORDS = ("does not match", "No sign that", "Retrieval is at chance", "ranks first", "check the order")
 
 
 def sets_of(rng: np.random.Generator, n_x: int = 600, n_y: int = 200, d: int = 10) -> tuple[np.ndarray, np.ndarray]:

@@ -362,7 +362,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-@pytest.mark.filterwarnings("ignore:No sign that the rows match")  # the encoders are not trained
 def test_encode_verb_prints_a_summary_and_json(
     clip: Path, data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 import warnings
 from collections.abc import Callable
@@ -14,8 +15,11 @@ import pytest
 
 import isthmus
 from isthmus import IsthmusWarning, Pairs, align
+from isthmus.data.columns import as_source
 from isthmus.diagnosis import calibrate
 from isthmus.evaluation import intervene
+from isthmus.statistics.pairing import judge_pairing
+from isthmus.statistics.pairing import looks_paired as inspect_pairing
 
 N, D = 300, 16
 VERBS: dict[str, Callable[[Pairs], Any]] = {
@@ -33,6 +37,8 @@ def rows_of(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     y = x + 0.3 * rng.normal(size=(N, D)) + np.eye(D)[0] * 2
     if kind == "half shuffled":
         y[N // 2 :] = rng.permutation(y[N // 2 :])
+    if kind == "shuffled":
+        y = rng.permutation(y)
     if kind == "shifted":
         y = np.roll(y, 3, axis=0)
     if kind == "rotated":
@@ -45,6 +51,7 @@ def rows_of(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 SENTENCES = {
     "half shuffled": "Rows 1[45][0-9] to 299 do not match",
     "shifted": "The match of a row stands 3 rows later in",
+    "shuffled": "No sign that the rows match: ",
     "rotated": "The rows match, but the modalities are rotated against each other",
     "narrow": "The rows of (image|x) are nearly all the same",
 }
@@ -63,8 +70,7 @@ def test_verb_on_unmatched_or_collapsed_rows_warns_once(verb: str, kind: str, rn
     x, y = rows_of(kind, rng)
     pairs = Pairs(image=x, text=y)
     messages = [text for text in messages_of(VERBS[verb], pairs) if "match" in text or "the same" in text]
-    # Auto may choose a map that aligns two spaces.
-    assert len(messages) == (0 if (verb, kind) == ("Auto", "rotated") else 1)
+    assert len(messages) == 1
     assert all(re.match(SENTENCES[kind], text) for text in messages)
 
 
@@ -104,7 +110,33 @@ def test_report_states_in_its_verdict_and_does_not_warn(rng: np.random.Generator
     sentences: list[str] = []
     pairs = Pairs(image=x, text=y)
     assert messages_of(lambda p: sentences.extend(isthmus.report(p, tmp_path / "r.html").verdict), pairs) == []
-    assert "the match of a row stands 3 rows later in text" in sentences[0]
+    assert sentences[0].startswith("The match of a row stands 3 rows later in text")
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "shifted", "rotated", "half shuffled"])
+def test_sentence_about_the_pairing_is_the_same_in_every_function(
+    kind: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """`inspect` states it after "Paired?", results and verdicts state it, and fits and comparisons warn with it."""
+    x, y = rows_of(kind, rng)
+    sentence = judge_pairing(Pairs(image=x, text=y)).sentence
+    assert sentence
+    inspected = inspect_pairing(as_source("image", x), as_source("text", y), names=("image", "text"))
+    assert inspected.sentence == sentence
+    assert inspected.reason.removeprefix("no: ").removeprefix("only in part: ")[1:] == sentence[1:-1]
+    assert isthmus.measure(Pairs(image=x, text=y), metrics="centroid_angle").pairs["matching"]["sentence"] == sentence
+    assert isthmus.explain(Pairs(image=x, text=y)).verdict[0] == sentence
+    report = isthmus.report(Pairs(image=x, text=y), tmp_path / "r.html")
+    assert report.verdict[0] == sentence
+    assert sentence in html.unescape((tmp_path / "r.html").read_text(encoding="utf-8"))
+    for name in ("compare", "Auto", "calibrate"):
+        assert messages_of(VERBS[name], Pairs(image=x, text=y)).count(sentence) == 1
+
+
+def test_longest_sentences_about_the_pairing_have_at_most_300_characters(rng: np.random.Generator) -> None:
+    for kind in ("shuffled", "rotated"):
+        x, y = rows_of(kind, rng)
+        assert len(judge_pairing(Pairs(image_embedding=x, text_embedding=y)).sentence) <= 300
 
 
 def test_further_modality_is_named_in_the_warning(rng: np.random.Generator) -> None:

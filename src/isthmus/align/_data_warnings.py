@@ -17,14 +17,22 @@ KINDS = ("constant", "narrow")
 
 
 def warn_of_fit(
-    aligner: Any, X: Any, Y: Any, further: Mapping[str, Source], *, index: Any, paired: bool, names: Names | None
+    aligner: Any,
+    X: Any,
+    Y: Any,
+    further: Mapping[str, Source],
+    *,
+    index: Any,
+    paired: bool,
+    names: Names | None,
+    rotated: bool | None = None,
 ) -> None:
     """Warn once if the pairs of a fit are collapsed or do not match. It is called by `fit`.
 
     Parameters
     ----------
     aligner : Aligner
-        The aligner. One that needs pairs may align two spaces, so that these are not warned of.
+        The aligner.
     X, Y : array of shape (n, d), Source or Pairs
         Rows of the first two modalities.
     further : mapping of str to Source
@@ -35,10 +43,12 @@ def warn_of_fit(
         Whether rows belong together. If not, nothing happens.
     names : tuple of str or None
         Names of the first two modalities.
+    rotated : bool, optional
+        Whether to warn of matching rows in two spaces. Default: unless the aligner needs pairs and may align them.
     """
     if not paired:
         return
-    needs_no_pairs = aligner._accepts_unpaired
+    rotated = aligner._accepts_unpaired if rotated is None else rotated
     x, y = names or ("x", "y")
     every_pair = [X] if isinstance(X, Pairs) else [] if Y is None else [CrossDimPairs(index=index, **{x: X, y: Y})]
     if further:
@@ -47,4 +57,4 @@ def warn_of_fit(
         every_pair += [CrossDimPairs(**{x: first, name: rows}) for name, rows in hub_pairs.items()]
     for pairs in every_pair:
         if pairs.x.shape[1] == pairs.y.shape[1]:
-            warn_of_data(pairs, rotated=needs_no_pairs, kinds=KINDS, named=bool(further), stacklevel=4)
+            warn_of_data(pairs, rotated=rotated, kinds=KINDS, named=bool(further), stacklevel=4)

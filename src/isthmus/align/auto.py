@@ -224,7 +224,7 @@ class Auto(ChosenAligner):
         )
         moments = Moments.of(pairs, normalize=self.normalize)
         if further:  # they belong to the rows as they came
-            warn_of_fit(self, X, Y, further, index=index, paired=True, names=names)
+            warn_of_fit(self, X, Y, further, index=index, paired=True, names=names, rotated=True)
             data = FittingData(X, Y, moments, pairs, further, index, group)
         else:
             data = FittingData(pairs.x, pairs.y, moments, pairs)
@@ -243,7 +243,9 @@ class Auto(ChosenAligner):
         sample = pairs.sample(MAX_ITEMS, rng=self.rng)
         item_group = item_groups(sample)
         n_items = int(item_group.max()) + 1
-        warn_of_rows = partial(warn_of_fit, self, pairs, None, {}, index=None, paired=not further, names=names)
+        warn_of_rows = partial(
+            warn_of_fit, self, pairs, None, {}, index=None, paired=not further, names=names, rotated=True
+        )
         if n_items < max(MIN_ITEMS, 2 * self.folds):
             warn_of_rows()
             return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 import isthmus
 from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.reading import reading_options
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,14 +119,6 @@ def modality_paths(paths: Sequence[str]) -> list[str]:
     from isthmus.data.sources._stacks import stack_members
 
     return (stack_members(paths[0]) if len(paths) == 1 else []) or list(paths)
-
-
-def warn_if_unpaired(pairs: Pairs) -> None:
-    """Warn if the mean cosine of the pairs is that of non-matching rows."""
-    from isthmus.statistics.pairing import judge_pairing
-
-    if sentence := judge_pairing(pairs).absence:
-        warnings.warn(sentence, IsthmusWarning, stacklevel=2)
 
 
 def open_sets(

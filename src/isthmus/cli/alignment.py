@@ -27,7 +27,6 @@ from isthmus.cli._common import (
     read_class_texts,
     split_names,
     two_paths,
-    warn_if_unpaired,
 )
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.printing import print_bullets, print_line, print_table
@@ -185,7 +184,6 @@ def _fit(
             from isthmus.data.grouping import rows_of_each
 
             estimator.relevance(pairs, share_without_match=relevance, n_stored=rows_of_each(pairs))
-    warn_if_unpaired(pairs)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 

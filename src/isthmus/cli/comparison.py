@@ -23,7 +23,6 @@ from isthmus.cli._common import (
     open_pairs,
     read_class_texts,
     two_paths,
-    warn_if_unpaired,
 )
 from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import is_quiet, stages
@@ -115,7 +114,6 @@ def compare(
             journal=resume,
             sample=sample,
         )
-    warn_if_unpaired(pairs)
     _report([table], output, json_)
 
 
@@ -179,7 +177,6 @@ def intervene(
             rng=seed,
             progress=progress,
         )
-    warn_if_unpaired(pairs)
     for path in output or []:
         if path.suffix.lower() in SUFFIXES:
             curve.save(path)

@@ -28,7 +28,6 @@ from isthmus.cli._common import (
     print_verdict,
     split_names,
     two_paths,
-    warn_if_unpaired,
 )
 from isthmus.cli.measure_table import print_measures
 from isthmus.cli.printing import print_bullets, print_line, print_table
@@ -130,8 +129,6 @@ def measure(
         headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
         result = isthmus.measure(data, metrics=measured, normalize=not raw, sample=sample)
-    if not unpaired:
-        warn_if_unpaired(data)  # type: ignore[arg-type]
     if output is not None:
         result.save(output)
     if json_:

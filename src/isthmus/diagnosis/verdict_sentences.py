@@ -14,7 +14,7 @@ from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sampling_clause
 from isthmus.theory.isotropic_ranks import isotropic_rank
-from isthmus.utils.format import percent, visible_decimals
+from isthmus.utils.format import counted, percent, visible_decimals
 
 #: Phrase for each component in a sentence.
 COMPONENT_PHRASES = {
@@ -115,16 +115,10 @@ def retrieval_at_chance(result: Result) -> bool:
 
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
     caveats = _degeneracy_sentences(result)
-    matching = result.pairs.get("matching", {})
-    sentence = matching.get("sentence", "")
-    is_at_chance = retrieval_at_chance(result) and not _is_unjudged(result)
-    # A shifted side, or two spaces, explain retrieval at chance.
-    is_explained = matching.get("kind") in ("shifted", "rotated")
-    if sentence and is_at_chance and is_explained:
-        sentence = f"{_chance_start(result, x, y)}: {sentence[0].lower()}{sentence[1:]}"
+    sentence = result.pairs.get("matching", {}).get("sentence", "")
     caveats += [sentence] if sentence else []
-    if is_at_chance and not is_explained:
-        caveats.append(_chance_sentence(result, budget, x, y))
+    if retrieval_at_chance(result) and not _is_unjudged(result):
+        caveats.append(_chance_sentence(result, budget, x, y, is_explained=bool(sentence)))
     items, dim = _independent_items(result), result.pairs["dim"]
     noun = "items" if items == result.pairs["items"] else "independent items"
     if items <= dim:
@@ -164,21 +158,16 @@ def _has_collapsed(result: Result) -> bool:
     return any(entry["kind"] in ("constant", "narrow") for entry in result.pairs.get("degenerate", []))
 
 
-def _chance_start(result: Result, x: str, y: str) -> str:
+def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str, *, is_explained: bool) -> str:
+    """Return that retrieval is at chance, with the reason unless the sentence about the pairing gave one."""
     recall = result[f"{x}_to_{y}_R@1"]
     sample = _sample_of(result, recall)
-    return f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}{sample})"
-
-
-def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
-    start = _chance_start(result, x, y)
-    weak_pairing = budget.captured_fraction.value > budget.shuffled_95th_percentile
-    return (
-        f"{start}: either row i of {x} does not match row i of {y}, or the encoders were never trained together, or "
-        f"{result.pairs['items']:,} items are too few to detect a weak pairing"
-        + (" (matching pairs covary more than 95 % of shuffled pairs)" if weak_pairing else "")
-        + ". The following sentences describe two clouds rather than pairs."
-    )
+    start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}{sample})"
+    if budget.captured_fraction.value > budget.shuffled_95th_percentile:
+        start += ", although matching pairs covary more than 95 % of shuffled pairs"
+    elif not is_explained:
+        start += f", and {counted(result.pairs['items'], 'item')} may be too few to detect a weak pairing"
+    return f"{start}. The following sentences describe two clouds rather than pairs."
 
 
 def gap_sentence(result: Result, x: str, y: str) -> str:

@@ -22,16 +22,18 @@ from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import (
     PairingBreak,
     break_advice,
+    no_match_reason,
     offset_clause,
     plain_fields,
     ranges_clause,
+    separate_spaces_reason,
     shift_advice,
 )
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
-from isthmus.utils.transposition import transposed_clause
+from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE, transposed_clause
 
 #: Pairs in the sample of the test of all pairs.
 MAX_SAMPLED_PAIRS = 2_000
@@ -43,11 +45,8 @@ Z_THRESHOLD = 4.0
 MAX_SHOWN_Z = 10_000
 #: Rows up to which the end of a break is taken for that of a shard.
 SHARD_TOLERANCE = 16
-#: Predicate about modalities whose matching rows only a map between two spaces would align.
-SEPARATE_SPACES = "do not come from one shared space"
-
-#: Kinds of answers about which `measure` and `explain` say something.
-REPORTED_KINDS = ("broken", "shifted", "rotated")
+#: Kinds of answers that every function states: `measure`, `explain`, `report`, `compare` and `fit`.
+REPORTED_KINDS = ("broken", "shifted", "rotated", "unpaired")
 
 
 @dataclass(frozen=True)
@@ -101,21 +100,15 @@ class Pairing:
         Returns
         -------
         list of str
-            The sentences that `measure` prints.
+            The sentences that `measure` and `explain` print, and of which fits and `compare` warn.
         """
         entries = [entry for entry in self.degenerate if kinds is None or entry.kind in kinds]
         messages = [f"{entry.message[0].upper()}{entry.message[1:]}." for entry in entries]
         return [*messages, self.sentence] if self.sentence else messages
 
     @property
-    def absence(self) -> str:
-        """Sentence that no mean cosine shows a pairing, '' for every other answer."""
-        reason = self.reason.removeprefix("no sign of it: ")
-        return f"No sign that the rows match: {reason}." if self.kind == "unpaired" else ""
-
-    @property
     def sentence(self) -> str:
-        """The answer as a sentence of a report, '' if the rows match or cannot be judged."""
+        """The answer as a sentence, the same in every function, '' if the rows match or cannot be judged."""
         text = self.reason.removeprefix("no: ").removeprefix("only in part: ")
         return f"{text[0].upper()}{text[1:]}." if self.kind in REPORTED_KINDS else ""
 
@@ -170,7 +163,8 @@ def looks_paired(
         widths = f"width {x.shape[1]} against {y.shape[1]}{counts}"
         if clause := transposed_clause(x.shape, y.shape):
             return Pairing(False, f"no cosine to compare: {widths}; {clause}")
-        return Pairing(False, f"no cosine to compare: {widths}; they {SEPARATE_SPACES}", kind="rotated")
+        reason = f"no cosine to compare: {widths}: they {SEPARATE_SPACES}; {SEPARATE_SPACES_ADVICE}"
+        return Pairing(False, reason, kind="rotated")
     if x.shape[0] != y.shape[0]:
         return _judge_unequal(x, y, names)
     rows = np.arange(x.shape[0])
@@ -213,14 +207,13 @@ def looks_paired(
         reasons = ", and ".join(entry.message for entry in unjudged)
         return judged("unjudged", f"cannot be judged: {reasons}; {cosines}")
     if has_rotated_pairs(unit_x[valid], unit_y[valid]):
-        reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
-        return judged("rotated", reason)
+        return judged("rotated", separate_spaces_reason(cosines))
     if offset := matching_offset(x, y):
         steps = offset_steps(x, y, offset, 0, x.shape[0])
         advice = f"; {shift_advice(steps[0][1] or offset, names)}" if len(steps) == 1 else ""
         clause = offset_clause(steps[0][1] or offset, names[1], steps)
         return judged("shifted", f"no: {clause}: {cosines}{advice}")
-    return judged("unpaired", f"no sign of it: {cosines}; check the order of the rows")
+    return judged("unpaired", no_match_reason(cosines, int(valid.sum())))
 
 
 def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.utils.format import json_number
+from isthmus.utils.format import counted, json_number
+from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE
 
 #: Changes of an offset that a clause names.
 MAX_STEPS = 4
@@ -80,6 +81,22 @@ class PairingBreak:
         verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
         verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
         return f"{name} {verb} (mean cosine {self.cosine:z.3f}, others {self.other_cosine:z.3f})"
+
+
+def separate_spaces_reason(cosines: str) -> str:
+    """Return that matching rows lie in two different spaces, which is told apart from a wrong order of the rows."""
+    return (
+        f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}; "
+        f"{SEPARATE_SPACES_ADVICE}"
+    )
+
+
+def no_match_reason(cosines: str, n_pairs: int) -> str:
+    """Return that neither cosines nor a rotation show a pairing, and the three possible reasons."""
+    return (
+        f"no sign that the rows match: {cosines}; either their order is wrong, or the encoders were not trained "
+        f"together, or {counted(n_pairs, 'pair')} are too few to show a weak pairing"
+    )
 
 
 def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:

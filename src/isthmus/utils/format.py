@@ -184,6 +184,33 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def counted(count: int, noun: str, /) -> str:
+    """Return a number with its noun, in the singular for one.
+
+    Parameters
+    ----------
+    count : int
+        The number of things.
+    noun : str
+        The noun in the singular, with its adjectives.
+
+    Returns
+    -------
+    str
+        The number with commas, and the noun.
+
+    Examples
+    --------
+    >>> counted(1, "item"), counted(1797, "independent item"), counted(0, "query"), counted(2, "match")
+    ('1 item', '1,797 independent items', '0 queries', '2 matches')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'sh', 's', 'x')) else 's'}"
+
+
 def number_from_json(value: float | None) -> float:
     """Return the number that `json_number` stored.
 

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from isthmus.utils.errors import InputError
 
+#: Predicate about modalities of two different spaces, and what to do about them.
+SEPARATE_SPACES = "do not come from one shared space"
+SEPARATE_SPACES_ADVICE = "give the outputs of both projections of one model"
+
 
 def transposed_clause(shape_x: Sequence[int], shape_y: Sequence[int], /) -> str:
     """Return the clause that one of two modalities is transposed, '' if their shapes do not show it.
@@ -51,6 +55,6 @@ def check_same_dim(shape_x: Sequence[int], shape_y: Sequence[int], address_x: st
         if clause := transposed_clause(shape_x, shape_y):
             raise InputError(f"{address_x} has shape {tuple(shape_x)} and {address_y} {tuple(shape_y)}: {clause}")
         raise InputError(
-            f"{address_x} has width {d_x} and {address_y} has width {d_y}: they do not come from one shared space; "
-            "give the outputs of both projections of one model"
+            f"{address_x} has width {d_x} and {address_y} has width {d_y}: they {SEPARATE_SPACES}; "
+            f"{SEPARATE_SPACES_ADVICE}"
         )
