@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -84,16 +85,15 @@ def cross_validate(
     results: list[Any] = run_parallel([gains, *summed], n_threads())
     rounds = [(repeat, number) for repeat in range(repeats) for number in range(folds)]
 
+    training = [sums for repeat in range(repeats) for sums in _sums_of_others(results[1 + repeat * folds :][:folds])]
+
     def make_fold(repeat: int, number: int) -> Fold:
-        moments = results[1 + repeat * folds :][:folds]
-        training = [m for f, m in enumerate(moments) if f != number]
-        summed_moments = sum(training[1:], start=training[0])
         test = tests[repeat * folds + number]
         if folds == 2:  # each fold is fitted to the other one
             fit_pairs = tests[repeat * folds + 1 - number]
         else:
             fit_pairs = pairs.take(np.flatnonzero(partitions[repeat][group] != number))
-        return Fold(fit_pairs, summed_moments, test, class_texts, aim, seed + repeat, paired)
+        return Fold(fit_pairs, training[repeat * folds + number], test, class_texts, aim, seed + repeat, paired)
 
     fits = run_parallel([partial(make_fold, *place) for place in rounds], n_threads())
     trials = [(fit, partitions[repeat], number) for fit, (repeat, number) in zip(fits, rounds, strict=True)]
@@ -113,6 +113,12 @@ def cross_validate(
 
 def _moments(test: Pairs, normalize: bool) -> Moments:
     return Moments.of(test, normalize=normalize).numpy()
+
+
+def _sums_of_others(moments: Sequence[Moments]) -> list[Moments]:
+    """Return the sum of all other moments for each of them, from the sums of those before it and behind it."""
+    before, behind = list(accumulate(moments[:-1])), list(accumulate(moments[:0:-1]))[::-1]
+    return [behind[0], *(first + last for first, last in zip(before, behind[1:], strict=False)), before[-1]]
 
 
 def _judge(

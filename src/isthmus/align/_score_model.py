@@ -99,7 +99,7 @@ def score_level(query: Cloud, stored: Cloud, direction: Direction) -> tuple[floa
     """
     mean = float(query.mean @ stored.mean)
     variance = float(
-        np.sum(query.cov * stored.cov) + query.mean @ stored.cov @ query.mean + stored.mean @ query.cov @ stored.mean
+        np.vdot(query.cov, stored.cov) + query.mean @ stored.cov @ query.mean + stored.mean @ query.cov @ stored.mean
     )
     if direction[0] == direction[1]:
         n = query.n

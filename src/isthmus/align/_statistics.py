@@ -112,13 +112,15 @@ class Statistics:
         """
         n = min(self.n_x, self.n_y)
         xx, yy, xy = (
-            n * (cov + np.outer(a, b))
-            for cov, a, b in (
-                (self.cov_x, self.mean_x, self.mean_x),
-                (self.cov_y, self.mean_y, self.mean_y),
-                (0.0, self.mean_x, self.mean_y),
+            np.outer(n * first_mean, second_mean)
+            for first_mean, second_mean in (
+                (self.mean_x, self.mean_x),
+                (self.mean_y, self.mean_y),
+                (self.mean_x, self.mean_y),
             )
         )
+        for products, cov in ((xx, self.cov_x), (yy, self.cov_y)):
+            products += n * cov
         zero_x, zero_y = np.zeros_like(self.mean_x), np.zeros_like(self.mean_y)
         return Moments(
             n, n * self.mean_x, n * self.mean_y, xx, yy, xy, 0.0, zero_x, zero_y, None, "float64", normalize

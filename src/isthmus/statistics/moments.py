@@ -221,17 +221,17 @@ class Moments:
     @property
     def cov_x(self) -> Array:
         """Covariance of x with 1/n, (d_x, d_x)."""
-        return self.xx / self.n - self.mean_x[:, None] * self.mean_x[None, :]
+        return _centred(self.xx, self.n, self.mean_x, self.mean_x)
 
     @property
     def cov_y(self) -> Array:
         """Covariance of y with 1/n, (d_y, d_y)."""
-        return self.yy / self.n - self.mean_y[:, None] * self.mean_y[None, :]
+        return _centred(self.yy, self.n, self.mean_y, self.mean_y)
 
     @property
     def cov_xy(self) -> Array:
         """Cross-covariance of x and y with 1/n, (d_x, d_y)."""
-        return self.xy / self.n - self.mean_x[:, None] * self.mean_y[None, :]
+        return _centred(self.xy, self.n, self.mean_x, self.mean_y)
 
     @property
     def mean_paired(self) -> float:
@@ -341,6 +341,15 @@ class Moments:
         by_item = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
         by_pair = {name: v for name, v in values.items() if not name.startswith(prefix)}
         return cls(**by_pair, item_moments=ItemMoments(**by_item) if by_item else None, **header)
+
+
+def _centred(products: Array, n: int, first_mean: Array, second_mean: Array) -> Array:
+    """Return the covariance of sums of products, with one temporary array. New memory takes longer than the sums."""
+    centred = first_mean[:, None] * second_mean[None, :]
+    centred *= -n
+    centred += products
+    centred /= n
+    return centred
 
 
 def _field_sums(first: Any, second: Any) -> dict[str, Any]:
