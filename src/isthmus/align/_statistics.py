@@ -119,8 +119,8 @@ class Statistics:
                 (self.mean_x, self.mean_y),
             )
         )
-        for products, cov in ((xx, self.cov_x), (yy, self.cov_y)):
-            products += n * cov
+        xx += n * self.cov_x
+        yy += n * self.cov_y
         zero_x, zero_y = np.zeros_like(self.mean_x), np.zeros_like(self.mean_y)
         return Moments(
             n, n * self.mean_x, n * self.mean_y, xx, yy, xy, 0.0, zero_x, zero_y, None, "float64", normalize
