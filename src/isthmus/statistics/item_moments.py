@@ -60,3 +60,33 @@ class ItemMoments:
     def swap_scatter(self) -> Array:
         """Expected square of n times the difference of the means if random items swap their modalities, (d, d)."""
         return self.xx + self.yy - self.xy - self.xy.T
+
+
+def covariance_of_sums(products: Array, n: int, first_mean: Array, second_mean: Array, /) -> Array:
+    """Return a covariance with divisor n from sums of products. One temporary array is used, as new memory takes long.
+
+    Parameters
+    ----------
+    products : (d_1, d_2) array
+        Sums of the products of two rows over n pairs.
+    n : int
+        Number of pairs.
+    first_mean, second_mean : (d_1,) and (d_2,) arrays
+        Means of the rows.
+
+    Returns
+    -------
+    (d_1, d_2) array
+        Covariance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> covariance_of_sums(np.array([[10.0]]), 2, np.array([2.0]), np.array([2.0])).tolist()
+    [[1.0]]
+    """
+    covariance = first_mean[:, None] * second_mean[None, :]
+    covariance *= -n
+    covariance += products
+    covariance /= n
+    return covariance

@@ -23,7 +23,7 @@ from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
-from isthmus.statistics.item_moments import ItemMoments
+from isthmus.statistics.item_moments import ItemMoments, covariance_of_sums
 from isthmus.statistics.moments_pass import distinct_rows, gemm_dtype, plan_moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
@@ -221,17 +221,17 @@ class Moments:
     @property
     def cov_x(self) -> Array:
         """Covariance of x with 1/n, (d_x, d_x)."""
-        return _centred(self.xx, self.n, self.mean_x, self.mean_x)
+        return covariance_of_sums(self.xx, self.n, self.mean_x, self.mean_x)
 
     @property
     def cov_y(self) -> Array:
         """Covariance of y with 1/n, (d_y, d_y)."""
-        return _centred(self.yy, self.n, self.mean_y, self.mean_y)
+        return covariance_of_sums(self.yy, self.n, self.mean_y, self.mean_y)
 
     @property
     def cov_xy(self) -> Array:
         """Cross-covariance of x and y with 1/n, (d_x, d_y)."""
-        return _centred(self.xy, self.n, self.mean_x, self.mean_y)
+        return covariance_of_sums(self.xy, self.n, self.mean_x, self.mean_y)
 
     @property
     def mean_paired(self) -> float:
@@ -341,15 +341,6 @@ class Moments:
         by_item = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
         by_pair = {name: v for name, v in values.items() if not name.startswith(prefix)}
         return cls(**by_pair, item_moments=ItemMoments(**by_item) if by_item else None, **header)
-
-
-def _centred(products: Array, n: int, first_mean: Array, second_mean: Array) -> Array:
-    """Return the covariance of sums of products, with one temporary array. New memory takes longer than the sums."""
-    centred = first_mean[:, None] * second_mean[None, :]
-    centred *= -n
-    centred += products
-    centred /= n
-    return centred
 
 
 def _field_sums(first: Any, second: Any) -> dict[str, Any]:
