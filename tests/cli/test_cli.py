@@ -83,7 +83,7 @@ def test_outputs_that_cannot_be_written(folder: Path) -> None:
         refused(
             isthmus_(*words, "-o", folder / "no" / "out"), "cannot be written because the folder", "create it first"
         )
-        refused(isthmus_(*words, "-o", folder), "is a folder, a file name was expected")
+        refused(isthmus_(*words, "-o", folder), "is a folder, expected the name of a file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
@@ -234,7 +234,7 @@ def test_outputs_with_another_ending_are_refused(folder: Path) -> None:
     refused(isthmus_("report", *files, "-o", folder / "page.pdf"), "a page is written as .html or .htm")
     refused(isthmus_("demo", "-o", folder / "page.txt"), "a page is written as .html or .htm")
     refused(isthmus_("fit", "Centering", *files, "-o", folder / "a.pkl"), "an aligner is written as .safetensors")
-    refused(isthmus_("measure", *files, "-o", folder / "a.txt"), "a result is written as .json, .csv, .md, .tex")
+    refused(isthmus_("measure", *files, "-o", folder / "a.txt"), "a result is written as .json, .csv, .md or .tex")
 
 
 def test_help_of_every_verb_has_an_example_that_names_real_options() -> None:

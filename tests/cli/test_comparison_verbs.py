@@ -60,7 +60,7 @@ class TestCompare:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["-o", "table.xlsx"], "the name must end in .html, .json, .csv, .md or .tex"),
+            (["-o", "table.xlsx"], "a comparison is written as .html, .json, .csv, .md or .tex"),
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
             (["--sample", "9"], "sample=9: expected 100 items or more"),
             (["--fit-sizes", "ten"], "'ten' is not a whole number"),

@@ -251,7 +251,7 @@ class TestCommandLine:
 
     def test_intervene_with_another_suffix_is_refused(self, arguments: list[str]) -> None:
         result = CliRunner().invoke(app, [*arguments, "-o", "x.png"])
-        assert "must end in .html, .svg, .json, .csv, .md or .tex" in str(result.exception)
+        assert "an intervention is written as .html, .svg, .json, .csv, .md or .tex" in str(result.exception)
 
 
 @pytest.mark.usefixtures("few_bootstraps")

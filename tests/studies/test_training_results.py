@@ -254,7 +254,7 @@ def test_train_demo_verb_writes_page_and_json(tiny: list[Setting], tmp_path: Pat
 
 def test_train_demo_verb_with_file_as_folder_or_unknown_part_raises(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="is a file, a folder was expected"):
+    with pytest.raises(InputError, match="is a file, expected a folder"):
         CliRunner().invoke(app, ["train", "demo", "-o", str(tmp_path / "taken")], catch_exceptions=False)
     with pytest.raises(InputError, match="unknown part 'loses'"):
         CliRunner().invoke(app, ["train", "demo", "-o", str(tmp_path / "n"), "--part", "loses"], catch_exceptions=False)

@@ -35,7 +35,7 @@ def test_atomic_path_that_cannot_be_written_raises(tmp_path: Path) -> None:
         atomic_path(tmp_path / "no" / "file"),
     ):
         pass
-    with pytest.raises(InputError, match="is a folder, a file name was expected"), atomic_path(tmp_path):
+    with pytest.raises(InputError, match="is a folder, expected the name of a file"), atomic_path(tmp_path):
         pass
 
 

@@ -114,7 +114,7 @@ def test_notebook_escapes_names_and_counts_hidden_rows() -> None:
 
 @pytest.mark.parametrize("name", ["result", "result.txt", "result.jsn"])
 def test_save_refuses_an_unknown_ending_and_writes_nothing(result: Result, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"is written as \.json, \.csv, \.md, \.tex"):
+    with pytest.raises(InputError, match=r"is written as \.json, \.csv, \.md or \.tex"):
         result.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

@@ -13,6 +13,7 @@ from isthmus.align._cluster import RowForm
 from isthmus.data.sources import Source, write_codes
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.paths import check_writable
 
 #: Kinds of codes.
 KINDS = ("int8", "uint8", "binary")
@@ -67,6 +68,8 @@ def write_aligned_codes(
     is_binary = codes == "binary"
     if is_binary and ranges is not None:
         raise InputError("ranges are for int8 and uint8 codes, and binary codes are signs; leave the ranges out")
+    if not is_binary and ranges is None:
+        check_writable(ranges_path(path))
     aligned = AlignedRows(form, source)
     rows = Source(aligned, address=source.address, min_rows=0)
     options: dict[str, Any] = {"bits": True} if is_binary else {"dtype": codes, "ranges": ranges}

@@ -118,8 +118,7 @@ def apply(
     if stored is not None:
         return write_to_store(form, source, *stored, replace=replace, progress=progress)
     output_format = writable_format(path)
-    path = Path(split_format(str(path))[1])
-    _check_output(path, source)
+    path = check_aligned_output(path, source.address)
     if codes is not None:
         with _named_invalid_rows(source):
             return write_aligned_codes(form, source, path, codes, ranges, progress)
@@ -242,19 +241,36 @@ def _swap_warning(aligner: Aligner, rows: np.ndarray, number: int, modality: Mod
     ]
 
 
-def _check_output(path: Path, source: Source) -> None:
-    """Raise `InputError` unless rows can be written to `path` without touching the source."""
-    being_read = Path(source.address.partition("::")[0])
+def check_aligned_output(path: str | os.PathLike[str], address: str, /) -> Path:
+    """Return the file or folder for aligned rows, which can be written without touching the rows that are read.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Output of `apply` that is no address of a store.
+    address : str
+        File or folder that is read, such as ``FILE::NAME``.
+
+    Returns
+    -------
+    Path
+        The file, or the new folder.
+
+    Raises
+    ------
+    InputError
+        If no format has this suffix, or the output cannot be written or is part of what is read.
+    """
+    writable_format(path)
+    path = Path(split_format(str(path))[1])
+    being_read = Path(address.partition("::")[0])
     if path.exists() and being_read.exists() and path.samefile(being_read):
         raise InputError(f"{path}: is the file that is being read; choose another output")
     if being_read.is_dir() and path.resolve().parent == being_read.resolve():
         raise InputError(f"{path}: lies in the folder that is being read; choose another output")
-    if path.suffix:
-        paths.check_writable(path)
-    elif path.exists():
+    if path.exists() and not path.suffix:
         raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
-    else:
-        paths.check_writable(path)
+    return paths.check_writable(path)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.paths import check_suffix, check_writable
+from isthmus.utils.paths import check_output
 
 #: Endings of the names of aligners. A name without ending is kept.
 ALIGNER_SUFFIXES = (".safetensors", "")
@@ -77,8 +77,7 @@ def fit(
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
-    check_writable(output)
-    check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
+    check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y, *(further or []), labels, class_texts, index])
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
     if relevance is not None and (further or unpaired or y is None or not hasattr(estimator, "relevance")):
@@ -277,7 +276,7 @@ def apply(
     text_embedding. They are aligned in one pass. ::COLUMN chooses one column, and ::COLUMN,COLUMN several.
     """
     from isthmus.align.streaming import apply as apply_to_source
-    from isthmus.align.streaming import drift_warnings
+    from isthmus.align.streaming import check_aligned_output, drift_warnings
     from isthmus.data.sources import modality_name_among, split_member
     from isthmus.data.sources._store import find_store
     from isthmus.utils.errors import without_password
@@ -296,11 +295,14 @@ def apply(
         options = {"role": role, "queries": queries, "drop_bad": drop_bad}
         apply_columns(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
         return
+    for path in outputs:
+        if Path(path).exists() and Path(path).samefile(aligner):
+            raise InputError(f"{path}: is the aligner itself; choose another output")
+        if find_store(path) is None:
+            check_aligned_output(path, rows)
     modality = modality or modality_name_among(rows, loaded.modalities)
     source = _usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
     path = outputs[0] if outputs else column_beside(rows, source)
-    if Path(path).exists() and Path(path).samefile(aligner):
-        raise InputError(f"{path}: is the aligner itself; choose another output")
     with stages("aligning", quiet=json_) as progress:
         work = WorkNoted(progress)
         shape = apply_to_source(
@@ -351,8 +353,7 @@ def adapt(
     from isthmus.align.streaming import modality_number
     from isthmus.data.sources import modality_name_among
 
-    check_writable(output)
-    check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
+    check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y])
     loaded = _load_aligner(aligner)
     if y is not None and modality is not None:
         raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")

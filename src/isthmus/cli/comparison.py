@@ -29,7 +29,7 @@ from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, visible_decimals
-from isthmus.utils.paths import check_writable
+from isthmus.utils.paths import check_output, check_writable
 from isthmus.utils.tabular import SUFFIXES
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def compare(
 ) -> None:
     """Evaluate aligners on held-out pairs, with the change of each score from the raw embeddings and its interval."""
     for path in output or []:
-        _check_suffix(path, _SUFFIXES)
+        check_output(path, _SUFFIXES, "a comparison", [x, y, *(fit or ()), labels, class_texts, index])
     if resume is not None:
         check_writable(resume)
     reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
@@ -135,7 +135,7 @@ def compare_merge(
     from isthmus.evaluation import load_comparison, merge
 
     for path in output or []:
-        _check_suffix(path, _SUFFIXES)
+        check_output(path, _SUFFIXES, "a comparison")
     tables = merge([load_comparison(path) for path in runs])
     for path in output or []:
         if len(tables) > 1 and path.suffix.lower() != ".csv":
@@ -167,7 +167,7 @@ def intervene(
     from isthmus.evaluation import intervene as run_interventions
 
     for path in output or []:
-        _check_suffix(path, (".html", ".svg", *SUFFIXES))
+        check_output(path, (".html", ".svg", *SUFFIXES), "an intervention", [x, y, labels, index])
     pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with stages("intervening", quiet=json_) as progress:
         curve = run_interventions(
@@ -327,10 +327,3 @@ def _parse_size(text: str) -> int:
     if not text.isdigit():
         raise InputError(f"--fit-sizes: {text!r} is not a whole number, expected numbers such as 50,100,250")
     return int(text)
-
-
-def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Raise InputError if the file cannot be written or its name has another ending."""
-    check_writable(path)
-    if path.suffix.lower() not in suffixes:
-        raise InputError(f"{path}: the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")

@@ -16,7 +16,7 @@ from isthmus.cli.printing import print_line
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
+from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_writable_folder
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -39,8 +39,9 @@ def demo(
 
     The recommended correction comes first. The commands for your own files come last. No browser is opened.
     """
-    check_writable(output)
-    check_suffix(output, PAGE_SUFFIXES, "a page")
+    if export is not None:
+        check_writable_folder(export)
+    check_output(output, PAGE_SUFFIXES, "a page")
     exported = [] if export is None else [str(path) for path in isthmus.demo.export(export, run)]
     from isthmus.reporting.demo_predictions import demo_sections
 

@@ -35,8 +35,8 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
-from isthmus.utils.paths import PAGE_SUFFIXES, check_readable, check_suffix, check_writable
-from isthmus.utils.tabular import check_table_suffix
+from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_readable
+from isthmus.utils.tabular import SUFFIXES
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
@@ -100,8 +100,7 @@ def measure(
     """Measure the gap, with 95 % intervals and the values expected by chance."""
     metrics = "all" if all_ else metrics
     if output is not None:
-        check_writable(output)
-        check_table_suffix(output)
+        check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
@@ -174,8 +173,7 @@ def explain(
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
     if output is not None:
-        check_writable(output)
-        check_table_suffix(output)
+        check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, None, index, key)
@@ -238,8 +236,7 @@ def report(
     raw: Raw = False,
 ) -> None:
     """Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs."""
-    check_writable(output)
-    check_suffix(output, PAGE_SUFFIXES, "a page")
+    check_output(output, PAGE_SUFFIXES, "a page", [*paths, labels, index, captions, ids, images])
     paths = modality_paths(paths)
     if len(paths) > 2:
         from isthmus.reporting.modalities_page import modalities_page

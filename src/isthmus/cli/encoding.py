@@ -68,7 +68,9 @@ def encode(
     # Set before the libraries are imported: no file of a model is downloaded, and their progress bars stay hidden.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     from isthmus.encode import Instructions, open_encoder, open_items, run
+    from isthmus.encode.shards import read_record
 
+    read_record(output)  # raises before the model is opened
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
     instructions = Instructions(media_role, text_role, media_prompt, text_prompt)
     encoder = open_encoder(

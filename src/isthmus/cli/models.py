@@ -14,7 +14,7 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
-from isthmus.utils.paths import check_writable
+from isthmus.utils.paths import check_output
 from isthmus.utils.tabular import SUFFIXES
 
 #: Numbers that are printed.
@@ -52,9 +52,7 @@ def models(
     from isthmus.diagnosis.models import open_model
 
     for path in output or []:
-        check_writable(path)
-        if path.suffix.lower() not in (".html", *SUFFIXES):
-            raise InputError(f"{path}: the name must end in .html, {', '.join(SUFFIXES)}")
+        check_output(path, (".html", *SUFFIXES), "a comparison", [file for model in paths for file in model.split(",")])
     titles = split_names(names) or [Path(path.split(",")[0]).stem if "," in path else Path(path).name for path in paths]
     if len(titles) != len(paths) or len(set(titles)) < len(titles):
         raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")

@@ -14,6 +14,7 @@ from isthmus.cli.printing import print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import precise_number
+from isthmus.utils.paths import check_writable_folder
 from isthmus.utils.progress import report_progress
 from isthmus.utils.version import __version__
 
@@ -83,12 +84,12 @@ def run_(name: Name, output: Output = None, json_: Json = False, quick: Quick = 
 
 def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bool) -> None:
     from isthmus.studies.theorems._journal import resumable
-    from isthmus.studies.theorems.page import check_folder, collect, write
+    from isthmus.studies.theorems.page import collect, write
 
     wants_page = output is not None or (names is None and not json_)
     folder = output or Path(".")
     if wants_page:
-        check_folder(folder)  # fail before minutes of work, not after
+        check_writable_folder(folder)  # fail before minutes of work, not after
     goes_on = wants_page and names is None
     stored = resumable(folder, quick=quick) if goes_on else nullcontext()
     with stages("theory", quiet=json_), stored as journal:

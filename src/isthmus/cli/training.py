@@ -13,7 +13,8 @@ from isthmus.cli._common import Json
 from isthmus.cli._help import UncutSummaries
 from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.progress import stages
-from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.errors import import_optional
+from isthmus.utils.paths import check_writable_folder
 from isthmus.utils.progress import report_progress
 
 app = typer.Typer(
@@ -49,8 +50,7 @@ def demo(
     from isthmus.studies.training import PARTS, StudyResult, run_study, write_page
     from isthmus.studies.training.runner import settings_of
 
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file, a folder was expected")
+    check_writable_folder(output)
     parts, seeds = tuple(part or PARTS), 2 if quick else seeds
     for name in parts:
         next(settings_of(name, seeds=seeds, quick=quick))  # raises for unknown parts before the folder is created

@@ -11,8 +11,8 @@ from isthmus.cli._common import Json, Names, Raw, split_names
 from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
-from isthmus.utils.paths import check_writable
-from isthmus.utils.tabular import check_table_suffix, display_table
+from isthmus.utils.paths import check_output
+from isthmus.utils.tabular import SUFFIXES, display_table
 
 
 def mount(app: typer.Typer) -> None:
@@ -50,8 +50,7 @@ def zero_shot(
     from isthmus.evaluation import evaluate_zero_shot
 
     if output is not None:
-        check_writable(output)
-        check_table_suffix(output)
+        check_output(output, SUFFIXES, "a result", [x, class_texts, labels, classes])
     with stages("classifying", quiet=json_):
         report = evaluate_zero_shot(
             x,

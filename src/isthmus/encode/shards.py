@@ -22,6 +22,7 @@ import numpy as np
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.paths import check_writable_folder
 
 FORMAT = 1
 RECORD = "encode.json"
@@ -133,9 +134,9 @@ def read_record(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         if not path.parent.is_dir():
             raise InputError(f"{path}: cannot be written because {path.parent} does not exist; create it first")
+        check_writable_folder(path)
         return None
-    if not path.is_dir():
-        raise InputError(f"{path}: is a file, expected a folder for the shards")
+    check_writable_folder(path)
     record_file = path / RECORD
     if not record_file.exists():
         if any(not p.name.endswith(".part") for p in path.iterdir()):

@@ -13,6 +13,7 @@ from isthmus.align._base import Aligner
 from isthmus.integrations.onnx import to_onnx
 from isthmus.utils.errors import InputError, import_optional
 from isthmus.utils.interrupts import removed_on_exit
+from isthmus.utils.paths import check_writable
 
 #: Names of the files.
 CORRECTION, CARD = "correction.safetensors", "README.md"
@@ -65,8 +66,7 @@ def to_folder(
     path = Path(folder)
     if path.exists():
         raise InputError(f"{path}: exists; give the name of a new folder")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.absolute().parent}; make it first")
+    check_writable(path)
     if licence is not None and not _LICENCE.fullmatch(licence):
         raise InputError(f"licence={licence!r}, expected an identifier in small letters such as 'mit' or 'apache-2.0'")
     if model is not None and not re.fullmatch(r"[\w.\-/]+", model):

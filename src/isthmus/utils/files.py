@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.interrupts import removed_on_exit
-from isthmus.utils.paths import check_readable, check_writable
+from isthmus.utils.paths import check_readable, check_writable, temporary_beside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,9 +45,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the file cannot be written.
     """
     path = check_writable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = temporary_beside(path)
     with removed_on_exit(temporary):
         try:
             yield temporary

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from isthmus.utils.errors import InputError
@@ -45,7 +47,7 @@ def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> 
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """Return a path whose folder exists and accepts new files. Nothing is created.
+    """Return the path of a file that can be written. A temporary file beside it is created and removed.
 
     Parameters
     ----------
@@ -60,27 +62,140 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        If the path is a folder, or the file cannot be written.
+        If the path is a folder or a device, or the file cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, a file name was expected")
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: cannot be written because the folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise InputError(f"{path}: cannot be written; check the permissions of {folder}")
+    with _translated_errors(path):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected the name of a file")
+        if not path.parent.is_dir():
+            raise InputError(
+                f"{path}: cannot be written because the folder {path.parent} does not exist; create it first"
+            )
+        if path.exists() and not path.is_file():  # a device would be replaced by a file
+            raise InputError(f"{path}: is no file, and cannot be replaced by one; choose another name")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path}: cannot be written; check its permissions")
+        temporary_beside(path).unlink()
     return path
 
 
-def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], content: str, /) -> None:
+def check_writable_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder that can be written or created. Nothing is left behind.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder, whose parents may be missing too.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    InputError
+        If the path is a file, or the folder cannot be written or created.
+    """
+    path = Path(path)
+    with _translated_errors(path):
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if not existing.is_dir():
+            raise InputError(f"{existing}: is a file, expected a folder")
+        temporary_beside(existing / path.name).unlink()
+    return path
+
+
+def temporary_beside(path: Path) -> Path:
+    """Create an empty temporary file in the folder of `path`.
+
+    Parameters
+    ----------
+    path : Path
+        File that will be written.
+
+    Returns
+    -------
+    Path
+        The temporary file.
+
+    Raises
+    ------
+    OSError
+        If the folder accepts no file, or the name is too long.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+@contextmanager
+def _translated_errors(path: Path) -> Iterator[None]:
+    """Raise the errors of the system as InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError(
+            f"{str(path)[-120:]}: cannot be written ({reason}); choose another name or folder, or check the permissions"
+        ) from None
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    suffixes: Collection[str],
+    content: str,
+    /,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> Path:
+    """Return the path of a file that can be written, has a known ending, and is not read.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    suffixes : collection of str
+        Endings that are accepted. '' accepts a name without ending.
+    content : str
+        What is written, such as 'a page'.
+    inputs : iterable of path-like or None
+        Files that are read, such as ``FILE::NAME``.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, has another ending, or is one of the inputs.
+
+    Examples
+    --------
+    >>> check_output("report.html", PAGE_SUFFIXES, "a page", ["image.npy", "text.npy"]).name
+    'report.html'
+    """
+    path = check_writable(path)
+    check_suffix(path, suffixes, content)
+    for text in inputs:
+        file = Path(str(text).partition("::")[0])
+        if text is not None and path.exists() and file.exists() and path.samefile(file):
+            raise InputError(f"{path}: is a file that is being read; choose another output")
+    return path
+
+
+def check_suffix(path: str | os.PathLike[str], suffixes: Collection[str], content: str, /) -> None:
     """Raise an InputError if the name of a file to write ends in another format.
 
     Parameters
     ----------
     path : path-like
         File to write.
-    suffixes : sequence of str
+    suffixes : collection of str
         Endings that are accepted. '' accepts a name without ending.
     content : str
         What is written, such as 'a page'.
@@ -95,5 +210,7 @@ def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], content:
     >>> check_suffix("report.html", (".html", ".htm"), "a page")
     """
     if Path(path).suffix.lower() not in suffixes:
-        endings = " or ".join(suffix for suffix in suffixes if suffix)
-        raise InputError(f"{path}: {content} is written as {endings}; choose this ending")
+        endings = [suffix for suffix in suffixes if suffix]
+        listed = ", ".join(endings[:-1]) + " or " * (len(endings) > 1) + endings[-1]
+        choice = "one of these endings" if len(endings) > 1 else "this ending"
+        raise InputError(f"{path}: {content} is written as {listed}; choose {choice}")

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION, atomic_path
 from isthmus.utils.format import format_interval, number
+from isthmus.utils.paths import check_suffix
 from isthmus.utils.version import __version__
 
 #: Module that draws results. It lies in a higher layer, so it is imported by name on use.
@@ -192,7 +193,7 @@ class Tabular(ABC):
         InputError
             If the file name ends in something else.
         """
-        check_table_suffix(path)
+        check_suffix(path, SUFFIXES, "a result")
         suffix = Path(path).suffix.lower()
         if suffix == ".json":
             file_text = json.dumps(self._saved(), indent=1, allow_nan=False) + "\n"
@@ -299,27 +300,6 @@ def read_result(path: Path, classes: Mapping[str, type[Tabular]], expected: str,
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: a part of this {kind} is missing or wrong ({error}); save it again") from None
-
-
-def check_table_suffix(path: str | os.PathLike[str], /) -> None:
-    """Raise an InputError if `Tabular.save` does not know the suffix of a file.
-
-    Parameters
-    ----------
-    path : path-like
-        File to write.
-
-    Raises
-    ------
-    InputError
-        If the name ends in something else than .json, .csv, .md or .tex.
-
-    Examples
-    --------
-    >>> check_table_suffix("result.csv")
-    """
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: a result is written as {', '.join(SUFFIXES)}; choose one of these endings")
 
 
 def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], list[list[str]]]:

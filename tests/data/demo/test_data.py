@@ -105,7 +105,7 @@ def test_export_writes_the_arrays(tmp_path):
 
 def test_export_to_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="it is a file; give a directory"):
+    with pytest.raises(InputError, match="is a file, expected a folder"):
         demo.export(tmp_path / "taken", "plain")
 
 

@@ -21,9 +21,10 @@ import numpy as np
 
 from isthmus.data.demo import store
 from isthmus.data.pairs import Pairs
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import atomic_path
 from isthmus.utils.lazy import hinting_getter
+from isthmus.utils.paths import check_writable_folder
 
 #: Name of each run and what it shows.
 RUNS: dict[str, str] = {
@@ -204,9 +205,7 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     ['image.npy', 'text.npy']
     """
     run_arrays = arrays(run, split=split)
-    folder = Path(directory)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"cannot export to {str(folder)!r}: it is a file; give a directory")
+    folder = check_writable_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
     paths = (folder / "image.npy", folder / "text.npy")
     for path, rows in zip(paths, (run_arrays.image, run_arrays.text), strict=True):

@@ -12,10 +12,10 @@ from isthmus.studies.theorems._experiment import ExperimentResult, Row, experime
 from isthmus.studies.theorems._journal import journal_line, resumable, stored_results
 from isthmus.studies.theorems._notation import SYMBOLS
 from isthmus.studies.theorems._style import figure_to_inline_svg
-from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, precise_number
 from isthmus.utils.journal import Journal
+from isthmus.utils.paths import check_writable_folder
 from isthmus.utils.progress import report_progress
 
 #: Name of the experiment on the central claim.
@@ -75,7 +75,7 @@ def run_all(
     ...     page.name, "<svg" in page.read_text(encoding="utf-8")
     ('theory.html', True)
     """
-    folder = check_folder(out_dir)
+    folder = check_writable_folder(out_dir)
     with resumable(folder, quick=quick) as journal:
         return write(collect(names, quick=quick, progress=progress, journal=journal), folder)
 
@@ -160,21 +160,13 @@ def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], 
     ...     write([], folder).name
     'theory.html'
     """
-    folder = check_folder(out_dir)
+    folder = check_writable_folder(out_dir)
     page_html = render(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "theory.html"
     with atomic_path(path) as temporary:
         temporary.write_text(page_html, encoding="utf-8")
     return path
-
-
-def check_folder(out_dir: str | os.PathLike[str], /) -> Path:
-    """Return `out_dir` as a path, or raise `InputError` if it is a file."""
-    folder = Path(out_dir)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, expected a folder for the page")
-    return folder
 
 
 def render(results: Sequence[ExperimentResult], /) -> str:
