@@ -19,8 +19,7 @@ from isthmus.align._choice import TWO_SIDED, HeldOut, mean_error
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
-from isthmus.align._spectra import cached, spectrum
-from isthmus.align._statistics import Statistics
+from isthmus.align._spectra import spectrum
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
 from isthmus.align.score_calibration import ScoreCalibration
@@ -303,11 +302,11 @@ class Fold:
         if not self.paired or fit.index is not None or fit.y_groups is not None:
             return
         x, y = fit.unit(normalize=True)
-        means = [rows.mean(axis=0) for rows in (x, y)]
-        covs = [rows.T @ rows / len(rows) - np.outer(mean, mean) for rows, mean in zip((x, y), means, strict=True)]
-        statistics = Statistics(len(x), len(y), *means, *covs)
-        sums = statistics.moments(normalize=True)
-        cached(sums, ("statistics",), lambda: statistics)
+        no_products = np.broadcast_to(0.0, (x.shape[1], y.shape[1]))
+        zeros = np.zeros(x.shape[1]), np.zeros(y.shape[1])
+        sums = Moments(
+            len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, y.T @ y, no_products, 0.0, *zeros, None, "float64", True
+        )  # fmt: skip
         moments_of(fit, normalize=True, known=sums)
 
     def _fitted(self, aligner: Aligner) -> tuple[Aligner, np.ndarray, np.ndarray]:
