@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import isthmus
 from isthmus import Pairs
 from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis import Explanation
+from isthmus.diagnosis.printing import explanation_lines
+from isthmus.statistics.pairing import judge_pairing
 
 
 def cloud(rng: np.random.Generator, n: int = 600, d: int = 16) -> np.ndarray:
@@ -40,7 +43,7 @@ def test_verdict_without_gap_starts_with_that(rng: np.random.Generator) -> None:
 
 def test_verdict_of_equal_rows_names_no_deficit(rng: np.random.Generator) -> None:
     u = cloud(rng)
-    assert "Matching pairs have a cosine of 1: there is no deficit." in text(explained(u, u))
+    assert "Matching pairs have a mean cosine of 1: there is no deficit to explain." in text(explained(u, u))
 
 
 def test_verdict_of_an_offset_names_the_centre_alone(rng: np.random.Generator) -> None:
@@ -86,6 +89,25 @@ def test_verdict_of_a_weak_pairing_does_not_deny_it(real) -> None:  # type: igno
     pairing, chance = isthmus.explain(pairs).verdict[:2]
     assert "98 pairs are too few to show a weak pairing" in pairing
     assert "although matching pairs covary more than 95 % of shuffled pairs" in chance
+
+
+def test_sentences_about_narrow_cones_do_not_print_zero_for_numbers_that_are_not(rng: np.random.Generator) -> None:
+    u = rng.normal(size=(1000, 16))
+    x, y = np.eye(16)[0] + 1e-4 * u, np.eye(16)[0] + 1e-4 * (u + 0.5 * rng.normal(size=u.shape))
+    explanation = explained(x, y)
+    gap = next(sentence for sentence in explanation.verdict if "the means are" in sentence)
+    assert float(re.findall(r"with sampling noise ([^,]*),", gap)[0]) == pytest.approx(
+        explanation.result["centroid_distance"].plugin, rel=0.05
+    )
+    lines = {line.split()[0]: line for line in explanation_lines(explanation) if line.startswith("  ")}
+    assert float(lines["pairing"].split()[1]) == pytest.approx(-explanation.budget["pairing"].value, rel=0.05)
+    assert " 0.0000 to 0.0000" not in lines["pairing"]
+    ceiling = next(line for line in explanation_lines(explanation) if "These pairs have" in line)
+    assert "1.0000" not in ceiling
+    pairing = judge_pairing(Pairs(image=x, text=y)).reason
+    assert "mean cosine 1.000 for pairs" not in pairing
+    means = [float(value) for value in re.findall(r"(0\.\d+) for", pairing)]
+    assert means[0] > means[1]
 
 
 def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) -> None:

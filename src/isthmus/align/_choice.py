@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.utils.format import fixed
+
 #: Level of the one-sided tests of aim='retrieval' and 'classification' together, and the part of the default, which all
 #: other candidates share the rest of.
 LEVEL, DEFAULT_LEVEL = 0.025, 0.02
@@ -196,8 +198,8 @@ def explain_choice(
     reasons = [
         f"{row['name']} has the {score} {_percent(row['value'])} on held-out pairs of {n_items:,} items (raw "
         f"{_percent(raw['value'])}, difference {_points(row['gain'])} points, standard error "
-        f"{100 * row['gain_error']:.1f}); cross-modal R@1 changes by {_points(row['change'])} points (standard error "
-        f"{100 * row['change_error']:.1f})."
+        f"{fixed(100 * row['gain_error'], 1)}); cross-modal R@1 changes by {_points(row['change'])} points (standard "
+        f"error {fixed(100 * row['change_error'], 1)})."
     ]
     if aim in ("search", TWO_SIDED):
         reasons.append(_search_rule(table, best, tolerance, default, score))
@@ -205,16 +207,16 @@ def explain_choice(
         reasons.append(_gain_rule(table, best, score, default))
     reasons.append(
         f"On folds that took no part in the choice, the {score} is {_percent(independent['value'])} "
-        f"({_points(independent['gain'])} points, standard error {100 * independent['gain_error']:.1f}), and "
+        f"({_points(independent['gain'])} points, standard error {fixed(100 * independent['gain_error'], 1)}), and "
         f"cross-modal R@1 changes by {_points(independent['change'])} points (standard error "
-        f"{100 * independent['change_error']:.1f})."
+        f"{fixed(100 * independent['change_error'], 1)})."
     )
     if aim == TWO_SIDED:
         reasons.append(f"The {score} decides because captions or labels make rows of both modalities relevant.")
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
     if higher:
         rejected = max(higher, key=lambda r: r["value"])
-        decisive = f"its gain has a standard error of {100 * rejected['gain_error']:.1f} points"
+        decisive = f"its gain has a standard error of {fixed(100 * rejected['gain_error'], 1)} points"
         if "lead" in rejected and row["name"] == default:
             decisive = f"its lead is {_lead(rejected)}"
         reasons.append(
@@ -246,14 +248,14 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
         return sentence
     return (
         f"{sentence} With all items as the corpus and the own match left out of the bank, {default} changes R@1 by "
-        f"{_points(row['leave_one_out_gain'])} points (standard error {100 * row['leave_one_out_error']:.1f}; it is "
-        f"tested at {100 * DEFAULT_LEVEL:g} %)."
+        f"{_points(row['leave_one_out_gain'])} points (standard error {fixed(100 * row['leave_one_out_error'], 1)}; it "
+        f"is tested at {100 * DEFAULT_LEVEL:g} %)."
     )
 
 
 def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str, score: str) -> str:
     names = [row["name"] for row in table]
-    accepted = f"that lose at most {100 * tolerance:.1f} points of cross-modal R@1"
+    accepted = f"that lose at most {fixed(100 * tolerance, 1)} points of cross-modal R@1"
     significant = "better than that of the raw rows by more than two standard errors"
     if default not in names and best:
         return f"Rule: of the candidates {accepted}, it has the best {score}, which is {significant}."
@@ -271,17 +273,17 @@ def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, defau
             f"Rule: of the candidates {accepted}, it has the best {score}. It beats that of {default} by more "
             f"than two standard errors ({_lead(table[best])})."
         )
-    loss = f"{_points(start['change'])} points, standard error {100 * start['change_error']:.1f}"
+    loss = f"{_points(start['change'])} points, standard error {fixed(100 * start['change_error'], 1)}"
     return f"Rule: {default} loses recall ({loss}). Of the candidates {accepted}, it has the best {score}."
 
 
 def _lead(row: dict[str, Any]) -> str:
-    return f"{_points(row['lead'])} points, standard error {100 * row['lead_error']:.1f}"
+    return f"{_points(row['lead'])} points, standard error {fixed(100 * row['lead_error'], 1)}"
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{fixed(100 * value, 1)} %"
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return fixed(100 * value, 1, sign=True)

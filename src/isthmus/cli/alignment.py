@@ -33,6 +33,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import fixed
 from isthmus.utils.paths import check_output
 
 #: Endings of the names of aligners. A name without ending is kept.
@@ -221,8 +222,9 @@ def _show_choice(auto: Any) -> None:
     value = {"search": "exchange score", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
     lines = [
         (
-            row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}",
-            f"{row['change']:+.3f} ({row['change_error']:.3f})", "yes" if row["admissible"] else "no",
+            row["name"], fixed(row['value'], 3), fixed(row['recall'], 3),
+            f"{fixed(row['change'], 3, sign=True)} ({fixed(row['change_error'], 3)})",
+            "yes" if row["admissible"] else "no",
         )
         for row in auto.table_
         if not row["dropped"]

@@ -28,7 +28,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import number, visible_decimals
+from isthmus.utils.format import fixed, number, visible_decimals
 from isthmus.utils.paths import check_output, check_writable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -278,17 +278,18 @@ def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
         summary.name,
         ("within noise" if both_means_vanish(gap_score) else "undefined")
         if gap_score.undefined
-        else f"{gap_score.value:.1f}",
+        else fixed(gap_score.value, 1),
         number(summary.scores["gap_distance"].value),
     ]
     for score in main_scores:
         value, change = summary.scores[score].value, summary.changes[score]
         decimals = visible_decimals(change.low, change.high, 3)
-        interval = f" [{change.low:+.{decimals}f}, {change.high:+.{decimals}f}]"
+        ends = (fixed(end, decimals, sign=True) for end in (change.low, change.high))
+        interval = f" [{', '.join(ends)}]"
         if math.isnan(change.low):
             interval = " *" if change.note else ""
-        cells.append(f"{value:.{decimals}f}" if abs(value) < LARGE_SCORE else number(value))
-        cells.append("" if summary.name == "Identity" else f"{change.value:+.{decimals}f}{interval}")
+        cells.append(fixed(value, decimals) if abs(value) < LARGE_SCORE else number(value))
+        cells.append("" if summary.name == "Identity" else f"{fixed(change.value, decimals, sign=True)}{interval}")
     return tuple(cells)
 
 

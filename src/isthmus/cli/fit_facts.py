@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from isthmus.utils.format import number
+from isthmus.utils.format import fixed, number
 
 #: Facts that the first line of the output states, or that are options of the aligner. Only --json prints them.
 UNPRINTED = ("modalities", "rows", "k", "pooling", "beta", "relevance", "level_weight")
@@ -27,7 +27,9 @@ def _levels(levels: Mapping[str, Mapping[str, Sequence[float]]], _names: Sequenc
     for query, by_stored in levels.items():
         if all(mean == 0 and spread == 1 for mean, spread in by_stored.values()):
             continue
-        scores = [f"{mean:.3f} (spread {spread:.3f}) for {stored}" for stored, (mean, spread) in by_stored.items()]
+        scores = [
+            f"{fixed(mean, 3)} (spread {fixed(spread, 3)}) for {stored}" for stored, (mean, spread) in by_stored.items()
+        ]
         lines.append(f"mean score of a query of {query} with stored rows: {', '.join(scores)}")
     return lines
 
@@ -61,7 +63,7 @@ def _weights(weights: Mapping[str, float], _names: Sequence[str]) -> list[str]:
 
 def _change(judged: Mapping[str, float], _names: Sequence[str]) -> list[str]:
     """Describe the change of the recall on pairs that were left out of a fit."""
-    points = f"{100 * judged['change']:+.1f} points (standard error {100 * judged['error']:.1f})"
+    points = f"{fixed(100 * judged['change'], 1, sign=True)} points (standard error {fixed(100 * judged['error'], 1)})"
     return [f"change of cross-modal R@1 on held-out pairs: {points}, {judged['items']:,} items"]
 
 
@@ -69,14 +71,14 @@ def _gain(gains: Mapping[str, Sequence[float]], names: Sequence[str]) -> list[st
     """Describe what the weight of the hubness gains on pairs that were left out of the bank."""
     first = names[0] if names else "the first modality"
     return [
-        f"gain of the hubness weight between {first} and {name}: {gain:+.3f} (standard error {error:.3f}) in the mean "
-        "reciprocal rank of pairs that were left out of the bank"
+        f"gain of the hubness weight between {first} and {name}: {fixed(gain, 3, sign=True)} (standard error "
+        f"{fixed(error, 3)}) in the mean reciprocal rank of pairs that were left out of the bank"
         for name, (gain, error) in gains.items()
     ]
 
 
 def _decimals(value: float) -> str:
-    return f"{value:.3f}"
+    return fixed(value, 3)
 
 
 _DESCRIBED: dict[str, Callable[[Any, Sequence[str]], list[str]]] = {

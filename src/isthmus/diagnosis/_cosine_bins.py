@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import percent
 
 #: Bins of the cosine over [-1, 1], a resolution of 1e-4.
 BINS = 20_000
@@ -32,9 +33,9 @@ def smallest_reaching(matching: np.ndarray, non_matching: np.ndarray, precision:
 
 def share_text(share: float) -> str:
     """Return a percentage with three decimals near 0 and 1, else with one."""
-    if 0 < share < 0.001 or 0.999 < share < 1:
+    if 1e-5 <= share < 0.001 or 0.999 < share <= 1 - 1e-5:
         return f"{100 * share:.3f} %"
-    return f"{100 * share:.1f} %"
+    return percent(share)
 
 
 def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.theory.isotropic_ranks import isotropic_rank
 from isthmus.theory.modality_subspaces import SubspaceAngles
 from isthmus.theory.orientation import orientation_exceeds_swaps
+from isthmus.utils.format import fixed
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 #: An offset is orthogonal if at least this share of its square lies outside the spans ...
@@ -159,11 +160,10 @@ def _difference_prediction(context: MetricContext, angles: SubspaceAngles, orien
         if n_angles == 1
         else "angles between strong directions exceed their"
     )
-    measured = (
-        f"{n_angles:,} {nouns} sampling error, and different orientation costs {orientation.value:z.4f} of the cosine"
-    )
+    cost = f"different orientation costs {fixed(orientation.value, 4)} of the cosine"
+    measured = f"{n_angles:,} {nouns} sampling error, and {cost}"
     if not math.isnan(orientation.null):
-        measured += f" (sampling alone {orientation.null:z.4f})"
+        measured += f" (sampling alone {fixed(orientation.null, 4)})"
     # The test needs a pass for each swap. It decides only where there are two subspaces.
     if not angles.are_collapsed or context.pairs is None:
         return Prediction(statement, measured, UNDECIDED)
@@ -197,7 +197,8 @@ def offset_hypothesis(context: MetricContext, angles: SubspaceAngles, share: Est
 
 
 def _judge_orthogonality(share: Estimate, dim: int, *, few_items: bool) -> tuple[str, str]:
-    measured = f"{share.value:.2f} of the squared gap lies outside both clouds (a random direction: {share.null:.2f})"
+    measured = f"{fixed(share.value, 2)} of the squared gap lies outside both clouds (a random direction: "
+    measured += f"{fixed(share.null, 2)})"
     if share.null == 0:
         measured = f"the two clouds fill all {dim:,} dimensions, so that no part of the gap can lie outside both"
     if share.value >= MIN_ORTHOGONAL_SHARE and 1 - share.value <= MAX_INSIDE_RATIO * (1 - share.null):
@@ -213,7 +214,7 @@ def _judge_constancy(m: Moments) -> tuple[str, str]:
     direction = gap / length
     spread = math.sqrt(max(float(direction @ (m.cov_x + m.cov_y) @ direction) / 2, 0.0)) / length
     verdict = SUPPORTED if spread <= MAX_CONSTANT_SPREAD else REFUTED if spread > MIN_VARYING_SPREAD else UNDECIDED
-    return f"rows scatter along the gap by {spread:z.3f} of its length", verdict
+    return f"rows scatter along the gap by {fixed(spread, 3)} of its length", verdict
 
 
 def undecided_if(reason: str, hypothesis: Hypothesis) -> Hypothesis:

@@ -12,7 +12,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.statistics.sampling_clause import sample_remark
 from isthmus.theory.assumptions import ROW_ITEMS
 from isthmus.theory.statements import display_name
-from isthmus.utils.format import number
+from isthmus.utils.format import cosine_text, fixed, number
 
 #: Characters of the longest bar.
 WIDTH = 40
@@ -31,8 +31,8 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
     percentage = "" if not fraction > 0 else f" ({100 * fraction:.0f} %)"
     yield (
-        f"  No pairing of these two clouds has a mean cosine above {ceiling.centred:z.4f}. These pairs have "
-        f"{ceiling.mean_cosine:z.4f}{percentage}."
+        f"  No pairing of these two clouds has a mean cosine above {cosine_text(ceiling.centred, 4)}. These pairs have "
+        f"{cosine_text(ceiling.mean_cosine, 4)}{percentage}."
     )
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
@@ -52,7 +52,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     if calibration is None:
         return
     yield from ["", f"Meaning of a cosine{sample_remark(calibration.sampled, calibration.items)}"]
-    calibrated_cosine = round(ceiling.mean_cosine, 2) if cosine is None else cosine
+    calibrated_cosine = float(cosine_text(ceiling.mean_cosine, 2)) if cosine is None else cosine
     yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(calibrated_cosine, 1.0), -1.0)))
     introduction, *thresholds = calibration.threshold_sentences()
     yield from [f"  {introduction}", *(f"    {sentence}" for sentence in thresholds)]
@@ -65,11 +65,11 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
     """Yield the components that need no pairs, and the collapse report."""
     yield from ["", "Components of the cosine deficit of any pairing"]
     for name, component in explanation.budget.items():
-        value = f"undefined: {component.undefined}" if component.undefined else f"{component.value:z.4f}"
+        value = f"undefined: {component.undefined}" if component.undefined else fixed(component.value, 4)
         yield f"  {name:11} {value}  {_evidence(component)}".rstrip()
     yield from (f"  {note}" for note in explanation.budget.notes)
     components = [component.value for component in explanation.budget.values() if not component.undefined]
-    yield f"  No pairing of these two clouds has a mean cosine above {1 - sum(components):z.4f}."
+    yield f"  No pairing of these two clouds has a mean cosine above {cosine_text(1 - sum(components), 4)}."
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
 
@@ -91,7 +91,7 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
         upper, level = level, level - component.value
         start, end = (round(scale * max(v + offset, 0)) for v in (level, upper))
         bar = " " * start + "#" * max(end - start, 1 if component.value > 0 else 0)
-        yield f"  {name:11} {-component.value:z8.4f}  {bar:{WIDTH}}  {_evidence(component)}".rstrip()
+        yield f"  {name:11} {fixed(-component.value, 4):>8}  {bar:{WIDTH}}  {_evidence(component)}".rstrip()
     yield f"  mean cosine  {1 - total:z7.4f}  " + "#" * max(round(scale * (1 - total)), 0)
     captured = budget.captured_fraction
     if captured.undefined:
@@ -110,10 +110,10 @@ def _without_unit(estimate: Estimate) -> str:
 
 def _evidence(component: Estimate) -> str:
     """Return interval, plug-in and null as text, as far as they exist."""
-    interval = "" if math.isnan(component.low) else f"95 %: {component.low:z.4f} to {component.high:z.4f}; "
+    interval = "" if math.isnan(component.low) else f"95 %: {fixed(component.low, 4)} to {fixed(component.high, 4)}; "
     # Chance is the plug-in of swapped or shuffled rows, with the same bias as the plug-in of the rows as they are.
-    plugin = f"plug-in {component.plugin:z.4f}, " if component.plugin != component.value else ""
-    return interval + ("" if math.isnan(component.null) else f"{plugin}chance {component.null:z.4f}")
+    plugin = f"plug-in {fixed(component.plugin, 4)}, " if component.plugin != component.value else ""
+    return interval + ("" if math.isnan(component.null) else f"{plugin}chance {fixed(component.null, 4)}")
 
 
 def _collapse_lines(explanation: Explanation) -> Iterator[str]:
@@ -125,17 +125,17 @@ def _collapse_lines(explanation: Explanation) -> Iterator[str]:
         )
     yield (
         f"  dimensions that both 99 % subspaces share: {report.shared.value:.0f} (any two of these ranks share at "
-        f"least {report.guaranteed:,}, random ones {report.shared.null:.1f}); beyond chance: {report.excess:,}"
+        f"least {report.guaranteed:,}, random ones {fixed(report.shared.null, 1)}); beyond chance: {report.excess:,}"
     )
     smallest, largest = report.smallest_angle, report.largest_angle
     yield (
-        f"  energy angles (between these subspaces, which contain the means): {smallest.value:.1f} to "
-        f"{largest.value:.1f} degrees (random subspaces: {smallest.null:.1f} to {largest.null:.1f})"
+        f"  energy angles (between these subspaces, which contain the means): {fixed(smallest.value, 1)} to "
+        f"{fixed(largest.value, 1)} degrees (random subspaces: {fixed(smallest.null, 1)} to {fixed(largest.null, 1)})"
     )
     share = report.orthogonal_share
     if share.null == 0:
         yield "  share of the squared gap outside both clouds: none, because together they fill the space"
     else:
         value = _without_unit(share)
-        yield f"  share of the squared gap outside both clouds: {value} (a random direction: {share.null:.2f})"
+        yield f"  share of the squared gap outside both clouds: {value} (a random direction: {fixed(share.null, 2)})"
     yield from (f"  {sentence}" for sentence in report.sentences())

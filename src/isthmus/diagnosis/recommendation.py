@@ -9,7 +9,7 @@ from isthmus.align import Auto
 from isthmus.data.components import NO_INTERVAL
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate
-from isthmus.utils.format import percent
+from isthmus.utils.format import fixed, percent
 
 #: Scores that can decide which aligner is recommended, the most trustworthy first, and their names in sentences.
 SCORE_TITLES = {
@@ -215,5 +215,6 @@ def _recall_change(change: Estimate) -> str:
 def _points(change: Estimate) -> str:
     """Return a change in percentage points with its interval, if there is one."""
     if math.isnan(change.low):
-        return f"{100 * change.value:+.1f} points"
-    return f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
+        return f"{fixed(100 * change.value, 1, sign=True)} points"
+    value, low, high = (fixed(100 * number, 1, sign=True) for number in (change.value, change.low, change.high))
+    return f"{value} points, 95 %: {low} to {high}"

@@ -20,6 +20,7 @@ from isthmus.diagnosis.verdict_sentences import (
 from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.statistics.unpaired_moments import UnpairedMoments, moments_of_rows
+from isthmus.utils.format import cosine_text
 
 
 def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
@@ -115,6 +116,6 @@ def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: Colla
     total = sum(component.value for component in budget.values() if not math.isnan(component.value))
     phrases = component_phrases(budget, total, collapsed=any(collapse.collapsed))
     amounts = f": {amounts_due(budget, total, phrases)}" if total >= MIN_DEFICIT else ""
-    sentences.append(f"No pairing of these two clouds has a mean cosine above {1 - total:.3f}{amounts}.")
+    sentences.append(f"No pairing of these two clouds has a mean cosine above {cosine_text(1 - total, 3)}{amounts}.")
     sentences.append(subspace_sentence(result, collapse, x, y))
     return sentences

@@ -14,7 +14,7 @@ from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sampling_clause
 from isthmus.theory.isotropic_ranks import isotropic_rank
-from isthmus.utils.format import counted, percent, visible_decimals
+from isthmus.utils.format import cosine_text, counted, fixed, percent, visible_decimals
 
 #: Phrase for each component in a sentence.
 COMPONENT_PHRASES = {
@@ -27,8 +27,10 @@ COMPONENT_PHRASES = {
 NEGLIGIBLE_SHARE = 0.02
 #: Distance between the means of unit rows below which the gap is negligible.
 NEGLIGIBLE_GAP = 0.1
-#: Deficit below which there is none. float32 rows have a deficit of 1e-7.
+#: Deficit below which its components are not named.
 MIN_DEFICIT = 1e-4
+#: Deficit of equal float32 rows by rounding.
+MAX_FLOAT32_DEFICIT = 1e-6
 #: Items below which R@10 is trivial and R@1 replaces it, and recall has little power.
 MIN_ITEMS_FOR_RECALL = 20
 #: Standard errors above chance up to which recall counts as chance.
@@ -177,15 +179,15 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
         return _no_gap_sentence(result)
     if angle.undefined:
         return (
-            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:z.3f} apart "
+            f"The gap has no angle here, because {angle.undefined}. The means are {fixed(distance.value, 3)} apart "
             f"({_distance_evidence(distance)})."
         )
-    chance = "" if math.isnan(angle.null) else f"; sampling alone would give {angle.null:.1f}"
+    chance = "" if math.isnan(angle.null) else f"; sampling alone would give {fixed(angle.null, 1)}"
     digits = visible_decimals(angle.low, angle.high, 1)
     interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.{digits}f} to {angle.high:.{digits}f}"
     return (
         f"The mean {x} and the mean {y} are {angle.value:.{digits}f} degrees apart ({interval}{chance}), at a distance "
-        f"of {distance.value:z.3f}."
+        f"of {fixed(distance.value, 3)}."
     )
 
 
@@ -196,15 +198,18 @@ def _no_gap_sentence(result: Result) -> str:
     if result.pairs["normalize"] and distance.high < NEGLIGIBLE_GAP:
         return f"There is no significant gap: the means are less than {NEGLIGIBLE_GAP} apart ({interval})."
     return (
-        f"No gap can be told from noise at n = {result.pairs['items']:,}: the means are {distance.value:z.3f} apart "
-        f"({interval})."
+        f"No gap can be told from noise at n = {result.pairs['items']:,}: the means are {fixed(distance.value, 3)} "
+        f"apart ({interval})."
     )
 
 
 def _distance_evidence(distance: Estimate) -> str:
     """Return the interval, and the plug-in beside its null."""
-    interval = "no interval" if math.isnan(distance.low) else f"95 %: {distance.low:z.3f} to {distance.high:z.3f}"
-    return f"{interval}; with sampling noise {distance.plugin:z.3f}, where noise alone gives {distance.null:z.3f}"
+    interval = (
+        "no interval" if math.isnan(distance.low) else f"95 %: {fixed(distance.low, 3)} to {fixed(distance.high, 3)}"
+    )
+    noise = fixed(distance.null, 3)
+    return f"{interval}; with sampling noise {fixed(distance.plugin, 3)}, where noise alone gives {noise}"
 
 
 def _no_gap(result: Result) -> bool:
@@ -216,7 +221,8 @@ def _no_gap(result: Result) -> bool:
 def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     total = budget.total.value
     if total < MIN_DEFICIT:
-        return "Matching pairs have a cosine of 1: there is no deficit."
+        cosine = "1" if total < MAX_FLOAT32_DEFICIT else cosine_text(1 - total, 4)
+        return f"Matching pairs have a mean cosine of {cosine}: there is no deficit to explain."
     start = f"The mean cosine of matching pairs is {format_deficit(total)} below 1"
     phrases = component_phrases(budget, total, collapsed=collapsed)
     if len(phrases) == 1:
@@ -232,7 +238,7 @@ def format_deficit(total: float) -> str:
     >>> format_deficit(0.7624), format_deficit(0.000462)
     ('0.762', '0.00046')
     """
-    return f"{total:z.3f}" if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
+    return fixed(total, 3) if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
 
 
 def component_phrases(budget: CosineDecomposition, total: float, *, collapsed: bool) -> dict[str, str]:
@@ -246,13 +252,13 @@ def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, st
     """Return the amounts of components with their causes, and what remains of their sum."""
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
     remainder = total - sum(budget[name].value for name in phrases)
-    ending = f"; the remainder ({remainder:z.3f}) is negligible" if remainder >= 0.0005 else ""
+    ending = f"; the remainder ({fixed(remainder, 3)}) is negligible" if remainder >= 0.0005 else ""
     return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1]))) + ending
 
 
 def _amount(component: Estimate) -> str:
     if math.isnan(component.low):
-        return f"{component.value:z.3f}"
+        return fixed(component.value, 3)
     digits = visible_decimals(component.low, component.high, 3)
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
@@ -266,7 +272,7 @@ def component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool)
     # The interval is free of the bias that the null consists of.
     if component.low > 0 or (math.isnan(component.low) and component.value > 2 * component.null):
         return phrase + (" (dimension collapse)" if collapsed else " (a rotation of one modality would remove it)")
-    return f"{phrase} (sampling alone gives {component.null:z.3f})"
+    return f"{phrase} (sampling alone gives {fixed(component.null, 3)})"
 
 
 def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
@@ -294,7 +300,7 @@ def _shared_dimensions(result: Result) -> str:
     excess = int(shared.value) - guaranteed
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
-        angles = f"{angle.value:.1f} degrees, in random subspaces {angle.null:.1f}"
+        angles = f"{fixed(angle.value, 1)} degrees, in random subspaces {fixed(angle.null, 1)}"
         return f"share no direction (smallest energy angle {angles})"
     directions = "direction" if shared.value == 1 else "directions"
     if guaranteed == 0:

@@ -27,7 +27,7 @@ from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.tasks.zero_shot import ZeroShot
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import json_number, percent
+from isthmus.utils.format import fixed, json_number, percent
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -146,23 +146,23 @@ class ZeroShotReport(Tabular):
         weakest = sorted(classes, key=lambda row: row["accuracy"])[:LISTED_CLASSES]
         listed = ", ".join(f"class {row['class']} ({percent(row['accuracy'])})" for row in weakest)
         angle = self.gap_angle
-        gap = f"has no angle ({angle.undefined})" if angle.undefined else f"is {angle.value:.1f} degrees"
-        removal = f"{percent(self.centred.accuracy)}, {100 * change.value:+.1f} points"
-        interval = f"95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
+        gap = f"has no angle ({angle.undefined})" if angle.undefined else f"is {fixed(angle.value, 1)} degrees"
+        removal = f"{percent(self.centred.accuracy)}, {fixed(100 * change.value, 1, sign=True)} points"
+        interval = f"95 %: {fixed(100 * change.low, 1, sign=True)} to {fixed(100 * change.high, 1, sign=True)}"
         if change.low > 0 or change.high < 0:
             effect = f"{'raises' if change.low > 0 else 'lowers'} the accuracy: {removal} ({interval})"
         else:
             largest = 100 * max(-change.low, change.high)
             effect = (
-                f"gives {removal}: no change can be told from noise, and one of more than {largest:.1f} points is "
-                f"excluded ({interval})"
+                f"gives {removal}: no change can be told from noise, and one of more than {fixed(largest, 1)} points "
+                f"is excluded ({interval})"
             )
         return [
             f"The nearest of {len(self.raw.classes)} class texts is right for {percent(accuracy.value)} of the "
             f"{len(self.raw.labels):,} rows of {x} (95 %: {percent(accuracy.low)} to {percent(accuracy.high)}; the "
             f"largest class has {percent(accuracy.null)}).",
-            f"Lowest accuracy: {listed}. Gini index of the predicted classes {self.raw.gini:.3f}, of the true ones "
-            f"{self.raw.label_gini:.3f}.",
+            f"Lowest accuracy: {listed}. Gini index of the predicted classes {fixed(self.raw.gini, 3)}, of the true "
+            f"ones {fixed(self.raw.label_gini, 3)}.",
             f"The gap between {x} and {y} {gap}. Removing both means {effect}.",
         ]
 

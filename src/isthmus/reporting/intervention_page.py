@@ -13,6 +13,7 @@ from isthmus.reporting.result_panels import AXIS_LABELS, draw_interventions, sho
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.utils.files import atomic_path
+from isthmus.utils.format import fixed
 from isthmus.utils.paths import check_writable
 
 #: Height of one score in the figure, in points.
@@ -96,10 +97,12 @@ def _page(curve: InterventionCurve, svg: str) -> str:
     rows = [
         [
             f"{point.intervention.replace('_', ' ')} {point.strength:g}",
-            "no angle" if math.isnan(point.gap) else _with_plugin(f"{point.gap:.1f}°", f"{point.gap_plugin:.1f}°"),
-            _with_plugin(f"{point.gap_distance:z.3f}", f"{point.gap_distance_plugin:z.3f}"),
-            f"{point.alignment:z.3f}",
-            *(f"{point.scores[name]:z.3f}" for name in scores),
+            "no angle"
+            if math.isnan(point.gap)
+            else _with_plugin(f"{fixed(point.gap, 1)}°", f"{fixed(point.gap_plugin, 1)}°"),
+            _with_plugin(fixed(point.gap_distance, 3), fixed(point.gap_distance_plugin, 3)),
+            fixed(point.alignment, 3),
+            *(fixed(point.scores[name], 3) for name in scores),
         ]
         for point in curve.points
     ]

@@ -33,6 +33,7 @@ from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
+from isthmus.utils.format import cosine_text
 from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE, transposed_clause
 
 #: Pairs in the sample of the test of all pairs.
@@ -182,7 +183,7 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
     size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
-    means = f"mean cosine {paired:z.3f} for pairs and {unpaired:z.3f} for non-matching rows"
+    means = f"mean cosine {cosine_text(paired, 3)} for pairs and {cosine_text(unpaired, 3)} for non-matching rows"
     cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]

@@ -23,6 +23,7 @@ from isthmus.theory.orientation import orientation_exceeds_swaps
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import cosine_text, fixed
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
@@ -88,8 +89,8 @@ class Evidence:
         if self.p_values[worst] < MEAN_LEVEL:
             return ""
         return (
-            f"the mean of {self.names[worst]} is not distinguishable from zero (length {self.lengths[worst]:.3f}, "
-            f"p = {self.p_values[worst]:.2g}), so that it has no direction"
+            f"the mean of {self.names[worst]} is not distinguishable from zero (length "
+            f"{fixed(self.lengths[worst], 3)}, p = {self.p_values[worst]:.2g}), so that it has no direction"
         )
 
 
@@ -125,7 +126,9 @@ def _p_text(value: float) -> str:
 def _cone(evidence: Evidence, modality: int) -> Assumption:
     name, statement = f"cone_{evidence.names[modality]}", "the mean of the modality is not zero"
     p = evidence.p_values[modality]
-    evidence_text = f"the mean has length {evidence.lengths[modality]:.3f} ({_p_text(p)} for a mean of zero)"
+    evidence_text = (
+        f"the mean has length {cosine_text(evidence.lengths[modality], 3)} ({_p_text(p)} for a mean of zero)"
+    )
     return Assumption.tested(name, statement, p, "p-value", MEAN_LEVEL, evidence_text)
 
 
@@ -149,7 +152,7 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
         around = "around it the spread over directions cannot be tested"
     evidence_text = (
         f"along its centre the cosines vary {fit.variance_ratio:.2g} times as much as under the model "
-        f"(Kolmogorov-Smirnov distance {fit.radial_ks:.3f}, {_p_text(fit.radial_p)}), and {around}; fitted "
+        f"(Kolmogorov-Smirnov distance {fixed(fit.radial_ks, 3)}, {_p_text(fit.radial_p)}), and {around}; fitted "
         f"concentration {model.kappa:.4g}"
     )
     tolerance = 1.36 / math.sqrt(len(rows))
@@ -231,8 +234,8 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
     degrees = [math.degrees(math.acos(min(1.0, float(np.linalg.norm(c @ basis))))) for c in evidence.centres]
     random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
     evidence_text = (
-        f"the angle between the centre and the {shared} is {degrees[0]:.1f} ({names[0]}) and "
-        f"{degrees[1]:.1f} degrees ({names[1]}); that of a random direction is about {random:.1f}"
+        f"the angle between the centre and the {shared} is {fixed(degrees[0], 1)} ({names[0]}) and "
+        f"{fixed(degrees[1], 1)} degrees ({names[1]}); that of a random direction is about {fixed(random, 1)}"
     )
     return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, evidence_text)
 
@@ -256,12 +259,14 @@ def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assump
         return Assumption.untested(name, statement, "cosine", 0.02, reason)
     cosines = [X @ centre for X, centre in zip(rows, evidence.centres, strict=True)]
     spreads = [float(values.std()) for values in cosines]
-    correlation = f"{np.corrcoef(*cosines)[0, 1]:.2f}" if min(spreads) > 1e-6 else "undefined, one modality is constant"
+    correlation = (
+        fixed(np.corrcoef(*cosines)[0, 1], 2) if min(spreads) > 1e-6 else "undefined, one modality is constant"
+    )
     difference = float(np.mean(np.abs(cosines[0] - cosines[1])))
     evidence_text = (
-        f"the mean cosine with the own centre is {cosines[0].mean():.3f} ({evidence.names[0]}) and "
-        f"{cosines[1].mean():.3f} ({evidence.names[1]}); within a pair the two differ by {difference:.3f} on average, "
-        f"and their correlation over pairs is {correlation}"
+        f"the mean cosine with the own centre is {cosine_text(cosines[0].mean(), 3)} ({evidence.names[0]}) and "
+        f"{cosine_text(cosines[1].mean(), 3)} ({evidence.names[1]}); within a pair the two differ by "
+        f"{fixed(difference, 3)} on average, and their correlation over pairs is {correlation}"
     )
     return Assumption.tested(name, statement, difference, "cosine", 0.02, evidence_text)
 
@@ -273,7 +278,9 @@ def _constant_part(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "cosine", 0.02, reason)
     centre, length = evidence.centres[modality], evidence.lengths[modality]
     spread = math.sqrt(max(float(centre @ evidence.grams[modality] @ centre) - length**2, 0.0))
-    evidence_text = f"the cosines with the centre have mean {length:.3f} and standard deviation {spread:.4f}"
+    evidence_text = (
+        f"the cosines with the centre have mean {cosine_text(length, 3)} and standard deviation {fixed(spread, 4)}"
+    )
     return Assumption.tested(name, statement, spread, "cosine", 0.02, evidence_text)
 
 
@@ -284,7 +291,7 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "share of energy", 0.02, reason)
     frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
     outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
-    evidence_text = f"{100 * outside:.1f} % of the energy lies outside the centre and the shared directions"
+    evidence_text = f"{fixed(100 * outside, 1)} % of the energy lies outside the centre and the shared directions"
     return Assumption.tested(name, statement, outside, "share of energy", 0.02, evidence_text)
 
 
@@ -301,8 +308,8 @@ def _equal_projections(evidence: Evidence) -> Assumption:
     if non_matching_sq_distance <= 0:
         return Assumption.untested(name, statement, unit, 0.1, "all projections are equal")
     evidence_text = (
-        f"projected on the shared space, matching rows are {math.sqrt(matching_sq_distance):.3f} apart and "
-        f"non-matching rows {math.sqrt(non_matching_sq_distance):.3f} (root mean squares)"
+        f"projected on the shared space, matching rows are {fixed(math.sqrt(matching_sq_distance), 3)} apart and "
+        f"non-matching rows {fixed(math.sqrt(non_matching_sq_distance), 3)} (root mean squares)"
     )
     return Assumption.tested(
         name, statement, math.sqrt(matching_sq_distance / non_matching_sq_distance), unit, 0.1, evidence_text

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+#: Absolute values below this are rounding errors of zero.
+MIN_VISIBLE = 1e-12
+
 
 def number(value: float) -> str:
     """Format a number with four significant digits, without an exponent where it can be avoided.
@@ -163,8 +166,64 @@ def precise_number(value: float | str) -> str:
     return text.replace("-", "−")
 
 
+def fixed(value: float, decimals: int, /, *, sign: bool = False) -> str:
+    """Format a number with fixed decimals, and with two significant digits if it would look like zero and is not.
+
+    Parameters
+    ----------
+    value : float
+        The number. Absolute values below 1e-12 are rounding errors of zero.
+    decimals : int
+        The usual number of decimals.
+    sign : bool, default False
+        Whether positive numbers have a sign, as changes do.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Examples
+    --------
+    >>> [fixed(v, 3) for v in (0.7624, 0.000042, -0.0000301, 0.0, 3e-17)]
+    ['0.762', '4.2e-05', '-3e-05', '0.000', '0.000']
+    >>> fixed(0.0662, 1, sign=True), fixed(2.25, 1, sign=True)
+    ('+0.066', '+2.2')
+    """
+    plus = "+" if sign else ""
+    text = f"{value:{plus}z.{decimals}f}"
+    if not MIN_VISIBLE <= abs(value) < 0.5 * 10.0**-decimals:
+        return text
+    return f"{value:{plus}.2g}"
+
+
+def cosine_text(cosine: float, decimals: int, /) -> str:
+    """Format a cosine with fixed decimals, and with two digits of its distance from 1 if it would look like 1.
+
+    Parameters
+    ----------
+    cosine : float
+        The cosine. One within 1e-12 of 1 is 1 but for rounding.
+    decimals : int
+        The usual number of decimals.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Examples
+    --------
+    >>> [cosine_text(v, 3) for v in (0.25, 0.9992, 0.9999921, 1.0)]
+    ['0.250', '0.999', '0.9999921', '1.000']
+    """
+    if MIN_VISIBLE <= 1 - cosine < 0.5 * 10.0**-decimals:
+        decimals = 1 - math.floor(math.log10(1 - cosine))
+    return f"{cosine:z.{decimals}f}"
+
+
 def percent(share: float) -> str:
-    """Format a share as a percentage with one decimal.
+    """Format a share as a percentage with one decimal, or with more if it would look like none or all and is not.
 
     Parameters
     ----------
@@ -178,10 +237,11 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> percent(0.5521)
-    '55.2 %'
+    >>> percent(0.5521), percent(0.00001), percent(0.99996), percent(1.0)
+    ('55.2 %', '0.001 %', '99.996 %', '100.0 %')
     """
-    return f"{100 * share:.1f} %"
+    texts = [f"{100 * share:z.{decimals}f}" for decimals in range(1, 9)]
+    return f"{next((text for text in texts if (float(text) in (0, 100)) == (share in (0, 1))), texts[0])} %"
 
 
 def counted(count: int, noun: str, /) -> str:
