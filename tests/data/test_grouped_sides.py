@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 import isthmus
-from isthmus.align import Auto
+from isthmus.align import Auto, HyperplaneRotation, ScoreCalibration
 from isthmus.data.components import dependence_reason
+from isthmus.diagnosis import decompose_pairs
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import intervene
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
+from isthmus.theory.orientation import orientation_exceeds_swaps
 
 N_ITEMS, WIDTH = 60, 12
 
@@ -253,3 +256,119 @@ def test_message_about_a_key_that_repeats_in_the_first_file_alone_names_that_fil
         pairs = isthmus.open_pairs(captions, images, names=("text", "image"), key=ids)
     assert pairs.key_join is not None
     assert not pairs.key_join.repeats_in_both
+
+
+@pytest.mark.parametrize("aligner", ["Centering", "RidgeCCA"])
+def test_tasks_with_labels_of_repeated_rows_of_y_equal_those_of_the_transposed_index(aligner: str) -> None:
+    texts, owner, images = repeats()
+    labels = np.arange(N_ITEMS) % 6
+    pairs = (
+        open_grouped(images, texts[owner], labels=labels[owner]),
+        isthmus.Pairs(text=texts, image=images, index=owner, labels=labels),
+    )
+    tasks = ["within_modality_search", "clustering", *(["robustness"] if aligner == "Centering" else [])]
+    flat, indexed = (isthmus.compare(p, aligners=[aligner], splits=1, tasks=tasks).to_dict()["rows"] for p in pairs)
+    for found, expected in zip(flat, indexed, strict=True):
+        for kind in ("scores", "changes"):
+            for name, estimate in expected[kind].items():
+                side = {"_x": "_y", "_y": "_x"}.get(name[-2:])
+                got = found[kind][name if side is None else name[:-2] + side]
+                numbers = [[e[key] or 0 for key in ("value", "low", "high")] for e in (got, estimate)]
+                np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=f"{aligner} {kind} {name}")
+
+
+def test_fit_sizes_of_repeated_rows_of_y_count_items_and_not_rows() -> None:
+    texts, owner, images = repeats()
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    options: dict[str, Any] = {"aligners": ["Centering"], "splits": 1, "tasks": ["retrieval"], "fit_sizes": [20]}
+    assert_equal_changes([isthmus.compare(p, **options) for p in pairs], {})
+    with pytest.raises(isthmus.InputError, match="31 items to fit on, expected 4 to the 30 that are available"):
+        isthmus.compare(pairs[0], **{**options, "fit_sizes": [31]})
+
+
+def test_few_items_with_many_rows_are_too_few_to_compare_and_to_intervene() -> None:
+    texts, owner, images = repeats(n_items=3)
+    pairs = open_grouped(images, texts[owner])
+    for function in (isthmus.compare, intervene):
+        with pytest.raises(isthmus.InputError, match="^3 items are too few to fit"):
+            function(pairs)
+
+
+def test_held_out_recall_of_repeated_rows_of_y_equals_that_of_the_transposed_index() -> None:
+    texts, owner, images = repeats()
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", isthmus.IsthmusWarning)
+        flat, indexed = (HyperplaneRotation(energy=0.9).fit(p).fit_info_["held_out_recall"] for p in pairs)
+    assert flat == pytest.approx(indexed)
+    assert flat["items"] == N_ITEMS
+
+
+def test_relevance_of_repeated_rows_of_y_equals_that_of_the_transposed_index() -> None:
+    texts, owner, images = repeats(n_items=120)
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    flat, indexed = (ScoreCalibration().fit(p).relevance(p) for p in pairs)
+    for direction, model in indexed.models.items():
+        got, expected = (dataclasses.asdict(m) for m in (flat.models[direction], model))
+        for name, values in expected.items():
+            np.testing.assert_allclose(*(np.array(list(flatten(v))) for v in (got[name], values)), rtol=1e-6)
+    few = open_grouped(images[owner < 30], texts[owner[owner < 30]])
+    with pytest.raises(isthmus.InputError, match="30 items are too few to calibrate the relevance"):
+        ScoreCalibration().fit(few).relevance(few)
+
+
+def flatten(values: Any) -> Iterator[float]:
+    """Yield the numbers in nested dictionaries and lists."""
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if isinstance(values, (list, tuple, np.ndarray)):
+        for value in values:
+            yield from flatten(value)
+    else:
+        yield float(values)
+
+
+def test_hits_on_rows_of_the_same_component_that_do_not_match_are_wrong() -> None:
+    matches = Matches.of(3, 4, [0, 0, 1, 1, 2], [0, 1, 1, 2, 3])
+    assert matches.x_components.tolist() == [0, 0, 1]
+    columns = np.array([1, 2, 2, 3, 3])
+    assert matches.contain(np.array([0, 0, 1, 2, 0]), columns).tolist() == [True, False, True, True, False]
+    assert Matches.of(2, 3, [0, 0, 1]).contain(np.array([0, 1]), np.array([1, 1])).tolist() == [True, False]
+
+
+def test_recall_at_k_of_at_most_k_distinct_rows_is_undefined_whichever_side_repeats() -> None:
+    rng = np.random.default_rng(7)
+    texts, classes = rng.normal(size=(8, WIDTH)), np.arange(100) % 8
+    images = texts[classes] + rng.normal(size=(100, WIDTH))
+    flat, swapped = open_grouped(images, texts[classes]), isthmus.Pairs(text=texts, image=images, index=classes)
+    for pairs in (flat, swapped):
+        estimate = isthmus.measure(pairs, metrics="image_to_text_R@10")["image_to_text_R@10"]
+        assert estimate.undefined == "the recall at 10 of 8 rows is always 1; more than 10 rows are needed"
+
+
+def test_random_swaps_of_repeated_rows_keep_items_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, owner, images = repeats()
+    values: list[list[float]] = []
+    monkeypatch.setattr("isthmus.theory.orientation._orientation", lambda x, y: recorded(values[-1], x, y))
+    for pairs in (open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)):
+        values.append([])
+        orientation_exceeds_swaps(pairs, isthmus.Moments.of(pairs), np.eye(WIDTH))
+    np.testing.assert_allclose(*values)
+
+
+def recorded(values: list[float], x: np.ndarray, y: np.ndarray) -> float:
+    """Record and return a number that depends on which rows were swapped."""
+    values.append(1 + abs(float(x[:, 0].mean() - y[:, 0].mean())))
+    return values[-1]
+
+
+def test_decomposition_of_pairs_that_all_occur_three_times_equals_that_of_one() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(80, WIDTH)) + 1
+    y = 0.6 * x + rng.normal(size=x.shape) - 1
+    with pytest.warns(isthmus.IsthmusWarning, match="80 of 240 image rows and 80 of 240 text rows are distinct"):
+        tripled = decompose_pairs(isthmus.Pairs(image=np.tile(x, (3, 1)), text=np.tile(y, (3, 1))))
+    single = decompose_pairs(isthmus.Pairs(image=x, text=y))
+    for name, expected in single.items():
+        numbers = [(e.value, e.low, e.high, e.null) for e in (tripled[name], expected)]
+        np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=name)

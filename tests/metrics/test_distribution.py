@@ -249,3 +249,12 @@ def test_median_of_many_values_equals_that_of_numpy(rng: np.random.Generator, n:
     values = rng.normal(size=n).astype(np.float32)
     for case in (values, np.sort(values), np.round(values), np.zeros_like(values)):
         assert _median(case) == np.median(case)
+
+
+def test_intervals_of_distances_of_swapped_modalities_are_the_same(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(300, 5)) + 1
+    y = 0.5 * x + rng.normal(size=x.shape)
+    names = "mmd2_0.5,mmd2_1,mmd2_2"
+    first, second = (isthmus.measure(*rows, metrics=names) for rows in ((x, y), (y, x)))
+    for name, estimate in first.items():
+        assert (estimate.low, estimate.high) == pytest.approx((second[name].low, second[name].high), rel=1e-9), name

@@ -75,3 +75,17 @@ def test_clustering_invalid_numbers_of_clusters_are_refused(rng: np.random.Gener
         with pytest.raises(InputError, match=f"{clusters} clusters of 20 rows: expected 1 to the number of rows"):
             Clustering.of(x, x + 1, labels, clusters=clusters)
     assert len(np.unique(Clustering.of(x, x + 1, labels, clusters=20).clusters)) == 20
+
+
+@pytest.mark.parametrize("limit", [10_000, 50])
+def test_clustering_of_swapped_modalities_is_the_same(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("isthmus.tasks.clustering.MAX_ROWS", limit)
+    labels = np.arange(60) % 5
+    x = rng.normal(size=(60, 4))
+    y = x + rng.normal(size=(60, 4))
+    first, second = Clustering.of(x, y, labels), Clustering.of(y, x, labels)
+    assert len(first.clusters) == min(120, limit)
+    for name in ("ari", "nmi", "v_measure", "modality_nmi"):
+        assert getattr(first, name) == pytest.approx(getattr(second, name), rel=1e-9), name

@@ -9,7 +9,7 @@ from scipy.stats import ncx2
 from isthmus import InputError
 from isthmus.compute.score_matrix import TILE_SHAPE
 from isthmus.compute.topk import nearest_euclidean
-from isthmus.tasks import add_noise, quantize, top1_stability
+from isthmus.tasks import TaskData, add_noise, quantize, registry, top1_stability
 
 
 def test_nearest_euclidean_equals_a_slow_loop(rng: np.random.Generator) -> None:
@@ -51,3 +51,10 @@ def test_top1_stability_under_noise_has_its_known_value(rng: np.random.Generator
 
 def test_add_noise_keeps_the_dtype(rng: np.random.Generator) -> None:
     assert add_noise(np.zeros((4, 2), dtype=np.float32), 0.04, rng).dtype == np.float32
+
+
+def test_robustness_of_swapped_modalities_draws_the_same_noise(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(60, 6))
+    y = x + rng.normal(size=x.shape)
+    task = registry()["robustness"]
+    assert task.run(TaskData(x, y)).scores() == pytest.approx(task.run(TaskData(y, x)).scores())

@@ -31,8 +31,8 @@ class Relevance:
         Fitted correction, whose scores are judged.
     models : mapping of (query modality, stored modality) to HitModel
         Logistic regression of each pair of modalities, with the hits that it was calibrated on.
-    n_stored : int, optional
-        Number of rows of the corpus in use. None stands for that of the calibration.
+    n_stored : int or mapping of str to int, optional
+        Number of rows of the corpus in use, or that of each stored modality. None stands for that of the calibration.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Relevance:
 
     correction: ScoreRows
     models: Mapping[Direction, HitModel]
-    n_stored: int | None = None
+    n_stored: int | Mapping[str, int] | None = None
 
     def _direction(self, query: str, stored: str) -> tuple[Direction, HitModel]:
         names = self.correction.modalities
@@ -56,6 +56,10 @@ class Relevance:
             calibrated = ", ".join(f"{a} to {b}" for a, b in self.models)
             raise InputError(f"relevance of {direction[0]} to {direction[1]} was not calibrated, only {calibrated}")
         return direction, self.models[direction]
+
+    def _corpus_size(self, stored: str) -> int | None:
+        """Return the number of rows of a stored modality in the corpus in use, None for that of the calibration."""
+        return self.n_stored.get(stored) if isinstance(self.n_stored, Mapping) else self.n_stored
 
     def probability(
         self, scores: Any, queries: Array, /, *, query: str, stored: str, n_stored: int | None = None,
@@ -90,7 +94,7 @@ class Relevance:
             If shapes, modalities or numbers are invalid.
         """
         (asking, corpus), hit_model = self._direction(query, stored)
-        n_stored = self.n_stored if n_stored is None else n_stored
+        n_stored = self._corpus_size(corpus) if n_stored is None else n_stored
         if share_without_match is not None and not 0 <= share_without_match < 1:
             raise InputError(f"share_without_match={share_without_match}, expected at least 0 and below 1")
         if n_stored is not None and n_stored < 2:
@@ -256,7 +260,8 @@ class Relevance:
         InputError
             If the precision or a modality is invalid.
         """
-        return self._direction(query, stored)[1].recall(precision, self.n_stored if n_stored is None else n_stored)
+        (_, corpus), hit_model = self._direction(query, stored)
+        return hit_model.recall(precision, self._corpus_size(corpus) if n_stored is None else n_stored)
 
     def reliability(self, *, query: str, stored: str) -> Reliability:
         """Return predicted probabilities against observed shares of right hits.
@@ -332,7 +337,10 @@ class Relevance:
             If the cosine is outside -1 to 1.
         """
         if cosine is None:
-            return [threshold_sentence(direction, model, self.n_stored) for direction, model in self.models.items()]
+            return [
+                threshold_sentence(direction, model, self._corpus_size(direction[1]))
+                for direction, model in self.models.items()
+            ]
         return [
             cosine_sentence((query, stored), cosine, self.at_cosine(cosine, query=query, stored=stored))
             for query, stored in self.models
@@ -347,7 +355,8 @@ class Relevance:
             'n_stored' and the list 'models' with 'query' and 'stored'.
         """
         models = [{"query": a, "stored": b} | asdict(model) for (a, b), model in self.models.items()]
-        return {"n_stored": self.n_stored, "models": models}
+        sizes = dict(self.n_stored) if isinstance(self.n_stored, Mapping) else self.n_stored
+        return {"n_stored": sizes, "models": models}
 
     @classmethod
     def from_dict(cls, correction: ScoreRows, values: Mapping[str, Any]) -> Relevance:

@@ -11,9 +11,10 @@ import numpy as np
 from isthmus.align._hit_model import CalibrationHits, HitModel
 from isthmus.align._score_model import EQUAL_DISTANCE_SQ, Direction, ScoreModel
 from isthmus.align._score_rows import ScoreRows
-from isthmus.compute.arrays import to_numpy
+from isthmus.compute.arrays import Array, to_numpy
 from isthmus.compute.topk import topk
 from isthmus.data.pairs import Pairs
+from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
 from isthmus.utils.warning import without_warnings
 
@@ -37,9 +38,9 @@ def calibrate(
         )
     if not 0 < share_without_match < 1:
         raise InputError(f"share_without_match={share_without_match}, expected a share between 0 and 1")
-    if pairs.n_items < MIN_ITEMS:
+    if pairs.n_components < MIN_ITEMS:
         raise InputError(
-            f"{pairs.n_items} items are too few to calibrate the relevance of hits, expected {MIN_ITEMS} or more"
+            f"{pairs.n_components} items are too few to calibrate the relevance of hits, expected {MIN_ITEMS} or more"
         )
     modalities = correction.modalities
     numbers = [modalities.index(name) if name in modalities else k for k, name in enumerate(pairs.names)]
@@ -72,8 +73,9 @@ def _folds(
     averaged stays. A row map that used the pairs is fitted anew to the other items.
     """
     model = correction.score_model
-    items = pairs.components, pairs.components[pairs.owner]
-    rows = [to_numpy(correction.mapped(r, modality=name)) for r, name in zip(pairs.unit(), names, strict=True)]
+    distinct_rows, matches = _distinct_rows(pairs)
+    items = matches.x_components, matches.y_components
+    rows = [to_numpy(correction.mapped(r, modality=name)) for r, name in zip(distinct_rows, names, strict=True)]
     bank_items = [_bank_items(model.banks[n], r, i) for n, r, i in zip(names, rows, items, strict=True)]
     overlap = max(float((numbers >= 0).mean()) for numbers in bank_items)
     n_folds = 1 if overlap <= MAX_OVERLAP else FOLDS
@@ -106,10 +108,11 @@ def _first_hits(
     """Return the first hits of queries among random choices of stored items, for a corpus of full and of half size."""
     asking, corpus = direction
     query, stored = names[asking], names[corpus]
-    raw = [to_numpy(rows) for rows in pairs.unit()]
+    distinct_rows, matches = _distinct_rows(pairs)
+    raw = [to_numpy(rows) for rows in distinct_rows]
     mapped = [to_numpy(correction.mapped(rows, modality=name)) for rows, name in zip(raw, names, strict=True)]
     compared = raw if raw[0].shape[1] == raw[1].shape[1] else mapped
-    items = pairs.components, pairs.components[pairs.owner]
+    items = matches.x_components, matches.y_components
     hubness = model.hubness(mapped[corpus], query=query, stored=stored)
     n_items = int(items[0].max()) + 1
     hits = []
@@ -126,7 +129,7 @@ def _first_hits(
         hits.append(
             CalibrationHits(
                 features=model.hit_features(best.scores, mapped[asking][queries], query=query, stored=stored),
-                is_right=items[corpus][first] == items[asking][queries],
+                is_right=matches.contain(*((queries, first) if asking == 0 else (first, queries))),
                 has_match=order[items[asking][queries]] < n_stored,
                 cosines=np.einsum("nd,nd->n", compared[asking][queries], compared[corpus][first]),
                 items=items[asking][queries],
@@ -135,6 +138,13 @@ def _first_hits(
             )
         )
     return CalibrationHits.joined(hits)
+
+
+def _distinct_rows(pairs: Pairs) -> tuple[tuple[Array, Array], Matches]:
+    """Return the distinct rows of x and of y, and which of them match."""
+    x, y = pairs.unit()
+    matches = Matches.of(pairs.n_items, pairs.n_pairs, pairs.owner, pairs.y_groups)
+    return (x, y[matches.y_rows]), matches
 
 
 def _bank_items(bank: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:

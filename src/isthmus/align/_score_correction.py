@@ -265,7 +265,7 @@ class ScoreCorrection(ScoreRows):
         /,
         *,
         share_without_match: float = 0.5,
-        n_stored: int | None = None,
+        n_stored: int | Mapping[str, int] | None = None,
         rng: int = 0,
     ) -> Relevance:
         """Calibrate the probability that the first hit of a query is right.
@@ -285,8 +285,8 @@ class ScoreCorrection(ScoreRows):
         share_without_match : float, default 0.5
             Share of the queries that match no stored row. State what you expect, because another share shifts the
             probabilities.
-        n_stored : int, optional
-            Number of rows of each modality in the corpus in use. Default: that of the calibration.
+        n_stored : int or mapping of str to int, optional
+            Number of rows of each modality in the corpus in use, or by name. Default: that of the calibration.
         rng : int, default 0
             Seed of the random parts.
 

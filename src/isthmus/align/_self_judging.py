@@ -12,9 +12,10 @@ from isthmus.align._further import Names, pairs_of_rows, rows_by_name
 from isthmus.align._maps import Map
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.columns import as_source, same_library
+from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.tasks import TaskData
+from isthmus.tasks import TaskData, mean_per_item
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.warning import warn, without_warnings
@@ -152,10 +153,11 @@ class SelfJudging(Aligner):
 def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float] | None:
     """Return the change of R@1 on one half of the items of an aligner fitted to the other half.
 
-    'change' is the mean of both directions, 'error' its paired standard error and 'items' the number of items. The
-    result is empty for few items, and None if the aligner has no solution for half of them.
+    'change' is the mean of both directions, 'error' its paired standard error and 'items' the number of items, where
+    those that share rows are one. The result is empty for few items, and None if the aligner has no solution for half
+    of them.
     """
-    if pairs.n_items < MIN_ITEMS:
+    if pairs.n_components < MIN_ITEMS:
         return {}
     sample = pairs.sample(MAX_ITEMS)
     fit, test = sample.split_half(rng=0)
@@ -171,6 +173,8 @@ def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float] | No
         data = TaskData(to_numpy(x), to_numpy(y), owner=test.index, seed=0, y_groups=test.y_groups)
         recall.append(tasks()["retrieval"].run(data).per_item["R@1"])
     change = recall[1] - recall[0]
-    change = change[np.isfinite(change)]
-    error = float(change.std(ddof=1) / np.sqrt(len(change)))
-    return {"change": float(change.mean()), "error": error, "items": sample.n_items}
+    is_known = np.isfinite(change)
+    unit = renumber(test.sampling_units[is_known])
+    of_units = mean_per_item(change[is_known], unit, int(unit.max(initial=-1)) + 1)
+    error = float(of_units.std(ddof=1) / np.sqrt(len(of_units)))
+    return {"change": float(of_units.mean()), "error": error, "items": int(sample.sampling_units.max()) + 1}

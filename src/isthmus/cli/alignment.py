@@ -181,9 +181,8 @@ def _fit(
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
         if relevance is not None:
-            from isthmus.data.grouping import rows_of_each
-
-            estimator.relevance(pairs, share_without_match=relevance, n_stored=rows_of_each(pairs))
+            n_stored = dict(zip(pairs.names, pairs.n_distinct, strict=True))
+            estimator.relevance(pairs, share_without_match=relevance, n_stored=n_stored)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 

@@ -257,10 +257,7 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
     if n_rows > MAX_ROWS:
         _warn_of_repeats_in_long(source, normalize=normalize)
         return None
-    numbers_by_option = _NUMBERS.setdefault(source, {})
-    if normalize not in numbers_by_option:
-        numbers_by_option[normalize] = find_equal_rows(source, normalize=normalize)
-    groups = numbers_by_option[normalize]
+    groups = _equal_rows(source, normalize=normalize)
     if groups is None or int(groups.max()) == 0:
         return None
     if int(groups.max()) + 1 < MIN_DISTINCT_ROWS:
@@ -271,6 +268,68 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
         classes = np.unique(labels, return_inverse=True)[1]
         groups = renumber(groups * (classes.max() + 1) + classes)
     return groups if int(groups.max()) + 1 < n_rows else None
+
+
+def _equal_rows(source: Source, *, normalize: bool) -> np.ndarray | None:
+    """Return the result of `find_equal_rows`, computed once while the rows exist."""
+    numbers_by_option = _NUMBERS.setdefault(source, {})
+    if normalize not in numbers_by_option:
+        numbers_by_option[normalize] = find_equal_rows(source, normalize=normalize)
+    return numbers_by_option[normalize]
+
+
+def as_one_item(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
+    """Return pairs that are one item if all their rows of a modality are equal, such as the captions of one image.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs of a small block of a stream.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    Pairs
+        The item, or `pairs` itself if both modalities have different rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_one_item(Pairs(image=np.ones((3, 4)), text=np.eye(4)[:3])).n_items
+    1
+    """
+    equal_rows = [_equal_rows(source, normalize=normalize) for source in (pairs.x, pairs.y)]
+    is_constant_x, is_constant_y = (rows is not None and int(rows.max()) == 0 for rows in equal_rows)
+    if not is_constant_x and not is_constant_y:
+        return pairs
+    x, y = pairs.names
+    rows_x = select_rows(pairs.x, np.arange(1), min_rows=1) if is_constant_x else pairs.x
+    return type(pairs)(
+        index=np.zeros(pairs.n_pairs, dtype=np.int64) if is_constant_x else pairs.index,
+        y_groups=np.zeros(pairs.n_pairs, dtype=np.int64) if is_constant_y else pairs.y_groups,
+        **{x: rows_x, y: pairs.y},
+    )
+
+
+def remember_equal_rows(source: Source, groups: np.ndarray | None, /) -> None:
+    """Keep the result of a search for equal rows, so that `row_groups` does not search again.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d), at most `MAX_ROWS`.
+    groups : numpy.ndarray or None
+        Result of `find_equal_rows`, with rows of different lengths as equal.
+
+    Examples
+    --------
+    >>> source = Source(np.array([[1.0, 2.0], [3.0, -4.0], [1.0, 2.0]]), address="x")
+    >>> remember_equal_rows(source, None)
+    >>> row_groups(source) is None
+    True
+    """
+    _NUMBERS.setdefault(source, {})[True] = groups
 
 
 def _warn_of_repeats_in_long(source: Source, *, normalize: bool) -> None:
@@ -290,26 +349,3 @@ def _warn_of_repeats_in_long(source: Source, *, normalize: bool) -> None:
             IsthmusWarning,
             stacklevel=6,
         )
-
-
-def rows_of_each(pairs: Pairs, /) -> int | None:
-    """Return the number of distinct rows of each modality, or None if items have several rows of y.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        The pairs.
-
-    Returns
-    -------
-    int or None
-        The number. Items that share a row count once.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from isthmus import Pairs
-    >>> rows_of_each(Pairs(image=np.eye(3), text=np.eye(3)))
-    3
-    """
-    return pairs.n_components if pairs.index is None else None

@@ -105,6 +105,11 @@ class Pairs:
         return self.x.shape[0]
 
     @property
+    def n_distinct(self) -> tuple[int, int]:
+        """Numbers of distinct rows of x and of y."""
+        return self.n_items, self.n_pairs if self.y_groups is None else int(self.y_groups.max()) + 1
+
+    @property
     def owner(self) -> np.ndarray:
         """Row of x that each row of y belongs to, (n_pairs,): `index`, or one item for each row."""
         return np.arange(self.n_pairs) if self.index is None else self.index

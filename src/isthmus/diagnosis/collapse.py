@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.grouping import pairs_of_items
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
@@ -157,6 +158,7 @@ def report_collapse(
     >>> [hypothesis.verdict for hypothesis in report.hypotheses], round(report.orthogonal_share.value, 2)
     (['supported', 'supported'], 1.0)
     """
+    pairs = pairs_of_items(pairs, normalize=normalize) if isinstance(pairs, Pairs) else pairs
     moments = moments_of_rows(pairs, normalize=normalize).numpy()
     context = MetricContext(moments, pairs, normalize=normalize)
     spaces = context.shared(Subspaces)

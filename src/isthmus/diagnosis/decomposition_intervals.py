@@ -23,6 +23,8 @@ import numpy as np
 from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import run_parallel
+from isthmus.data.grouping import pairs_of_items
+from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import (
     COMPONENTS,
@@ -61,7 +63,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     Parameters
     ----------
     pairs : Pairs
-        The pairs, both modalities of one width.
+        The pairs, both modalities of one width. Equal rows are one item, with a warning that counts them.
     normalize : bool, default True
         Whether rows are divided by their norms.
     rng : int, default 0
@@ -98,6 +100,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     >>> bool(budget["centre"].low < budget["centre"].value < budget["centre"].high)
     True
     """
+    pairs = pairs_of_items(pairs, normalize=normalize)
     moments = moments_of(pairs, normalize=normalize).numpy()
     plug_in = decompose_cosine(moments)
     deficit = 1 - moments.mean_paired
@@ -269,7 +272,7 @@ def item_influence(pairs: Pairs, moments: Moments) -> np.ndarray:
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    units = pairs.sampling_units[pairs.owner] if pairs.dependence is None else np.arange(pairs.n_pairs)
+    units = _units_of_pairs(pairs)
     is_swapped = np.random.default_rng(rng).random(int(units.max()) + 1) < 0.5
     swap = is_swapped[units][:, None]
     x = x[pairs.owner]
@@ -292,14 +295,15 @@ def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, floa
 def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
     """Return the fraction of the largest covariance that the best rotation captures. The null is a shuffled pairing.
 
-    The rows of the modality with the larger variance are shuffled, so that swapped modalities have the same null.
+    The rows of the modality with the larger variance are shuffled, so that swapped modalities have the same null. The
+    pairs of one component stay together.
     """
     x, y = _unit_rows(pairs, moments)
     x = x if pairs.index is None else x[pairs.index]
     bound = CovariancePair(moments).bound
     if bound <= MIN_COVARIANCE:
         return Estimate(NAN, unit="share", undefined=NO_SPREAD)
-    order = np.random.default_rng(rng).permutation(len(x))
+    order = _shuffled_units(_units_of_pairs(pairs), rng)
     clouds = [(float(np.trace(moments.cov_x)), x, moments.mean_x), (float(np.trace(moments.cov_y)), y, moments.mean_y)]
     (_, shuffled, mean_shuffled), (_, fixed, mean_fixed) = sorted(clouds, key=lambda cloud: cloud[0], reverse=True)
     shuffled_cov = np.zeros((shuffled.shape[1], fixed.shape[1]))
@@ -308,6 +312,22 @@ def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> E
         shuffled_cov += (shuffled[order[block]] - mean_shuffled).T @ (fixed[block] - mean_fixed) / len(x)
     value, null = (float(np.linalg.svd(m, compute_uv=False).sum()) for m in (moments.cov_xy, shuffled_cov))
     return Estimate(value / bound, null=null / bound, unit="share")
+
+
+def _units_of_pairs(pairs: Pairs) -> np.ndarray:
+    """Return the number of the independent unit of each pair, (n_pairs,), from 0: components, or pairs if dependent."""
+    return renumber(pairs.components[pairs.owner]) if pairs.dependence is None else np.arange(pairs.n_pairs)
+
+
+def _shuffled_units(units: np.ndarray, rng: int) -> np.ndarray:
+    """Return a pair of a random unit for each pair, (n_pairs,). The pairs of a unit get those of one other unit."""
+    by_unit, counts = np.argsort(units, kind="stable"), np.bincount(units)
+    begins = np.cumsum(counts) - counts
+    place = np.empty_like(by_unit)
+    place[by_unit] = np.arange(len(units)) - np.repeat(begins, counts)
+    other = np.random.default_rng(rng).permutation(len(counts))[units]
+    order: np.ndarray = by_unit[begins[other] + place % counts[other]]
+    return order
 
 
 def _unit_rows(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from isthmus.align import Relevance, ScoreCalibration
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import blas_limited, run_parallel
-from isthmus.data.grouping import rows_of_each
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
@@ -149,8 +148,9 @@ class Explanation(Tabular):
             return InputError("the explanation was loaded without its pairs; explain the pairs again")
         try:
             sample = self.pairs.sample(MAX_ITEMS)
+            n_stored = dict(zip(self.pairs.names, self.pairs.n_distinct, strict=True))
             with without_data_warnings():
-                return ScoreCalibration().fit(sample).relevance(sample, n_stored=rows_of_each(self.pairs))
+                return ScoreCalibration().fit(sample).relevance(sample, n_stored=n_stored)
         except InputError as error:
             return error
 

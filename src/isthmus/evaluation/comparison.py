@@ -125,7 +125,8 @@ def compare(
     sweep : dict of str to sequence, optional
         Values of options. Every aligner that has an option is evaluated with each value, see `expand_grid`.
     fit_sizes : sequence of int, optional
-        Numbers of fitting items. Every aligner is fitted on that many items of the fitting half.
+        Numbers of fitting items. Every aligner is fitted on that many items of the fitting half. Items that share rows
+        count once.
     class_texts : dict, optional
         Vector of shape (d,) for each label, for zero-shot classification. Default: the mean fitting text of each
         class.
@@ -219,9 +220,9 @@ def _default_tasks(pairs: Pairs) -> list[str]:
 def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], splits: int, class_texts: Any) -> None:
     if fit is not None:
         check_disjoint(pairs, fit)
-    if pairs.n_items < MIN_ITEMS:
+    if pairs.n_components < MIN_ITEMS:
         reason = "too few to fit on one half and evaluate on the other"
-        raise TooFewItemsError(f"{pairs.n_items} items are {reason}, expected {MIN_ITEMS} or more")
+        raise TooFewItemsError(f"{pairs.n_components} items are {reason}, expected {MIN_ITEMS} or more")
     if splits < 1:
         raise InputError(f"splits={splits}, expected 1 or more")
     for task in tasks:

@@ -118,9 +118,9 @@ def _check(pairs: Pairs, interventions: Sequence[str]) -> None:
             raise unknown_name("intervention", name, INTERVENTIONS)
     if not interventions:
         raise InputError(f"no intervention was named; known: {', '.join(INTERVENTIONS)}")
-    if pairs.n_items < MIN_ITEMS:
+    if pairs.n_components < MIN_ITEMS:
         raise InputError(
-            f"{pairs.n_items} items are too few to fit a shared space and judge it, expected {MIN_ITEMS} or more"
+            f"{pairs.n_components} items are too few to fit a shared space and judge it, expected {MIN_ITEMS} or more"
         )
 
 
@@ -148,9 +148,9 @@ class _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
         warn_of_data(pairs, stacklevel=4)
-        n_items = pairs.n_items
+        n_items = pairs.n_components
         pairs = pairs.sample(MAX_ITEMS, rng=rng)
-        sample = sample_words(pairs.n_items, n_items)
+        sample = sample_words(pairs.n_components, n_items)
         group = item_groups(pairs)
         check_groups(group, MIN_ITEMS, pairs=pairs)
         fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.grouping import pairs_of_items
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.shared_directions import covarying_directions
 from isthmus.statistics.moments import Moments, moments_of
@@ -108,9 +109,8 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     >>> count_shared_dimensions(isthmus.demo.load("collapsed", split="test")) > 0
     True
     """
-    first, second = pairs.split_half(rng=rng)
-    n_distinct_y = first.n_pairs if first.y_groups is None else int(first.y_groups.max()) + 1
-    basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items, n_distinct_y))
+    first, second = pairs_of_items(pairs).split_half(rng=rng)
+    basis = shared_basis(moments_of(first), min(pairs.dim, *first.n_distinct))
     x, y = (to_numpy(rows).astype(np.float64) @ basis for rows in second.unit())
     x = x[second.owner]  # means weigh each pair, in both modalities
     products = (x - x.mean(axis=0)) * (y - y.mean(axis=0))

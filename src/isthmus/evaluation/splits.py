@@ -14,6 +14,7 @@ from isthmus.align import Aligner, Identity, RecallWarning, ScoreCorrection, Sel
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
+from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.fit_effects import FitEffect, fit_effects
 from isthmus.evaluation.fit_observers import observe_fit
@@ -132,11 +133,13 @@ class Design:
         else:
             fit_items, test_items = np.arange(self.fit.n_items), np.arange(self.pairs.n_items)
         test = self._test_half(test_items, self.rng + number)
+        unit = renumber((self.pairs if self.fit is None else self.fit).sampling_units[fit_items])
+        n_units = int(unit.max()) + 1
         for size, aligners in self.blocks:
-            if size is not None and not MIN_FIT_ITEMS <= size <= len(fit_items):
-                available = f"expected {MIN_FIT_ITEMS} to the {len(fit_items):,} that are available"
+            if size is not None and not MIN_FIT_ITEMS <= size <= n_units:
+                available = f"expected {MIN_FIT_ITEMS} to the {n_units:,} that are available"
                 raise InputError(f"fit_sizes: {size} items to fit on, {available}")
-            split = Split(self, test, fit_items[:size], number, size)
+            split = Split(self, test, fit_items if size is None else fit_items[unit < size], number, size)
             unfinished = []
             for aligner in aligners:
                 key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)

@@ -45,7 +45,7 @@ class Bandwidth(NamedTuple):
         values = np.concatenate([table[~np.tri(n_items, table.shape[1], dtype=bool)] for table in (from_x, from_y)])
         squares = from_x[:, :n_items], from_y, from_x[:, n_items:]
         middle = _median(values)
-        influence = _influence_on_median(squares, middle, values)
+        influence = _influence_on_median(squares, middle)
         return cls(math.sqrt(middle), influence, _slopes(squares, middle))
 
     def effects(self, n: int, sample: np.ndarray) -> dict[str, np.ndarray]:
@@ -55,7 +55,7 @@ class Bandwidth(NamedTuple):
         return {name: slope * influence for name, slope in self.slopes.items()}
 
 
-def _influence_on_median(squares: Squares, middle: float, values: np.ndarray) -> np.ndarray:
+def _influence_on_median(squares: Squares, middle: float) -> np.ndarray:
     """Return the influence of each item on the median distance, (m,).
 
     The share of the distances below the median is a mean over pairs of items. Its error, divided by the density at the
@@ -72,9 +72,17 @@ def _influence_on_median(squares: Squares, middle: float, values: np.ndarray) ->
     step = min(Z95 * float(shares.std(ddof=1)) / math.sqrt(n_items), 0.5)
     if step == 0:
         return influence
-    part = values[:: max(len(values) // PILOT_VALUES, 1)]
-    low, high = np.sqrt(np.quantile(part, [0.5 - step, 0.5 + step]))
+    low, high = np.sqrt(np.quantile(_some_squares(squares), [0.5 - step, 0.5 + step]))
     return -shares * (float(high - low) / (2 * step))
+
+
+def _some_squares(squares: Squares) -> np.ndarray:
+    """Return the squared distances of each item from some others, the same ones if x and y are exchanged."""
+    within_x, within_y, between = squares
+    items = np.arange(len(between))
+    shifts = np.arange(1, min(max(PILOT_VALUES // (4 * len(items)), 1), len(items) - 1) + 1)
+    others = (items + shifts[:, None]) % len(items)
+    return np.concatenate([table[items, others].ravel() for table in (within_x, within_y, between, between.T)])
 
 
 def _slopes(squares: Squares, middle: float) -> dict[str, float]:

@@ -152,8 +152,8 @@ class PairwiseTiles:
         self._halves = {"x": squared_norms(x) / 2, "y": squared_norms(y) / 2}
         self._is_unit = all(_are_ones(2 * halves) for halves in self._halves.values())
         gap = self._gap.astype(np.result_type(x, y))
-        # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2
-        self._shift_x, self._shift_y = gap @ gap / 2 - x @ gap, y @ gap
+        # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2, in terms that are exchanged with x and y
+        self._shift_x, self._shift_y = gap @ gap / 4 - x @ gap, gap @ gap / 4 + y @ gap
         self._ones: Weights = (np.ones(rows.n, gap.dtype),) * 2
         self._centring = self._centring_factors()
         names = {"xx": WITHIN, "yy": WITHIN, "xy": ACROSS, "yx": ACROSS}

@@ -115,7 +115,7 @@ def _register(direction: int, k: int) -> None:
     query, corpus = ("x", "y") if direction == 0 else ("y", "x")
 
     def recall(context: MetricContext) -> Estimate:
-        n_rows = (context.sample.n_pairs, context.sample.n_items)[direction]
+        n_rows = context.sample.n_distinct[1 - direction]
         if n_rows <= k:
             return undefined(f"the recall at {k} of {n_rows} rows is always 1; more than {k} rows are needed")
         return context.shared(SampledRetrieval).retrieval.recall(k)[direction]

@@ -60,10 +60,13 @@ class Clustering:
     ) -> Clustering:
         """Cluster the rows of x and y together with scikit-learn's k-means, the best of four starts.
 
+        Two starts draw their centres from the rows of x and then y, and two from those of y and then x. Therefore the
+        order of the modalities does not matter.
+
         Parameters
         ----------
         x, y : np.ndarray of shape (n_x, d) and (n_y, d)
-            Rows of both modalities. If there are more than 10,000 rows, a random sample is used.
+            Rows of both modalities. If there are more than 10,000 rows, a random sample of each modality is used.
         labels : array-like of shape (n_x,)
             Class of each row of x.
         index : array-like of shape (n_y,), optional
@@ -85,23 +88,27 @@ class Clustering:
         """
         owner = np.arange(len(y)) if index is None else np.asarray(index)
         labels = np.asarray(labels)
-        rows = np.concatenate([x, y]).astype(np.float32)
-        classes = np.concatenate([labels, labels[owner]])
-        is_x = np.arange(len(rows)) < len(x)
-        if len(rows) > MAX_ROWS:
-            sample = np.sort(np.random.default_rng(rng).choice(len(rows), MAX_ROWS, replace=False))
-            rows, classes, is_x = rows[sample], classes[sample], is_x[sample]
+        n_rows = len(x) + len(y)
+        samples = [_sample(len(modality), n_rows, rng) for modality in (x, y)]
+        modalities = [rows[sample].astype(np.float32) for rows, sample in zip((x, y), samples, strict=True)]
+        classes = np.concatenate([labels[samples[0]], labels[owner[samples[1]]]])
+        is_x = np.arange(len(classes)) < len(samples[0])
         k = len(np.unique(labels)) if clusters is None else clusters
-        if not 1 <= k <= len(rows):
-            raise InputError(f"{k} clusters of {len(rows):,} rows: expected 1 to the number of rows")
+        if not 1 <= k <= len(classes):
+            raise InputError(f"{k} clusters of {len(classes):,} rows: expected 1 to the number of rows")
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
 
         with warnings.catch_warnings():
             # Fewer distinct rows than clusters is a property of the data, not an error.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            numbers = KMeans(k, n_init=4, random_state=int(rng)).fit_predict(rows)
-        return cls(numbers, classes, is_x)
+            fits = [
+                KMeans(k, n_init=2, random_state=int(rng)).fit(np.concatenate(order))
+                for order in (modalities, modalities[::-1])
+            ]
+        n_y = len(samples[1])
+        numbers = [fits[0].labels_, np.concatenate([fits[1].labels_[n_y:], fits[1].labels_[:n_y]])]
+        return cls(numbers[int(fits[1].inertia_ < fits[0].inertia_)], classes, is_x)
 
     @property
     def ari(self) -> float:
@@ -155,6 +162,13 @@ def clustering(data: TaskData) -> TaskScores:
             "modality_NMI": clusters.modality_nmi,
         }
     )
+
+
+def _sample(n_rows: int, n_all: int, rng: int) -> np.ndarray:
+    """Return the sampled rows of a modality, ascending: its share of `MAX_ROWS` rows, or all of them."""
+    if n_all <= MAX_ROWS:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(rng).choice(n_rows, MAX_ROWS * n_rows // n_all, replace=False))
 
 
 def _nmi(labels: np.ndarray, clusters: np.ndarray) -> float:

@@ -70,6 +70,25 @@ class Matches:
             return len(self.owner)
         return len(np.unique(self.owner * (int(self.columns.max(initial=0)) + 1) + self.columns))
 
+    def contain(self, x_rows: np.ndarray, columns: np.ndarray, /) -> np.ndarray:
+        """Return whether rows of x match distinct rows of y.
+
+        Parameters
+        ----------
+        x_rows : np.ndarray of shape (m,)
+            Rows of x.
+        columns : np.ndarray of shape (m,)
+            Distinct rows of y.
+
+        Returns
+        -------
+        np.ndarray of shape (m,)
+            True where the two match.
+        """
+        of_pairs = np.arange(len(self.owner)) if self.columns is None else self.columns
+        n_columns = int(max(of_pairs.max(initial=0), columns.max(initial=0))) + 1
+        return np.isin(x_rows * n_columns + columns, self.owner * n_columns + of_pairs)
+
     @cached_property
     def x_components(self) -> np.ndarray:
         """Return the component of each row of x, (n_items,): rows that share a match, directly or through others."""

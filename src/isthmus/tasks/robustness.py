@@ -128,14 +128,13 @@ def _score_names() -> list[str]:
 def robustness(data: TaskData) -> TaskScores:
     """Count the queries whose nearest row of the other modality stays the same under noise or quantisation.
 
-    The stored rows are changed. Scores are the mean of both directions.
+    The stored rows are changed. Both directions draw the same noise. Scores are the mean of both directions.
     """
-    rng = np.random.default_rng(data.seed)
     items = np.unique(data.owner)
     y, y_items = data.y[data.matches.y_rows], data.matches.y_items
     per_item: dict[str, np.ndarray] = {name: np.zeros(data.n_items) for name in _score_names()}
     for queries, corpus, owner in ((data.x[items], y, items), (y, data.x, y_items)):
-        clean = nearest_euclidean(queries, corpus)
+        clean, rng = nearest_euclidean(queries, corpus), np.random.default_rng(data.seed)
         perturbed = [add_noise(corpus, variance, rng) for variance in NOISE] + [quantize(corpus, b) for b in BINS]
         for name, rows in zip(_score_names(), perturbed, strict=True):
             stable = (nearest_euclidean(queries, rows) == clean).astype(float)

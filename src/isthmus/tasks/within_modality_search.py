@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -208,23 +208,23 @@ def _best_scores(
 def within_modality_search(data: TaskData) -> TaskScores:
     """Search the rows of other items in the modality of the query. The rows of its class are relevant."""
     labels = require_labels(data, "within_modality_search")
-    sides = {
-        "x": (data.x, np.arange(data.n_items)),
-        "y": (data.y[data.matches.y_rows], data.matches.y_items),
-    }
-    corpora = {name: rows for name, (rows, _) in sides.items()}
+    matches = data.matches
+    corpora = {"x": data.x, "y": data.y[matches.y_rows]}
+    owners = {"x": np.arange(data.n_items), "y": matches.y_items}
+    searched_items = dict(zip("xy", matches.items_to_search, strict=True))
     per_item: dict[str, np.ndarray] = {}
 
     def search_modality(name: str) -> WithinModalitySearch:
-        rows, items = sides[name]
-        queries, corrected = corrected_x_and_y(data.correction, rows, corpora, name)
-        searched: WithinModalitySearch = WithinModalitySearch._search(queries, corrected[name], labels[items], items)
+        queries, corrected = corrected_x_and_y(data.correction, corpora[name], corpora, name)
+        searched: WithinModalitySearch = WithinModalitySearch._search(
+            queries, corrected[name], labels[owners[name]], searched_items[name]
+        )
         return searched
 
     # Maps that leave a modality as it is share its search.
     of_modality = data.shared.get("of_modality", lambda name, compute: compute())
-    for name in sides:
-        search = of_modality(name, partial(search_modality, name))
+    for name, owner in owners.items():
+        search = replace(of_modality(name, partial(search_modality, name)), items=owner)
         per_item[f"within_NDCG@10_{name}"] = search.per_item(search.ndcg, data.n_items)
         per_item[f"within_R@1_{name}"] = search.per_item(search.ranks <= 1, data.n_items)
     for name in ("within_NDCG@10", "within_R@1"):

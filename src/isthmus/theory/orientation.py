@@ -49,13 +49,13 @@ def orientation_exceeds_swaps(pairs: Pairs, moments: Moments, basis: np.ndarray,
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=moments.normalize))
     x = (x[sample.owner].astype(np.float64) - moments.mean_x) @ basis
     y = (y.astype(np.float64) - moments.mean_y) @ basis
-    generator = np.random.default_rng(rng)
+    unit, generator = sample.sampling_units[sample.owner], np.random.default_rng(rng)
     orientation = _orientation(x, y)
     if orientation <= ROUNDING:
         return False
     logarithms = np.empty(SWAPS)
     for i in range(SWAPS):
-        swap = (generator.random(sample.n_items) < 0.5)[sample.owner][:, None]
+        swap = (generator.random(int(unit.max()) + 1) < 0.5)[unit][:, None]
         logarithms[i] = math.log(max(_orientation(np.where(swap, y, x), np.where(swap, x, y)), ROUNDING))
     spread = float(logarithms.std(ddof=1)) * math.sqrt(1 + 1 / SWAPS)
     return bool(math.log(orientation) > logarithms.mean() + SWAPS_CRITICAL_VALUE * spread)
