@@ -51,7 +51,7 @@ def test_items_that_continue_in_the_next_block_stay_one_item(
 
 
 @pytest.mark.filterwarnings("ignore:80 of 400")
-@pytest.mark.parametrize("size", [200, 130, 58, 8])
+@pytest.mark.parametrize("size", [200, 130, 58, 8, 3, 2])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_bank_of_a_stream_equals_that_of_all_pairs_at_once(size: int, swapped: bool, rng: np.random.Generator) -> None:
     x, y = flat_export(rng)[:: -1 if swapped else 1]

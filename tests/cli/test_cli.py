@@ -159,7 +159,12 @@ def test_inspect_says_whether_rows_look_paired(folder: Path) -> None:
     np.save(folder / "index.npy", np.arange(300) // 5)
     np.save(folder / "captions.npy", np.repeat(x[:60], 5, axis=0) + rng.normal(size=x.shape))
     files = folder / "x60.npy", folder / "captions.npy"
-    assert "Paired? yes" in isthmus_("inspect", *files, "--index", folder / "index.npy").stdout
+    indexed = isthmus_("inspect", *files, "--index", folder / "index.npy").stdout
+    assert "Paired? yes" in indexed
+    np.save(folder / "x60-flat.npy", np.repeat(x[:60], 5, axis=0))
+    verdict = indexed.splitlines()[-1]
+    for names in (("x60-flat.npy", "captions.npy"), ("captions.npy", "x60-flat.npy")):
+        assert verdict in isthmus_("inspect", *(folder / name for name in names)).stdout
 
 
 def test_measure_prints_a_table_and_writes_json(folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from broken_pairs import clip_like_rows, out_of_order, source
-from isthmus import Pairs, measure
+from isthmus import IsthmusWarning, Pairs, measure, open_pairs
 from isthmus.data.sources import Source, open_source
 from isthmus.statistics import pairing as pairing_module
 from isthmus.statistics import pairing_breaks
@@ -246,3 +246,19 @@ def test_rows_of_invalid_values_do_not_hide_a_break(rng: np.random.Generator) ->
     y = out_of_order(y, 200, 400, rng)
     x[[3, 250]], y[17] = np.nan, 0.0
     assert find_breaks(source(x), source(y))[0].start == pytest.approx(200, abs=4)
+
+
+def test_looks_paired_of_distinct_rows_names_the_shard_that_does_not_match(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    x = np.repeat(rng.normal(size=(300, 16)), 5, axis=0)
+    y = x + 0.5 * rng.normal(size=x.shape)
+    y[600:900] = rng.permutation(y[600:900])
+    for name, rows in (("image", x), ("text", y)):
+        (tmp_path / name).mkdir()
+        for start in range(0, 1500, 300):
+            np.save(tmp_path / name / f"{start // 300}.npy", rows[start : start + 300])
+    with pytest.warns(IsthmusWarning, match="300 of 1,500 image rows are distinct"):
+        pairs = open_pairs(tmp_path / "image", tmp_path / "text")
+    (found,) = looks_paired(*first_pairs(pairs)).breaks
+    assert (found.start, found.stop, found.shard) == (600, 900, "2.npy")

@@ -24,7 +24,7 @@ def rows_of_pairs(pairs: Pairs) -> tuple[dict[int, BankRows], int]:
     y, owner = pairs.y, pairs.owner
     if pairs.y_groups is not None:  # a row of y that repeats is in the bank once
         first = np.unique(pairs.y_groups, return_index=True)[1]
-        y, owner = select_rows(pairs.y, first), pairs.components[pairs.owner[first]]
+        y, owner = select_rows(pairs.y, first, min_rows=1), pairs.components[pairs.owner[first]]
     return {0: (pairs.x, pairs.components), 1: (y, owner)}, int(pairs.components.max(initial=-1)) + 1
 
 

@@ -28,8 +28,9 @@ from isthmus.align._maps import Affine, Map
 from isthmus.align._registry import REGISTRY
 from isthmus.align._score_model import ScoreModel, ScoreRule, cloud_of_rows
 from isthmus.align._score_solution import map_rows, solve_levels
-from isthmus.align._stream import PairStream
+from isthmus.align._stream import FEW_ITEMS, PairStream
 from isthmus.data.columns import as_source
+from isthmus.data.grouping import as_one_item
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
@@ -226,8 +227,7 @@ class ScoreFitting(Aligner):
         X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, min_rows=min_rows)
         if not isinstance(X, Pairs):  # sources remember which of their rows are equal
             X, Y = (None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True))
-        if modalities:
-            paired = keeps_pairing(paired, index, X, Y)
+        paired = keeps_pairing(paired, index, X, Y) if modalities else paired
         pairs = None
         if paired and (isinstance(X, Pairs) or (X is not None and Y is not None)):
             pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize)
@@ -243,6 +243,8 @@ class ScoreFitting(Aligner):
         if not self._keeps_bank:
             return self
         if pairs is not None and not further:
+            if group and min_rows == 1 and pairs.n_pairs < FEW_ITEMS:  # a small block may be a part of one item
+                pairs = as_one_item(pairs, normalize=self.normalize)
             entries, n_items = rows_of_pairs(pairs)
         else:
             X, Y = (X.x, X.y) if isinstance(X, Pairs) else (X, Y)

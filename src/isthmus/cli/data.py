@@ -80,7 +80,7 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
-    from isthmus.data.grouping import MIN_DISTINCT_ROWS
+    from isthmus.data.grouping import MAX_ROWS, MIN_DISTINCT_ROWS, group_equal_rows
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.diagnosis.inspection import inspect_pair
     from isthmus.statistics.pairing import first_pairs, looks_paired
@@ -104,7 +104,11 @@ def inspect(
             cosines = cosines if is_by_position else None  # row i and row i are no pair where a key pairs the rows
         else:
             inspections = [inspect_source(source) for source in sources]
+        if pairs is None and len(sources) == 2 and sources[0].shape == sources[1].shape:
+            pairs = isthmus.Pairs(x=sources[0], y=sources[1])
         if pairs is not None:
+            if is_by_position and pairs.n_pairs <= MAX_ROWS:
+                pairs = group_equal_rows(pairs)  # a file repeats the row of an image beside each of its captions
             pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources))
         elif len(sources) == 2:
             pairing = looks_paired(*sources, names=_names_of(sources))

@@ -263,7 +263,10 @@ class RowSubset:
         self._base, self._numbers = source.rows, numbers
         self.shape = (len(numbers), source.shape[1])
         self.dtype = source.rows.dtype
-        self._read_directly = source.random_access or bool(np.all(numbers[1:] > numbers[:-1]))
+        is_ascending = bool(np.all(numbers[1:] > numbers[:-1]))
+        self._read_directly = source.random_access or is_ascending
+        #: Names of the shards, if the rows are in the order of the file.
+        self.names: Sequence[str] = getattr(self._base, "names", ()) if is_ascending else ()
         self.random_access = source.random_access or not self._read_directly
 
     def __getitem__(self, key: Any) -> Any:
@@ -274,6 +277,11 @@ class RowSubset:
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and np.all(rows[1:] > rows[:-1]):
             return self._base[int(rows[0]) : int(rows[-1]) + 1, ...]
         return arrays.take(self._base, rows)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The row after the last one of each shard in `names`, (n_shards,)."""
+        return np.searchsorted(self._numbers, self._base.ends)
 
     @cached_property
     def _ordered_copy(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from isthmus.compute.resources import block_rows, n_threads
 from isthmus.compute.rows import cache_sized_slices, row_norms
 from isthmus.compute.threads import map_ahead
 from isthmus.data.equal_rows import EqualRowSearch, ScannedRows
-from isthmus.data.grouping import MAX_ROWS, N_FIRST_ROWS
+from isthmus.data.grouping import MAX_ROWS, N_FIRST_ROWS, remember_equal_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.sources import Source
 from isthmus.statistics.degeneracy import find_collapse
@@ -267,6 +267,8 @@ class _Tally:
         """Return the inspection of the source."""
         source = self.source
         groups = self.search.groups()
+        if self.n_compared == source.shape[0]:
+            remember_equal_rows(source, groups)
         duplicates = 0 if groups is None else self.n_compared - int(groups.max()) - 1
         non_finite_rows, zero_rows = np.concatenate(self.non_finite), np.concatenate(self.zero)
         low, mean, high = self.norms.values

@@ -292,7 +292,7 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
 def _shard_ends(source: Source) -> list[int]:
     """Return the row after the last one of each shard, [] for a file."""
     rows = source.rows
-    return [int(end) for end in rows.ends] if getattr(rows, "names", None) and not source.is_subset else []
+    return [int(end) for end in rows.ends] if getattr(rows, "names", None) else []
 
 
 def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:

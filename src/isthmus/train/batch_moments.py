@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from isthmus.data.grouping import group_equal_rows
+from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -86,6 +88,32 @@ def scaled_rows(rows: Tensor, /) -> tuple[Tensor, Tensor]:
     is_in_range = ((largest > 1 / MAX_COORDINATE) & (largest < MAX_COORDINATE)) | (largest == 0) | ~largest.isfinite()
     factors = largest.masked_fill(is_in_range, 1.0)
     return rows / factors, factors
+
+
+def moments_of_items(x: Tensor, y: Tensor, /) -> Moments | None:
+    """Return the moments of pairs whose equal rows are one item.
+
+    Parameters
+    ----------
+    x, y : Tensor of shape (n, d)
+        Features of the two modalities, finite and not zero. Row i of both is one pair.
+
+    Returns
+    -------
+    Moments or None
+        Moments of unit rows in NumPy's float64. None if no row repeats.
+
+    Examples
+    --------
+    >>> x, y = torch.eye(24), torch.eye(24).flip(0)
+    >>> moments_of_items(x.repeat_interleave(2, 0), torch.cat((y, y))).by_item.n_items
+    24
+    """
+    if len(x) < 2:
+        return None
+    first, second = (_unit_rows(rows.detach()).cpu().numpy() for rows in (x, y))
+    pairs = group_equal_rows(Pairs(x=first, y=second))
+    return None if pairs.grouped is None else Moments.of(pairs).numpy()
 
 
 def moments_from_sums(sums: Tensor, /, *, matmul_dtype: str = "float32") -> Moments:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from isthmus.train._base import non_unit_lengths
-from isthmus.train.batch_moments import batch_sums, moments_from_sums
+from isthmus.train.batch_moments import batch_sums, moments_from_sums, moments_of_items
 from isthmus.train.collapse_detector import CollapseDetector
 from isthmus.train.history import GapHistory
 from isthmus.train.logs import make_logger
@@ -166,7 +166,8 @@ class GapMonitor:
         Parameters
         ----------
         x, y : Tensor of shape (n, d)
-            Features of the two modalities. Row i of both is one pair.
+            Features of the two modalities. Row i of both is one pair. Equal rows of a modality, such as an image that
+            is repeated beside each of its captions, are one item, unless several processes add up their sums.
         step : int or None, default None
             Step under which the snapshot is logged, by default the next one.
 
@@ -179,7 +180,7 @@ class GapMonitor:
         self.step = self.step + 1 if step is None else step
         self._first_step, self._sums = 0, None
         self._add(x, y)
-        return self._compute()
+        return self._compute(None if dist.is_available() and dist.is_initialized() else (x, y))
 
     def flush(self) -> GapSnapshot | None:
         """Compute the snapshot of an incomplete window and wait for a snapshot that is computed in the background.
@@ -244,8 +245,11 @@ class GapMonitor:
         first_step = math.ceil(FIRST_PAIRS_PER_DIMENSION * x.shape[1] / int(count))
         return first_step if first_step <= self.every - self.window else 0
 
-    def _compute(self) -> GapSnapshot | None:
-        """Compute, or submit to the thread, the snapshot of the batches that were added."""
+    def _compute(self, rows: tuple[Tensor, Tensor] | None = None) -> GapSnapshot | None:
+        """Compute, or submit to the thread, the snapshot of the batches that were added, or of the items of these rows.
+
+        The monitor adds up rows of training, which change with each step. Rows that repeat are found in `rows` alone.
+        """
         sums, self._sums = self._sums, None
         assert sums is not None
         if dist.is_available() and dist.is_initialized():
@@ -258,6 +262,7 @@ class GapMonitor:
         if mean_squared_norm < MIN_MEAN_SQUARED_NORM:
             self.warn(f"{1 - mean_squared_norm:.1%} of the features are all zeros at step {self.step:,}: no snapshot")
             return None
+        moments = moments if rows is None else moments_of_items(*rows) or moments
         if self._pool is None:
             return self._record(GapSnapshot.of(moments, step=self.step, names=self.names))
         earlier = self._collect()

@@ -222,9 +222,10 @@ class GapSnapshot(Tabular):
 def _bias_notes(moments: Moments) -> tuple[str, ...]:
     """Return how sampling biases plug-ins of so few pairs, or nothing."""
     needed = PAIRS_PER_DIMENSION * moments.dim_x
-    if moments.n >= needed:
+    n_items = moments.by_item.n_items
+    if n_items >= needed:
         return ()
     return (
-        f"Few pairs ({moments.n:,} of the {needed:,} that {moments.dim_x:,} dimensions need): ranks and pairing are "
+        f"Few pairs ({n_items:,} of the {needed:,} that {moments.dim_x:,} dimensions need): ranks and pairing are "
         "too low, and orientation is too high.",
     )
