@@ -12,6 +12,7 @@ Every error that the library raises on purpose is an `InputError`, so that one `
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import re
 from collections.abc import Iterable
@@ -258,3 +259,27 @@ def first_line(error: BaseException, max_length: int = 160) -> str:
         The line without a final full stop, or the name of the class if the message is empty.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:max_length].rstrip(". ")
+
+
+def incomplete_file(address: Any, kind: str, error: BaseException, advice: str) -> InputError:
+    """Return the error of a file that a library cannot read, or that of too many open files.
+
+    Parameters
+    ----------
+    address : str or path
+        The file.
+    kind : str
+        What the file should be, such as 'HDF5 file'.
+    error : BaseException
+        The error of the library.
+    advice : str
+        What to do if the file is broken.
+
+    Returns
+    -------
+    InputError
+        The error in the words of the package.
+    """
+    if getattr(error, "errno", None) == errno.EMFILE or f"[Errno {errno.EMFILE}]" in str(error):
+        return InputError(f"{address}: cannot be opened beside so many other files; raise the limit: ulimit -n 4096")
+    return InputError(f"{address}: is not a complete {kind} ({first_line(error)}); {advice}")

@@ -6,14 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 import isthmus
 from isthmus import InputError
 from isthmus.data.sources import _reopened, open_source
+from isthmus.utils.errors import incomplete_file
 
 RNG = np.random.default_rng(13)
 X = (RNG.normal(size=(30, 6)) + 1).astype(np.float32)
@@ -168,6 +172,58 @@ def test_torch_file_of_many_tensors_is_refused_in_a_short_sentence(tmp_path: Pat
     assert len(str(caught.value)) <= 300
 
 
+@pytest.mark.parametrize("pool", [None, "mean"])
+def test_many_shards_of_vector_sets_are_pooled_like_few(pool: str | None, tmp_path: Path) -> None:
+    sets, counts = padded_sets()
+    for number in range(30):
+        np.save(tmp_path / f"{number}.npy", sets[number : number + 1])
+    with mock.patch.object(_reopened, "MAX_OPEN", 3):
+        if pool is None:
+            with pytest.raises(InputError, match="5 vectors an item, expected one; pool them"):
+                open_source(tmp_path)
+            return
+        source = open_source(tmp_path, pool=pool)
+    np.testing.assert_allclose(source.read(0, 30), sets.sum(axis=1) / counts[:, None], atol=1e-6)
+
+
+LIMITED = """
+import resource, sys
+import isthmus
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+try:
+    pairs = isthmus.open_pairs({image!r}, {text!r})
+    print(isthmus.measure(pairs, metrics="R@1,centroid_angle")["centroid_angle"].value)
+except isthmus.InputError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".h5"])
+def test_shards_of_open_readers_stay_below_a_low_limit(suffix: str, tmp_path: Path) -> None:
+    """A limit of 256 open files is the default of macOS."""
+    pytest.importorskip("resource")
+    rows = RNG.normal(size=(300, 6)) + 1
+    for name in ("image", "text"):
+        (tmp_path / name).mkdir()
+        for number, row in enumerate(rows + (name == "text")):
+            if suffix == ".h5":
+                save(tmp_path / name / f"{number}.h5", row[None])
+            else:
+                table = pa.table({"emb": pa.array([row.tolist()])})
+                pq.write_table(table, tmp_path / name / f"{number}.parquet")
+    paths = {name: str(tmp_path / name) for name in ("image", "text")}
+    expected = isthmus.measure(rows, rows + 1, metrics="centroid_angle")["centroid_angle"].value
+    program = [sys.executable, "-c", LIMITED.format(limit=256, **paths)]
+    process = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert float(process.stdout) == pytest.approx(expected, abs=1e-9)
+
+
+def test_too_many_open_files_are_not_taken_for_a_broken_file(tmp_path: Path) -> None:
+    error = incomplete_file(tmp_path / "image.h5", "HDF5 file", OSError(24, "Too many open files"), "write it again")
+    assert str(error).endswith("image.h5: cannot be opened beside so many other files; raise the limit: ulimit -n 4096")
+
+
 def test_open_source_of_more_shards_than_open_files_reads_all_rows(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(600, 6)) + 1  # 600 shards
     for name in ("image", "text"):
@@ -187,7 +243,7 @@ def test_open_source_of_more_shards_than_open_files_reads_all_rows(tmp_path: Pat
 
 
 def test_reopened_shards_are_cached_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.data.sources.folder.MAX_OPEN", 3)
+    monkeypatch.setattr(_reopened, "MAX_OPEN", 3)
     monkeypatch.setattr(_reopened, "_CACHED_SHARDS", 2)
     _reopened._open_rows.clear()
     for number in range(10):

@@ -26,9 +26,7 @@ def translated_errors(address: str, format: str) -> Iterator[None]:
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        raise InputError(
-            f"{address}: is not a complete {format} file ({errors.first_line(error)}); write it again"
-        ) from None
+        raise errors.incomplete_file(address, f"{format} file", error, "write it again") from None
 
 
 def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str:

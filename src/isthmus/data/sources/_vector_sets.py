@@ -71,6 +71,6 @@ def set_pool(rows: Any, pool: str | None) -> None:
     if pool is not None and pool not in POOLS:
         raise InputError(f"pool={pool!r}, expected 'mean', 'max' or 'first'")
     for shard in getattr(rows, "shards", [rows]):
-        if isinstance(shard, VectorSets) and shard.n_vectors != 1:
+        if getattr(shard, "n_vectors", 1) != 1:  # `VectorSets`, also of a shard that is closed until it is read
             shard.pool = pool
             shard.require_pool()

@@ -18,7 +18,7 @@ from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._members import listed
 from isthmus.data.sources._registry import formats, register
-from isthmus.data.sources._reopened import MAX_OPEN, ReopenedRows
+from isthmus.data.sources._reopened import ReopenedRows, max_open
 from isthmus.data.sources._source import ConcatRows, Source, concat_keys
 from isthmus.data.sources._table_rewriter import update_features
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -88,7 +88,7 @@ def _open_shard(shard_format: Format, file: Location, member: str | None, n_file
         shard = shard_format.open_source(file, member, min_rows=0)
     except InputError as error:
         raise error if n_files == 1 else InputError(f"{error}{NO_SHARD}") from None
-    if n_files > MAX_OPEN:
+    if n_files > max_open():
         shard.rows = ReopenedRows(shard.rows, _reopening(shard_format, file, member, shard.rows))
     return shard
 

@@ -30,9 +30,7 @@ def translated_errors(address: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
-        raise InputError(
-            f"{address}: is not a complete HDF5 file ({errors.first_line(error)}); write it again"
-        ) from None
+        raise errors.incomplete_file(address, "HDF5 file", error, "write it again") from None
 
 
 #: Datasets of a file of ann-benchmarks: the index, the queries, and the nearest rows of each query.
@@ -73,23 +71,35 @@ class Hdf5(Format):
             mapped = _memory_map(path, data)
             rows = Hdf5Dataset(data, address) if mapped is None else mapped
 
-        def keys(name: str) -> Any:
-            with translated_errors(f"{path}::{name}"):
-                if name not in datasets:
-                    columns = [n for n, d in datasets.items() if d.ndim == 1]
-                    raise unknown_name(f"dataset of keys in {path}", name, columns)
-                column = datasets[name]
-                if h5py.check_string_dtype(column.dtype) is not None:
-                    return np.asarray(column.asstr()[:], dtype=np.str_)
-                return column[:]
-
-        return Source(rows, address=address, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
+        return Source(
+            rows,
+            address=address,
+            format=self.name,
+            location=path,
+            member=name,
+            keys=lambda name: _read_keys(h5py, path, name),
+            min_rows=min_rows,
+        )
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
         """Return a writer of a dataset. Everything else in the file is that of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
+
+
+def _read_keys(h5py: Any, path: Path, name: str) -> np.ndarray:
+    """Return a dataset of one dimension as keys. The file is opened for it, so that no file stays open for its keys."""
+    with translated_errors(f"{path}::{name}"), h5py.File(path, "r") as file:
+        datasets = _local_datasets(h5py, file)
+        if name not in datasets:
+            columns = [n for n, d in datasets.items() if d.ndim == 1]
+            raise unknown_name(f"dataset of keys in {path}", name, columns)
+        column = datasets[name]
+        if h5py.check_string_dtype(column.dtype) is not None:
+            return np.asarray(column.asstr()[:], dtype=np.str_)
+        keys: np.ndarray = column[:]
+        return keys
 
 
 class Hdf5Dataset:

@@ -80,9 +80,7 @@ def translated_errors(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except _ZIP_ERRORS as error:
-        raise InputError(
-            f"{path}: is not a complete .npz archive ({errors.first_line(error)}); save it with numpy.savez"
-        ) from None
+        raise errors.incomplete_file(path, ".npz archive", error, "save it with numpy.savez") from None
 
 
 def _may_be_codes(archive: zipfile.ZipFile, name: str) -> bool:

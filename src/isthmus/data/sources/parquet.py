@@ -148,6 +148,10 @@ class ParquetColumn:
         self._threads.cursor = cursor
         return rows
 
+    def close_cursors(self) -> None:
+        """Forget the cursors of all threads, each of which holds an open file. They refer to this column."""
+        self._threads = threading.local()
+
     def batches(self, group: int, size: int) -> Iterator[tuple[int, Any]]:
         """Yield batches of the column from the begin of row group `group`, each with the number of its first row.
 

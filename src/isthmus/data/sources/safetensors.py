@@ -15,7 +15,7 @@ from isthmus.data.sources._members import member_name, select_member
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, from_bfloat16, same_format
 from isthmus.data.sources._writers import RawRowsWriter, Writer
-from isthmus.utils import validation
+from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
@@ -80,7 +80,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         with safe_open(path, framework="np"):
             pass  # the library checks the header: sizes, overlaps, bounds
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is not a complete safetensors file ({error}); save it again") from None
+        raise errors.incomplete_file(path, "safetensors file", error, "save it again") from None
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))

@@ -146,9 +146,7 @@ def _concat(torch: Any, tensors: Sequence[Any], address: str) -> Any:
 
 
 def _incomplete(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path}: is not a complete file of tensors ({errors.first_line(error)}); save it again with torch.save"
-    )
+    return errors.incomplete_file(path, "file of tensors", error, "save it again with torch.save")
 
 
 @contextmanager

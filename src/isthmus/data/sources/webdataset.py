@@ -112,10 +112,8 @@ def list_files(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{path}: is not a complete tar archive ({errors.first_line(error)}); unpack a compressed one, or pack it "
-            "again"
-        ) from None
+        advice = "unpack a compressed one, or pack it again"
+        raise errors.incomplete_file(path, "tar archive", error, advice) from None
     with path.open("rb") as file:  # tarfile reads an archive that ends between two files, or inside a header
         file.seek(end_mark)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
