@@ -83,16 +83,16 @@ def test_mutual_knn_and_its_interval_equal_scikit_learn(cones: Any) -> None:
     e = measured(Pairs(image=x, text=y), "mutual_knn")
     assert e.value == pytest.approx(shares.mean(), abs=1e-12)
     assert e.null == pytest.approx(10 / 119)
-    n, residuals, products, dependent = len(x), shares - shares.mean(), 0.0, 0.0
-    mutual = [set(p) & set(q) for p, q in zip(a, b, strict=True)]
-    for i in range(n):
-        for j in range(n):
-            are_linked = (j in a[i] or i in a[j]) and (j in b[i] or i in b[j])
-            weight = (are_linked + (are_linked or bool(mutual[i] & mutual[j]))) / 2 if i != j else 1.0
-            products += weight * residuals[i] * residuals[j]
-            dependent += weight
-    error = np.sqrt(products / (n * (n - dependent / n)))
-    assert e.high - e.value == pytest.approx(1.959963984540054 * error, abs=1e-7)
+    near_x, near_y = np.zeros((2, 120, 120))
+    for near, index in ((near_x, a), (near_y, b)):
+        np.put_along_axis(near, index, 1.0, axis=1)
+    residuals = near_x * near_y - e.value / 2 * (near_x + near_y)
+    of_pairs = residuals + residuals.T  # a pair of items is dependent on all others that share an item
+    parts = of_pairs.sum(axis=1) ** 2 - (of_pairs**2).sum(axis=1) / 2
+    freedom = 2 * parts.sum() ** 2 / (120 * parts.var())
+    variance = parts.sum() / 1200**2 * (student.ppf(0.975, freedom) / 1.959963984540054) ** 2
+    trials = e.value * (1 - e.value) / variance
+    assert (e.low, e.high) == pytest.approx(wilson_interval(e.value * trials, trials), abs=1e-9)
 
 
 def test_mutual_knn_of_a_shuffle_has_the_null_mean(rng: np.random.Generator) -> None:

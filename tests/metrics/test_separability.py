@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import poisson
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -137,6 +138,16 @@ def test_auc_of_ties_counts_half() -> None:
 def test_separability_of_clip_is_one(clip_coco: Pairs) -> None:
     estimates = isthmus.measure(clip_coco, metrics=NAMES)
     assert [estimates[name].value for name in NAMES] == [1, 1]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_few_failures_have_a_poisson_bound(failures: int) -> None:
+    """At this probability of a failure, as many or more of them have a probability of 5 %."""
+    share = 1 - failures / 300
+    high = _wilson(share, share * (1 - share), 300)[1]
+    assert poisson.sf(failures - 1, 300 * (1 - high)) == pytest.approx(0.05)
+    assert _wilson(1 - share, share * (1 - share), 300)[0] == pytest.approx(1 - high)
+    assert high > wilson_interval(300 - failures, 300)[1]
 
 
 def test_wilson_interval_counts_items_as_trials_if_their_rows_agree() -> None:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.stats import norm, t
 from sklearn.neighbors import NearestNeighbors
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics.twonn import intrinsic_dimension, nearest_components, two_nearest
+from isthmus.metrics.twonn import intrinsic_dimension, two_nearest
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -85,27 +84,21 @@ def test_twonn_interval_equals_a_loop(cones: Any) -> None:
     rows = unit(x)
     distances, index = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors()
     logs = np.log(distances[:, 1] / distances[:, 0])
-    group = list(range(120))
-    for i in range(120):  # rows linked by nearest neighbours are one group
-        a, b = group[i], group[index[i, 0]]
-        group = [a if g == b else g for g in group]
-    sums = [sum(logs[i] - logs.mean() for i in range(120) if group[i] == g) for g in set(group)]
-    error = np.sqrt(np.sum(np.square(sums)) * len(sums) / (len(sums) - 1)) / 119
+    residuals, pairs = logs - logs.mean(), [{i, int(index[i, 0])} for i in range(120)]
+    parts = np.zeros(120)  # half of each product of dependent pairs at each of their shared rows
+    for i, j in np.ndindex(120, 120):
+        for shared in pairs[i] & pairs[j]:
+            parts[shared] += residuals[i] * residuals[j] / len(pairs[i] & pairs[j])
+    variance = parts.sum()
+    freedom = 2 * variance**2 / (120 * parts.var())
+    independent = sum(residuals[i] * residuals[j] for i, j in np.ndindex(120, 120) if pairs[i] == pairs[j])
+    error = np.sqrt(max(variance * (t.ppf(0.975, freedom) / norm.ppf(0.975)) ** 2, independent)) / 119
     e, mean = measured(x, y), logs.sum() / 119
     ratio = np.exp(1.959963984540054 * error / mean)
-    assert (e.low, e.high) == pytest.approx((1 / mean / ratio, ratio / mean), abs=1e-8)
+    assert (e.low, e.high) == pytest.approx((1 / mean / ratio, ratio / mean), rel=1e-6)
 
 
 def test_twonn_of_nearly_equal_distances_equals_scikit_learn(rng: np.random.Generator) -> None:
     corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 6), axis=-1).reshape(-1, 6)  # six neighbours at the same distance
     rows = np.concatenate([corners + 3 * i for i in range(4)]) + 1e-6 * rng.normal(size=(256, 6))
     assert two_nearest(rows.astype(np.float32))[0] == pytest.approx(slow(rows.astype(np.float32)), rel=1e-3)
-
-
-def test_nearest_components_equal_those_of_scipy(rng: np.random.Generator) -> None:
-    for n in (1, 2, 37, 500):
-        nearest = rng.integers(0, n, size=n)  # paths of any length that end in circles of any length
-        links = coo_array((np.ones(n), (np.arange(n), nearest)), shape=(n, n))
-        count, expected = connected_components(links, directed=False)
-        found = nearest_components(nearest)
-        assert found.max() + 1 == count == len(set(zip(found.tolist(), expected.tolist(), strict=True)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.statistics.intervals import normal_interval, positive_interval, wilson_interval
+from isthmus.statistics.dyads import dyadic_variance
+from isthmus.statistics.intervals import positive_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_variance
 from isthmus.statistics.result import NAN, Estimate
 
@@ -21,8 +21,6 @@ from isthmus.statistics.result import NAN, Estimate
 K_MUTUAL = 10
 #: Neighbours of the mixing rate.
 K_MIXING = 20
-#: Items whose dependent items are found at a time.
-LINKED_ROWS = 1_000
 #: Relative difference of two float32 cosines that are equal but for rounding.
 TIE_TOLERANCE = 2e-7
 
@@ -58,7 +56,7 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
     requires="rows",
     sweeps=(Neighbours,),
     invariances=("rotation", "row scale", "swap"),
-    interval="normal",
+    interval="wilson",
     null_model="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
     reference_case=lambda: (*_orthogonal_circles(), 1.0),
@@ -67,10 +65,9 @@ def mutual_knn(context: MetricContext) -> Estimate:
     """Mean share of the 10 nearest rows of x_i within x that are also among the 10 nearest of y_i within y.
 
     Rows are compared by cosine, and a row is not its own neighbour. It is measured on at most 10,000 random items with
-    one pair each. The interval is normal, for this number of items. Shares of items that are neighbours (in either
-    direction) in both modalities count as dependent. Those of items with a common neighbour in both count as half as
-    dependent. Intervals for independent shares cover only 75 to 88 % of the time. The null is a shuffled pairing, k /
-    (n - 1).
+    one pair each. The interval is Wilson's for as many independent trials as have the same error, for this number of
+    items. Its standard error is that of a mean over pairs of neighbours, which are dependent if they share an item.
+    The null is a shuffled pairing, k / (n - 1).
     """
     n = context.shared(PairedRows).n
     k = K_MUTUAL
@@ -80,7 +77,7 @@ def mutual_knn(context: MetricContext) -> Estimate:
     nearest_x, nearest_y = (nearest.index[:, :k] for nearest in (neighbours.xx, neighbours.yy))
     shares = np.count_nonzero(nearest_x[:, :, None] == nearest_y[:, None, :], axis=(1, 2)) / k
     value = float(shares.mean())
-    interval = _share_interval(value, n, normal_interval(value, _mutual_variance(nearest_x, nearest_y, shares)))
+    interval = _share_interval(value, n, _skewed_share_interval(value, _mutual_variance(nearest_x, nearest_y, shares)))
     return Estimate(value, *interval, null=k / (n - 1))
 
 
@@ -102,7 +99,9 @@ def _share_interval(value: float, n: int, interval: tuple[float, float]) -> tupl
 
 
 def _mutual_variance(nearest_x: np.ndarray, nearest_y: np.ndarray, shares: np.ndarray) -> float:
-    """Return the variance of the mean share of mutual neighbours of dependent items.
+    """Return the variance of the mean share of mutual neighbours, which is a sum over pairs of items.
+
+    A mutual neighbour counts 1 / k. The neighbours within each modality are pairs with half of its expectation.
 
     Parameters
     ----------
@@ -114,29 +113,14 @@ def _mutual_variance(nearest_x: np.ndarray, nearest_y: np.ndarray, shares: np.nd
     Returns
     -------
     float
-        Variance.
+        Variance, see `dyadic_variance`.
     """
-    n, residuals = len(shares), shares - shares.mean()
-    directed_x, directed_y = _directed_links(nearest_x), _directed_links(nearest_y)
-    linked = (directed_x + directed_x.T).multiply(directed_y + directed_y.T) > 0
-    mutual = directed_x.multiply(directed_y).tocsr()
-    products, n_dependent = float(residuals @ residuals + residuals @ (linked @ residuals) / 2), n + linked.nnz / 2
-    for start in range(0, n, LINKED_ROWS):
-        block = slice(start, start + LINKED_ROWS)
-        dependent = mutual[block] @ mutual.T + linked[block] > 0
-        is_self = dependent[np.arange(dependent.shape[0]), np.arange(start, start + dependent.shape[0])]
-        products += float(residuals[block] @ (dependent @ residuals) - is_self @ residuals[block] ** 2) / 2
-        n_dependent += (dependent.nnz - np.count_nonzero(is_self)) / 2
-    # Residuals from their own mean are negatively dependent, which hides one of n parts of the variance in each pair.
-    return max(products, 0.0) / (n * max(n - n_dependent / n, n / 2))
-
-
-def _directed_links(index: np.ndarray) -> Any:
-    """Return a sparse (n, n) matrix with a one where a column is among the neighbours of a row."""
-    from scipy.sparse import csr_array  # imported late: scipy.sparse takes a tenth of a second
-
-    n, k = index.shape
-    return csr_array((np.ones(n * k, dtype=np.float32), index.ravel(), np.arange(n + 1) * k), shape=(n, n))
+    n, k = nearest_x.shape
+    is_mutual = (nearest_x[:, :, None] == nearest_y[:, None, :]).any(axis=2)
+    expected = np.full(n * k, shares.mean() / 2)
+    residuals = np.concatenate([is_mutual.ravel() - expected, -expected])
+    items = np.tile(np.repeat(np.arange(n), k), 2)
+    return dyadic_variance(items, np.concatenate([nearest_x.ravel(), nearest_y.ravel()]), residuals, n) / (n * k) ** 2
 
 
 @metric(

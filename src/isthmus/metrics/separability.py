@@ -20,6 +20,8 @@ C = 1.0
 INDEPENDENT_DF = 5
 #: Halvings of the distance to 0 or 1 in the search for the end of an interval.
 BISECTIONS = 50
+#: Successes or failures up to which the Poisson distribution gives an end of the interval.
+FEW = 3.0
 #: Fewest items for a split into two halves.
 MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
@@ -140,7 +142,7 @@ def linear_separability(context: MetricContext) -> Estimate:
     It is fitted on both rows of a random half of at most 10,000 random items (one pair each) and evaluated on the
     other half. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because the means
     of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
-    rows of an item are not independent.
+    rows of an item are not independent. If at most three rows are misclassified, the upper end is a Poisson bound.
     """
     probe = context.shared(Probe)
     per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
@@ -218,11 +220,19 @@ def _share_below(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def _wilson(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Return Wilson's interval for as many independent trials as give the variance between items."""
+    """Return Wilson's interval for as many independent trials as give the variance between items.
+
+    For few successes or failures, Wilson's end at 0 or 1 is too close. It is then the one-sided 95 % bound of a Poisson
+    count (Brown, Cai and DasGupta 2001, Statistical Science 16).
+    """
+    from scipy.special import gammaincinv
+
     if not 0 < share < 1:
         return wilson_interval(round(share * n), n)
     trials = n * max(share * (1 - share) / variance, 1.0) if variance > 0 else 2.0 * n
-    z = Z95
-    midpoint = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half_width = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    return max(0.0, midpoint - half_width), min(1.0, midpoint + half_width)
+    low, high = wilson_interval(share * trials, trials)
+    if share * trials <= FEW:
+        low = min(low, float(gammaincinv(share * trials, 0.05)) / trials)
+    if (1 - share) * trials <= FEW:
+        high = max(high, 1 - float(gammaincinv((1 - share) * trials, 0.05)) / trials)
+    return low, high

@@ -11,6 +11,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.statistics.dyads import dyadic_variance
 from isthmus.statistics.intervals import positive_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -59,8 +60,8 @@ def twonn(context: MetricContext) -> Estimate:
 
     r1 and r2 are the Euclidean distances to the two nearest other rows, without trimming. It is measured on at most
     10,000 random items, of which each has its first row. Of equal rows (closer than 1e-6) one is kept. The interval is
-    symmetric on the scale of the logarithm, for this number of rows, because the estimate itself depends on n. Rows
-    that are linked by nearest neighbours count as dependent.
+    symmetric on the scale of the logarithm, for this number of rows, because the estimate itself depends on n. Ratios
+    of rows count as dependent if their pairs of nearest neighbours share a row.
     """
     rows = context.shared(PairedRows)
     value, error = two_nearest(rows.x, context.shared(Neighbours).xx if rows.unit else None)
@@ -104,7 +105,7 @@ def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float
 
 
 def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
-    """Return (N - 1) / sum log(r2 / r1) and its standard error over components of the graph of nearest neighbours."""
+    """Return (N - 1) / sum log(r2 / r1) and its standard error over pairs of nearest neighbours."""
     n = len(index)
     order = np.argsort(distances, axis=1, kind="stable")[:, :2]
     two_distances = np.take_along_axis(distances, order, axis=1)
@@ -113,9 +114,8 @@ def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
     if total <= 0:
         return NAN, NAN
     first = np.take_along_axis(index, order, axis=1)[:, 0]
-    sums = np.bincount(nearest_components(first), weights=logs - logs.mean())
-    spread = float(np.sqrt(sums @ sums * len(sums) / max(len(sums) - 1, 1)))
-    return (n - 1) / total, (n - 1) / total**2 * spread
+    variance = dyadic_variance(np.arange(n), first, logs - logs.mean(), n)
+    return (n - 1) / total, (n - 1) / total**2 * float(np.sqrt(variance))
 
 
 def _nearest_by_distance(rows: np.ndarray) -> TopK:
@@ -157,21 +157,6 @@ def _first_of_duplicates(index: np.ndarray, is_duplicate: np.ndarray) -> np.ndar
     """Return the number of the first row of each set of duplicates."""
     row, place = np.nonzero(is_duplicate)
     return np.sort(np.unique(_components(len(index), row, index[row, place]), return_index=True)[1])
-
-
-def nearest_components(nearest: np.ndarray, /) -> np.ndarray:
-    """Return the number of the connected component of each row if row i is linked to row nearest[i], (n,).
-
-    Every path of links ends in a circle, whose lowest row stands for the component. After k steps each row knows the
-    lowest of the 2^k rows that follow.
-
-    >>> nearest_components(np.array([1, 0, 1, 4, 3])).tolist()
-    [0, 0, 0, 1, 1]
-    """
-    lowest = np.arange(len(nearest))
-    for _ in range(len(nearest).bit_length()):
-        lowest, nearest = np.minimum(lowest, lowest[nearest]), nearest[nearest]
-    return np.unique(lowest[nearest], return_inverse=True)[1]
 
 
 def _components(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:

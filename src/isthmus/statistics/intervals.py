@@ -8,6 +8,8 @@ import numpy as np
 
 #: Two-sided 95 % quantile of the standard normal distribution.
 Z95 = 1.959963984540054
+#: Fewest degrees of freedom of an estimated variance.
+MIN_FREEDOM = 3.0
 #: A mean whose length has at least this probability under a zero expectation is treated as noise.
 NOISE_LEVEL = 0.001
 #: Probability of noise of at most a length below which the length is one of rounding, as that of a centred mean.
@@ -232,6 +234,41 @@ def tail_factor(scores: np.ndarray, /) -> float:
     squares = (scores - scores.mean()) ** 2
     spread = float(squares.var())
     return float(stdtrit(2 * len(squares) * float(squares.mean()) ** 2 / spread, 0.975)) / Z95 if spread > 0 else 1.0
+
+
+def variance_of_parts(parts: np.ndarray, /) -> float:
+    """Return a variance from its parts, widened because it is itself uncertain.
+
+    Parameters
+    ----------
+    parts : (m,) array
+        Estimates whose sum is the variance. They may be negative.
+
+    Returns
+    -------
+    float
+        Sum of the parts, or 0 if it is negative. It is multiplied by the square of the quantile of Student's t over
+        that of the normal distribution. The degrees of freedom are twice the squared sum over the variance of the sum
+        [1]_, and at least three.
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components.
+
+    Examples
+    --------
+    >>> variance_of_parts(np.ones(4))
+    4.0
+    >>> round(variance_of_parts(np.array([4.0, 0.0, 0.0, 0.0])), 2)
+    10.55
+    """
+    from scipy.special import stdtrit
+
+    variance, spread = float(parts.sum()), float(len(parts) * parts.var())
+    if variance <= 0 or spread == 0:
+        return max(variance, 0.0)
+    freedom = max(2 * variance**2 / spread, MIN_FREEDOM)
+    return variance * (float(stdtrit(freedom, 0.975)) / Z95) ** 2
 
 
 def standardized_moments(values: np.ndarray, /) -> tuple[float, float, float]:

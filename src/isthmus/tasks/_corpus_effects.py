@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.statistics.intervals import Z95
+from isthmus.statistics.intervals import variance_of_parts
 
 #: Entries of the lists of nearest rows that are held at a time.
 LISTED = 2**22
-#: Fewest degrees of freedom of an estimated variance.
-MIN_FREEDOM = 3.0
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,10 @@ class CorpusEffect:
         >>> bool(one_hub.variance(hits) > 40 * 0.25 * 0.75)
         True
         """
-        from scipy.special import stdtrit
-
         n = len(self.released)
         own = np.bincount(self.owner, weights=hits - np.mean(hits), minlength=n)
         influence = own - (self.released - self.released.mean())
-        parts = influence**2 * n / (n - 1) - self.interaction
-        variance, spread = float(parts.sum()), float(n * parts.var())
-        if variance <= 0 or spread == 0:
-            return max(variance, 0.0)
-        freedom = max(2 * variance**2 / spread, MIN_FREEDOM)
-        return variance * (float(stdtrit(freedom, 0.975)) / Z95) ** 2
+        return variance_of_parts(influence**2 * n / (n - 1) - self.interaction)
 
 
 def corpus_effects(
