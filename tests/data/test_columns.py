@@ -14,7 +14,8 @@ import torch
 
 import isthmus
 from isthmus import InputError, Pairs
-from isthmus.data.columns import column_modalities, to_array
+from isthmus.data.columns import to_array
+from isthmus.data.named_rows import column_modalities
 from isthmus.data.opening import as_pairs
 
 RNG = np.random.default_rng(25)

@@ -10,9 +10,10 @@ import numpy as np
 
 from isthmus.align._maps import Affine, Map, arrays_of_map
 from isthmus.align._statistics import Statistics
-from isthmus.data.columns import as_source, column_modalities
+from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.grouping import pairs_of_items
+from isthmus.data.named_rows import column_modalities
 from isthmus.data.opening import is_stack, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.data.sources import Source, _arrow_lists, modality_of_column, open_source, prepared
+from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
 #: Columns that a message lists.
 MAX_LISTED_COLUMNS = 3
-#: Arguments of `Pairs`, which no modality may be called.
-RESERVED_NAMES = frozenset({"index", "labels", "y_groups"})
 
 
 def to_array(rows: Any, name: str) -> Array:
@@ -60,6 +58,7 @@ def to_array(rows: Any, name: str) -> Array:
     if isinstance(rows, np.ndarray):
         return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
     if arrays.is_non_numpy(rows):
+        _check_tensor(rows, name)
         return rows.detach() if getattr(rows, "requires_grad", False) else rows
     if hasattr(rows, "to_native"):  # narwhals
         return to_array(rows.to_native(), name)
@@ -79,6 +78,9 @@ def to_array(rows: Any, name: str) -> Array:
         return np.asarray(rows)
     if not hasattr(rows, "shape"):
         advice = "; run its method collect() first" if hasattr(rows, "collect") else ""
+        if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
+            values = "rows.values()" if isinstance(rows, Mapping) else "rows"
+            advice = f"; give list({values}) if each value is a row"
         raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d){advice}")
     return rows
 
@@ -115,70 +117,17 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
     return prepared(Source(array, address=name, min_rows=min_rows), **reading)
 
 
-def column_modalities(x: Any, y: Any) -> tuple[str, str] | None:
-    """Return the modalities that two columns of a table name, None unless both have different names of modalities.
-
-    Parameters
-    ----------
-    x, y : object
-        Columns of pandas, polars or Hugging Face `datasets`, or rows of another kind.
-
-    Returns
-    -------
-    tuple of two str, or None
-        Names without endings such as '_embedding'.
-
-    Examples
-    --------
-    >>> import pandas
-    >>> frame = pandas.DataFrame({"img_emb": [[1.0, 0.0]], "text_emb": [[0.0, 1.0]], "vector": [[1.0, 1.0]]})
-    >>> column_modalities(frame["img_emb"], frame["text_emb"]), column_modalities(frame["img_emb"], frame["vector"])
-    (('image', 'text'), None)
-    """
-    names = [_name_of_column(rows) for rows in (x, y)]
-    modalities = [None if name is None else modality_of_column(name) for name in names]
-    first, second = modalities
-    return None if first is None or second is None or first == second else (first, second)
-
-
-def _name_of_column(rows: Any) -> str | None:
-    if isinstance(rows, (Source, str, os.PathLike)) or arrays.is_non_numpy(rows):
-        return None
-    name = getattr(rows, "column_name", getattr(rows, "name", None))
-    return name if isinstance(name, str) and name and name not in RESERVED_NAMES else None
-
-
-def pair_of_columns(data: Any) -> dict[str, Any]:
-    """Return the two columns of a table of two columns by their modalities, nothing for anything else.
-
-    Parameters
-    ----------
-    data : object
-        A data frame of pandas or polars, a table of pyarrow, or a data set of Hugging Face.
-
-    Returns
-    -------
-    dict of str to object
-        Two columns, or nothing.
-
-    Examples
-    --------
-    >>> import pandas
-    >>> list(pair_of_columns(pandas.DataFrame({"img_emb": [[1.0, 0.0]], "text_emb": [[0.0, 1.0]]})))
-    ['image', 'text']
-    """
-    names = getattr(data, "column_names", getattr(data, "columns", None))
-    if names is None and hasattr(data, "__arrow_c_stream__"):
-        pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(data).__name__}")
-        stream = pa.RecordBatchReader.from_stream(data)
-        data, names = stream.read_all(), stream.schema.names
-    if not isinstance(names, Iterable) or not hasattr(data, "__getitem__"):
-        return {}
-    columns = [name for name in names if isinstance(name, str)]
-    modalities = [modality_of_column(name) or name for name in columns]
-    if len(columns) != 2 or modalities[0] == modalities[1] or RESERVED_NAMES & set(modalities):
-        return {}
-    return {modality: data[name] for modality, name in zip(modalities, columns, strict=True)}
+def _check_tensor(rows: Any, name: str) -> None:
+    """Raise `InputError` for tensors of PyTorch without values, or whose values have another layout or type."""
+    layout, dtype = str(getattr(rows, "layout", "torch.strided")), str(getattr(rows, "dtype", ""))
+    if getattr(rows, "is_nested", False):
+        raise InputError(f"{name}: is a nested tensor, expected a dense one; give torch.stack(list(rows))")
+    if layout != "torch.strided" and layout.startswith("torch."):
+        raise InputError(f"{name}: is a tensor of layout {layout}, expected a dense one; convert it with .to_dense()")
+    if str(getattr(rows, "device", "")) == "meta":
+        raise InputError(f"{name}: is a tensor on the device meta, which has no values; load the model first")
+    if "float8" in dtype:
+        raise InputError(f"{name}: has dtype {dtype}, expected float16, float32 or float64; convert it with .float()")
 
 
 def same_library(x: Source, y: Source) -> tuple[Source, Source]:
@@ -269,7 +218,12 @@ def _from_capsule(rows: Any, name: str) -> np.ndarray:
         raise
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pandas announces that it converts names of columns to text
-        column = pa.chunked_array(rows if hasattr(rows, "__arrow_c_stream__") else [pa.array(rows)])
+        try:
+            column = pa.chunked_array(rows if hasattr(rows, "__arrow_c_stream__") else [pa.array(rows)])
+        except pa.ArrowException:
+            if hasattr(rows, "to_numpy"):  # a column of tensors, which Arrow does not know
+                return _from_data_frame(rows, name)
+            raise
     return _from_arrow(column, name)
 
 

@@ -11,19 +11,20 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from isthmus.data.columns import RESERVED_NAMES, as_source, column_modalities, pair_of_columns
+from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import pairs_of_items
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
+from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.row_values import read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
-from isthmus.data.sources._members import SeveralArraysError, listed
+from isthmus.data.sources._members import SeveralArraysError
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -261,10 +262,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
     if y is not None:
         return open_pairs(data, y, **options)
     if isinstance(data, Mapping):
-        if len(data) != 2:
-            if all(hasattr(split, "with_format") for split in data.values()):
-                raise InputError(f"got a data set of the splits {listed(list(data))}, expected one: give data['NAME']")
-            raise InputError(f"got {len(data)} modalities, expected two; isthmus.Modalities takes more than two")
+        data = two_named_modalities(data)
         return open_pairs(*data.values(), **{"names": tuple(data), **options})
     if isinstance(data, tuple) and len(data) == 2:
         return open_pairs(*data, **options)

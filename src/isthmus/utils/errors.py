@@ -159,6 +159,8 @@ def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str |
         The error to raise.
     """
     names = sorted(choices)
+    if not names:
+        return InputError(f"unknown {noun} {name!r}: there is none to choose from")
     by_lower_case = {entry.lower(): entry for entry in names}
     if similar is None:
         matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
