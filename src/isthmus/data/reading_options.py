@@ -42,10 +42,15 @@ def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str,
             raise unknown_name("option", name, READING_OPTIONS)
         if isinstance(value, tuple) and len(value) != count:
             raise InputError(f"{name} has {len(value)} values, expected one, or {count}: one for each modality")
-    return [
+    readings = [
         {name: value[number] if isinstance(value, tuple) else value for name, value in reading.items()}
         for number in range(count)
     ]
+    if isinstance(reading.get("ranges"), tuple) and not isinstance(reading.get("rounding"), tuple):
+        for options in readings:
+            if options["ranges"] is None:  # a file of floats beside one of codes
+                options.pop("rounding", None)
+    return readings
 
 
 def warn_of_unused_raw(sources: Sequence[Any], readings: Sequence[Mapping[str, Any]], /) -> None:

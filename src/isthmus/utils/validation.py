@@ -70,7 +70,12 @@ def integer_dtype(dtype: str, address: str) -> InputError:
             "wrong angles); open them with --scale and --offset, --ranges of each coordinate, or --bits if signs are "
             "packed (open_pairs(..., scale=))"
         )
-    return InputError(f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings")
+    if dtype == "bool":
+        return InputError(f"{address}: has dtype bool, expected floats; if each value is a sign, give 2.0 * rows - 1")
+    return InputError(
+        f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings; codes become "
+        "floats as scale * rows + offset, with the scale and offset of their quantiser"
+    )
 
 
 def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2) -> None:

@@ -272,3 +272,33 @@ def test_raw_that_no_file_needs_warns(folder: Path) -> None:
     np.save(folder / "rows.npy", X)
     with pytest.warns(IsthmusWarning, match="raw=float32:9 .--raw. is not used.*rows.npy has a format"):
         isthmus.open_pairs(folder / "rows.npy", Y, raw="float32:9")
+
+
+def test_bits_that_are_not_packed_get_the_scale_of_signs() -> None:
+    bits = [(rows > rows.mean(axis=0)).astype(np.uint8) for rows in (X, Y)]
+    with pytest.raises(InputError, match="holds only 0 and 1, bits that are not packed; give --scale 2 --offset -1"):
+        isthmus.open_pairs(*bits, bits=True)
+    signs = [2.0 * rows - 1 for rows in bits]
+    decoded = isthmus.open_pairs(*bits, scale=2, offset=-1, group=False)
+    np.testing.assert_array_equal(decoded.x.read(0, 200), signs[0])
+    with pytest.warns(IsthmusWarning, match="the first rows hold only 0 and 1, like bits: if these are signs, read"):
+        isthmus.open_pairs(*(rows.astype(np.float32) for rows in bits))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [("bool", r"each value is a sign, give 2.0 \* rows - 1"), ("int16", r"scale \* rows \+ off")],
+)
+def test_whole_numbers_of_other_types_get_the_next_step(dtype: str, advice: str) -> None:
+    with pytest.raises(InputError, match=f"has dtype {dtype}.*{advice}"):
+        isthmus.open_pairs((100 * X).astype(dtype), Y)
+
+
+def test_rounding_is_of_the_file_of_codes_alone() -> None:
+    pairs = isthmus.open_pairs(X, codes(Y, "int8"), ranges=(None, RANGES), rounding="down")
+    assert angle(X, pairs.y.read(0, 200)) == pytest.approx(angle(X, Y), abs=0.5)
+    with pytest.raises(InputError, match=r"first file alone give --ranges FILE.npy, or ranges=\(FILE, None\)"):
+        isthmus.open_pairs(X, codes(Y, "int8"), ranges=RANGES)
+    whole = codes(X, "int8").astype(np.float32)
+    with pytest.raises(InputError, match=r"if they are codes, save them with .astype\(np.int8\)"):
+        isthmus.open_pairs(whole, codes(Y, "int8"), ranges=RANGES)

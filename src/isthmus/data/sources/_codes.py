@@ -87,7 +87,19 @@ class DecodedRows:
         if linear + (coding.ranges is not None) + coding.bits > 1:
             raise InputError("got several of scale and offset, ranges, and bits; give one kind of them")
         if not linear and not is_byte:
-            raise InputError(f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes")
+            raise InputError(
+                f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes; "
+                + (
+                    "for codes in the first file alone give --ranges FILE.npy, or ranges=(FILE, None)"
+                    if hold_fractions(rows)
+                    else "if they are codes, save them with .astype(np.int8) or np.uint8"
+                )
+            )
+        if coding.bits and _are_single_bits(rows):
+            raise InputError(
+                f"{address}: holds only 0 and 1, bits that are not packed; give --scale 2 --offset -1 (scale=2, "
+                "offset=-1) instead of bits"
+            )
         self.rounding: str | None = None
         if coding.rounding is not None and (coding.ranges is None or coding.rounding not in ROUNDINGS):
             raise InputError(
@@ -166,13 +178,8 @@ def decode(source: Source, coding: Coding) -> Source:
     if not coding.is_given:
         if "int" in stored or stored == "bool":
             raise validation.integer_dtype(stored, source.address)
-        if isinstance(source.rows, np.ndarray) and source.convert is None and look_like_codes(source.rows):
-            warnings.warn(
-                f"{source.address[-100:]}: the first rows hold whole numbers only, like codes of a quantiser: without "
-                "their scale and offset (--scale, --offset) every angle is wrong",
-                IsthmusWarning,
-                stacklevel=2,
-            )
+        if isinstance(source.rows, np.ndarray) and source.convert is None and (advice := _advice_on_codes(source.rows)):
+            warnings.warn(f"{source.address[-100:]}: the first rows hold {advice}", IsthmusWarning, stacklevel=2)
         return source
     if len(rows.shape) == 3 and rows.shape[1] > 1:
         raise InputError(f"{source.address}: codes of several vectors an item are not decoded; pool them first")
@@ -196,6 +203,25 @@ def decode(source: Source, coding: Coding) -> Source:
     )
 
 
+def _advice_on_codes(rows: np.ndarray) -> str:
+    """Return what to do with floats that look like codes, '' for any others."""
+    if look_like_codes(rows):
+        return (
+            "whole numbers only, like codes of a quantiser: without their scale and offset (--scale, --offset) every "
+            "angle is wrong"
+        )
+    if rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] >= MIN_CODES and _are_single_bits(rows):
+        return "only 0 and 1, like bits: if these are signs, read them with --scale 2 --offset -1 (scale=2, offset=-1)"
+    return ""
+
+
+def _are_single_bits(rows: Any) -> bool:
+    """Return whether the first rows hold nothing but 0 and 1, and both of them."""
+    head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
+    is_one = head == 1
+    return bool((is_one | (head == 0)).all() and is_one.any() and not is_one.all())
+
+
 def look_like_codes(rows: np.ndarray) -> bool:
     """Return whether the first floats of a matrix are whole numbers up to 255 that a quantiser may have written."""
     head = np.asarray(rows[:CHECKED_ROWS])
@@ -206,9 +232,9 @@ def look_like_codes(rows: np.ndarray) -> bool:
         return bool(MIN_CODES <= largest <= STEPS and (head == np.floor(head)).all())
 
 
-def hold_fractions(rows: np.ndarray) -> bool:
+def hold_fractions(rows: Any) -> bool:
     """Return whether the first rows of a matrix are floats with fractions, which no quantiser has written."""
-    if rows.dtype.kind != "f":
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind != "f":
         return False
     head = np.asarray(rows[:CHECKED_ROWS])
     return bool((np.isfinite(head) & (head != np.trunc(head))).any())
