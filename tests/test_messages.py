@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
-import isthmus
+import numpy as np
+import pytest
 
+import isthmus
+from isthmus.data.unpaired_sets import UnpairedSets
+
+ROW = np.eye(4)[:1]
 ROOT = Path(isthmus.__file__).parent
 #: Callables whose arguments are messages to users.
 SPEAKERS = {"InputError", "NotFittedError", "TooFewItemsError", "undefined", "too_few_items"}
@@ -34,6 +40,33 @@ def messages() -> Iterator[tuple[str, int, str]]:
                 arguments = [keyword.value for keyword in node.keywords if keyword.arg in ("undefined", "note")]
                 for argument in [*node.args, *arguments] if name in SPEAKERS else arguments:
                     yield str(path.relative_to(ROOT)), node.lineno, texts(argument)
+
+
+def test_counts_in_messages_have_the_number_of_their_noun() -> None:
+    """One item is too few, and two items are too few: such clauses come from `too_few`, which knows the singular."""
+    unchecked = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else []
+            for count, text in pairwise(parts):
+                is_count = isinstance(count, ast.FormattedValue) and isinstance(text, ast.Constant)
+                if is_count and re.match(r" (\w+ )?(items|models|pairs) are too few", str(text.value)):
+                    unchecked.append((path.name, node.lineno))
+    assert unchecked == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: isthmus.Pairs(image=ROW),
+        lambda: UnpairedSets(image=ROW),
+        lambda: isthmus.Modalities(image=ROW),
+        lambda: isthmus.measure({"image": ROW}),
+    ],
+)
+def test_messages_about_one_modality_are_in_the_singular(call: Callable[[], object]) -> None:
+    with pytest.raises(isthmus.InputError, match=r"got 1 modality\b"):
+        call()
 
 
 def test_messages_do_not_speak_of_the_inside_of_a_computation() -> None:

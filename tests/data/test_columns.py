@@ -196,7 +196,7 @@ def test_as_pairs_takes_pairs_mappings_stacks_tuples_and_paths(tmp_path: Path) -
     [
         ((Pairs(image=X, text=Y), Y), "got Pairs and a second argument"),
         ((X,), r"got one ndarray of shape \(60, 8\), expected two modalities"),
-        (({"image": X},), "got 1 modalities, expected two"),
+        (({"image": X},), "got 1 modality, expected two"),
         (("image.npy",), "image.npy: no such file or folder"),
     ],
 )

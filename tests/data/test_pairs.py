@@ -115,7 +115,7 @@ def test_unit_normalises_rows(cones: Any) -> None:
 @pytest.mark.parametrize(
     ("modalities", "options", "message"),
     [
-        ({"a": np.eye(3)}, {}, r"got 1 modalities \(a\), expected two"),
+        ({"a": np.eye(3)}, {}, r"got 1 modality \(a\), expected two"),
         ({"a": np.eye(3), "b": np.eye(4)[:3]}, {}, "a has width 3 and b has width 4"),
         ({"a": np.eye(3), "b": np.eye(3)[:2]}, {}, "a has 3 rows and b has 2"),
         ({"a": np.ones(3), "b": np.ones(3)}, {}, r"a: has shape \(3,\), expected two dimensions"),

@@ -116,7 +116,7 @@ def test_json_names_modalities_and_pairs(rows_by_name: dict[str, np.ndarray]) ->
 
 
 def test_modalities_of_invalid_input_are_an_error(rows_by_name: dict[str, np.ndarray]) -> None:
-    with pytest.raises(InputError, match="got 1 modalities, expected two or more"):
+    with pytest.raises(InputError, match="got 1 modality, expected two or more"):
         Modalities(image=rows_by_name["image"])
     with pytest.raises(InputError, match="has 120 rows and audio has 119"):
         Modalities(image=rows_by_name["image"], text=rows_by_name["text"], audio=rows_by_name["audio"][1:])

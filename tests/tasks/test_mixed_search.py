@@ -188,6 +188,6 @@ def test_mixed_search_with_an_empty_modality_is_refused(captions: Any, share: fl
 
 
 def test_mixed_search_of_one_item_is_refused() -> None:
-    with pytest.raises(InputError, match="a share of 0.5 of 1 items leaves one modality of the corpus empty"):
+    with pytest.raises(InputError, match="a share of 0.5 of 1 item leaves one modality of the corpus empty"):
         MixedSearch.of(np.eye(1), np.eye(1))
     assert MixedSearch.of(np.eye(2), np.eye(2)).recall() == 1

@@ -77,7 +77,7 @@ def test_modalities_of_one_distribution_are_fair(rng: np.random.Generator, unit:
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ({"a": (5, 2)}, {}, "got 1 modalities, expected two or more"),
+        ({"a": (5, 2)}, {}, "got 1 modality, expected two or more"),
         ({"a": (5, 2), "b": (5, 3)}, {}, "expected .n, d. with one d for all modalities"),
         ({"a": (5, 2), "b": (5, 2)}, {"k": 0}, "k=0, expected 1 or more"),
         ({"a": (5, 2), "b": (5, 2)}, {"k": 9}, "k=9, but a query can find 8 rows of other items"),

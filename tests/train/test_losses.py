@@ -329,7 +329,7 @@ WRONG = {
     ),
     "text_features has 3 rows and image_features 2": lambda: make("InfoNCE()")(torch.eye(2), torch.eye(3), 1),
     "width 2 and text_features 3: give features": lambda: make("InfoNCE()")(torch.ones(2, 2), torch.ones(2, 3), 1),
-    "a batch of 1 pairs has no non-matching pair; use drop_last": lambda: make("CUA()")(
+    "a batch of 1 pair has no non-matching pair; use drop_last": lambda: make("CUA()")(
         torch.ones(1, 2), torch.ones(1, 2), 1
     ),
     "logit_scale has shape \\(2,\\), expected one number": lambda: make("InfoNCE()")(

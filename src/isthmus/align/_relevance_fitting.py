@@ -16,6 +16,7 @@ from isthmus.compute.topk import topk
 from isthmus.data.pairs import Pairs
 from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import too_few
 from isthmus.utils.warning import without_warnings
 
 #: Random choices of the items that are stored.
@@ -40,7 +41,7 @@ def calibrate(
         raise InputError(f"share_without_match={share_without_match}, expected a share between 0 and 1")
     if pairs.n_components < MIN_ITEMS:
         raise InputError(
-            f"{pairs.n_components} items are too few to calibrate the relevance of hits, expected {MIN_ITEMS} or more"
+            f"{too_few(pairs.n_components, 'item')} to calibrate the relevance of hits, expected {MIN_ITEMS} or more"
         )
     modalities = correction.modalities
     numbers = [modalities.index(name) if name in modalities else k for k, name in enumerate(pairs.names)]

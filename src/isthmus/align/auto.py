@@ -32,6 +32,7 @@ from isthmus.statistics.moments import Moments
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import too_few
 from isthmus.utils.warning import warn, without_warnings
 
 #: Fewer items than this are not cross-validated.
@@ -248,7 +249,7 @@ class Auto(ChosenAligner):
         )
         if n_items < max(MIN_ITEMS, 2 * self.folds):
             warn_of_rows()
-            return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")
+            return self._fall_back(data, names, f"{too_few(n_items, 'item')} to cross-validate")
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
         folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
         tolerance, yardstick = self.max_recall_loss, self.aim

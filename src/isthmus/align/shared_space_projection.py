@@ -16,6 +16,7 @@ from isthmus.linalg.shared_directions import COSINE_TOLERANCE, SharedSpace
 from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import too_few
 from isthmus.utils.warning import warn
 
 #: Fewer items than this do not determine subspaces.
@@ -117,7 +118,7 @@ class SharedSpaceProjection(SelfJudging):
         items = moments.by_item.n_items
         if items < MIN_ITEMS:
             raise InputError(
-                f"{items} items are too few to tell a shared space from chance, expected {MIN_ITEMS} or more"
+                f"{too_few(items, 'item')} to tell a shared space from chance, expected {MIN_ITEMS} or more"
             )
         estimators = {"significant": self._significant, "published": self._published, "paired": self._paired}
         (basis_x, basis_y), info = estimators[self.estimator](moments)

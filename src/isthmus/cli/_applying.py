@@ -11,6 +11,7 @@ import typer
 
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.format import counted
 
 
 def columns_of_table(rows: str, aligner: Any) -> dict[str, str]:
@@ -35,7 +36,7 @@ def apply_columns(
     with stages("aligning", quiet=json_) as progress:
         applied = apply_to_table(aligner, path, output, columns, progress=progress, **options)
     if applied.n_dropped:
-        message = f"{path}: left out {applied.n_dropped:,} rows that are NaN, infinite or all zeros in a column"
+        message = f"{path}: left out {counted(applied.n_dropped, 'row')}: NaN, infinite or all zeros in a column"
         warnings.warn(message, IsthmusWarning, stacklevel=1)
     for modality, sample in applied.samples.items():
         for sentence in drift_warnings(aligner, sample, modality):
@@ -45,7 +46,7 @@ def apply_columns(
         typer.echo(json.dumps(content))
         return
     described = " and ".join(f"{column} ({applied.widths[name]} wide)" for name, column in applied.columns.items())
-    typer.echo(f"Wrote {applied.n_rows:,} rows with aligned {described}: {output}")
+    typer.echo(f"Wrote {counted(applied.n_rows, 'row')} with aligned {described}: {output}")
 
 
 def column_beside(rows: str, source: Any) -> str:

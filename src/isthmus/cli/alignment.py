@@ -33,7 +33,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.format import fixed
+from isthmus.utils.format import counted, fixed
 from isthmus.utils.paths import check_output
 
 #: Endings of the names of aligners. A name without ending is kept.
@@ -203,11 +203,11 @@ def _fit_modalities(
     modalities = split_names(names) or stack_names(paths) or distinct_modality_names(paths)
     if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
         raise InputError(
-            f"got the names {', '.join(modalities)} for {len(paths)} files, expected as many different ones; name them "
-            "with --names image,text,audio"
+            f"got the names {', '.join(modalities)} for {counted(len(paths), 'file')}, expected as many different "
+            "ones; name them with --names image,text,audio"
         )
     sources = _usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
-    with stages(f"fitting to {len(paths)} modalities", quiet=quiet):
+    with stages(f"fitting to {counted(len(paths), 'modality')}", quiet=quiet):
         estimator.fit(**sources, paired=not unpaired, group=not as_is)
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
     return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())

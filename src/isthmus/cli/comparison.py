@@ -28,7 +28,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import fixed, number, visible_decimals
+from isthmus.utils.format import counted, fixed, number, visible_decimals
 from isthmus.utils.paths import check_output, check_writable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -232,7 +232,7 @@ def _print_comparison(table: Comparison) -> None:
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
     splits = "one split" if table.splits == 1 else f"{table.splits} splits"
-    sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {splits}"
+    sizes = f"{counted(table.n_fit, 'pair')} to fit on, {table.n_test:,} to judge on, {splits}"
     sizes += f", {table.sample_words} (--sample)" if table.sample_words else ""
     print_line(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (table.with_names(score), "change [95 %]")]

@@ -16,6 +16,7 @@ from isthmus.cli.printing import print_line
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import counted
 from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_writable_folder
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def demo(
 
     title = f"Digits and captions: the run '{run}'"
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}", quiet=json_), catch_warnings():
+    with (
+        stages(f"measuring {counted(test_pairs.n_pairs, 'held-out pair')} of the run {run!r}", quiet=json_),
+        catch_warnings(),
+    ):
         filterwarnings("ignore", ".* rows are distinct", IsthmusWarning)  # the page says that captions repeat
         explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
     if json_:
@@ -91,7 +95,7 @@ def inspect(
     if len(sources) != 2:
         for option, value in (("--index", index), ("--key", key), ("--drop-bad", drop_bad or None)):
             if value is not None:
-                raise InputError(f"{option}: got {len(sources)} paths, expected two")
+                raise InputError(f"{option}: got {counted(len(sources), 'path')}, expected two")
     pairs = None
     if not is_by_position or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
         names = ",".join(name.replace(",", " ") for name in _names_of(sources))
@@ -132,14 +136,15 @@ def inspect(
         typer.echo(f"  NaN or inf  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
         typer.echo(f"  all zeros   {_rows(inspection.zero, inspection.zero_rows)}")
         scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
-        duplicates = f"{inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}"
+        duplicates = counted(inspection.duplicates, "row")
         typer.echo(f"  duplicates  {duplicates if inspection.duplicates else 'none'}{scope}")
         if inspection.collapse:
             print_line(f"  collapse    {inspection.collapse}")
     if cosines and cosines.pairs:
         low, high, mean = (f"{value:z.3f}" for value in (cosines.low, cosines.high, cosines.mean))
         print_line(
-            f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all {cosines.pairs:,} usable pairs"
+            f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all "
+            f"{counted(cosines.pairs, 'usable pair')}"
         )
     if pairing:
         print_line(f"Paired? {pairing.reason}")
@@ -171,4 +176,4 @@ def _rows(count: int, first: list[int]) -> str:
     if not count:
         return "none"
     listed = ", ".join(map(str, first)) + (", ..." if count > len(first) else "")
-    return f"{count:,} row{'s' if count != 1 else ''}: {listed}"
+    return f"{counted(count, 'row')}: {listed}"

@@ -34,7 +34,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import number
+from isthmus.utils.format import counted, number
 from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_readable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -254,7 +254,7 @@ def report(
     else:
         reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
         pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
-        with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
+        with stages(f"measuring and comparing {counted(pairs.n_pairs, 'pair')}", quiet=json_):
             texts: dict[str, Any] = {"captions": _lines_of(captions), "ids": _lines_of(ids), "images": images}
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw, sample=sample, **texts)
         if json_:
@@ -284,7 +284,7 @@ def _headlines(*, labelled: bool, paired: bool) -> list[str]:
 def _count(data: Pairs | UnpairedSets) -> str:
     """Return the number of pairs, or of the rows of each set, in words."""
     sizes = getattr(data, "sizes", None)
-    return f"{data.n_pairs:,} pairs" if sizes is None else f"{sizes[0]:,} and {sizes[1]:,} rows"  # type: ignore[union-attr]
+    return counted(data.n_pairs, "pair") if sizes is None else f"{sizes[0]:,} and {counted(sizes[1], 'row')}"  # type: ignore[union-attr]
 
 
 def _printed(result: Result, measures: Sequence[str], modalities: tuple[str, str]) -> dict[str, Estimate]:

@@ -13,6 +13,7 @@ import typer
 
 from isthmus.cli._common import Json
 from isthmus.cli.progress import WorkNoted, stages
+from isthmus.utils.format import counted
 from isthmus.utils.progress import ProgressCallback
 
 #: Shorter runs show no rate, in seconds.
@@ -92,7 +93,7 @@ def encode(
     if json_:
         typer.echo(json.dumps(encoded.to_dict() | {"unchanged": not work.was_called}, indent=1))
         return
-    counts = f"{encoded.images:,} {unit} and {encoded.captions:,} captions"
+    counts = f"{encoded.images:,} {unit} and {counted(encoded.captions, 'caption')}"
     if work.was_called:
         typer.echo(f"Encoded {counts}: {output}")
     else:

@@ -13,7 +13,7 @@ from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import number
+from isthmus.utils.format import counted, number
 from isthmus.utils.paths import check_output
 from isthmus.utils.tabular import SUFFIXES
 
@@ -55,10 +55,12 @@ def models(
         check_output(path, (".html", *SUFFIXES), "a comparison", [file for model in paths for file in model.split(",")])
     titles = split_names(names) or [Path(path.split(",")[0]).stem if "," in path else Path(path).name for path in paths]
     if len(titles) != len(paths) or len(set(titles)) < len(titles):
-        raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")
+        raise InputError(
+            f"got the names {', '.join(titles)} for {counted(len(paths), 'model')}; give different ones with --names"
+        )
     reading: dict[str, Any] = {"drop_bad": drop_bad, "group": not as_is, "normalize": not raw, **reading_options()}
     opened = {title: open_model(path, **reading) for title, path in zip(titles, paths, strict=True)}
-    with stages(f"comparing {len(opened)} models", quiet=json_):
+    with stages(f"comparing {counted(len(opened), 'model')}", quiet=json_):
         comparison = isthmus.compare_models(
             opened, same_pairs=False if unpaired else None, normalize=not raw, group=not as_is
         )

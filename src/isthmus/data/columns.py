@@ -14,6 +14,7 @@ from isthmus.compute.arrays import Array
 from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: Columns that a message lists.
 MAX_LISTED_COLUMNS = 3
@@ -161,8 +162,8 @@ def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
     sizes = [len(block) for block in blocks]
     if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
         raise InputError(
-            f"{name}: holds {len(sizes):,} arrays of {min(sizes)} to {max(sizes)} rows, expected one vector an item; "
-            "average the vectors of each item, or concatenate them if they are batches"
+            f"{name}: holds {counted(len(sizes), 'array')} of {min(sizes)} to {max(sizes)} rows, expected one vector "
+            "an item; average the vectors of each item, or concatenate them if they are batches"
         )
     return np.concatenate(blocks)
 
@@ -290,13 +291,13 @@ def _check_float_columns(name: str, others: Sequence[str], count: int) -> None:
     """Raise `InputError` if a table of one column a dimension has columns that are no floats."""
     if len(others) == count:
         raise InputError(
-            f"{name}: none of its {count:,} columns holds floats, such as {_first(others)}; whole numbers are ids, or "
-            "codes that need a scale: open_pairs(..., scale=) of rows.to_numpy()"
+            f"{name}: none of its {counted(count, 'column')} holds floats, such as {_first(others)}; whole numbers "
+            "are ids, or codes that need a scale: open_pairs(..., scale=) of rows.to_numpy()"
         )
     if others:
         raise InputError(
-            f"{name}: of its {count:,} columns, {len(others):,} hold no floats: {_first(others)}; give the columns of "
-            "the vector alone"
+            f"{name}: of its {counted(count, 'column')}, {len(others):,} hold no floats: {_first(others)}; give the "
+            "columns of the vector alone"
         )
 
 

@@ -11,6 +11,7 @@ from isthmus.data.sources import Source, modality_of_column
 from isthmus.data.sources._members import listed
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: Arguments of `Pairs`, which no modality may be called.
 RESERVED_NAMES = frozenset({"index", "labels", "y_groups"})
@@ -82,7 +83,8 @@ def two_named_modalities(modalities: Mapping[str, Any]) -> dict[str, Any]:
         splits = listed(list(named))
         raise InputError(f"got a data set of the splits {splits}, expected one: give data['NAME']")
     raise InputError(
-        f"got {len(named)} modalities, expected two; isthmus.Modalities(**modalities) takes more than two of them"
+        f"got {counted(len(named), 'modality')}, expected two; isthmus.Modalities(**modalities) takes more than two of "
+        "them"
     )
 
 

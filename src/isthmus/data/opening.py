@@ -28,6 +28,7 @@ from isthmus.data.sources._members import SeveralArraysError
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import counted
 
 P = ParamSpec("P")
 
@@ -207,7 +208,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     items, index = np.unique(pairs.owner[rows_y], return_inverse=True)
     x, y = pairs.names
     counts = {x: bad_x, y: bad_y, "pairs": pairs.n_pairs - len(rows_y)}
-    described = f"{bad_x:,} row{'s' * (bad_x != 1)} of {x} and {bad_y:,} of {y} are NaN, infinite or all zeros"
+    described = f"{counted(bad_x, 'row')} of {x} and {bad_y:,} of {y} are NaN, infinite or all zeros"
     if len(items) < 2:
         raise InputError(f"{described}: {len(rows_y)} of {pairs.n_pairs:,} pairs are usable, expected two or more")
     usable = type(pairs)(
@@ -307,7 +308,7 @@ def two_modalities(stack: Any) -> tuple[Any, Any]:
         advice = f"give two of them as {modalities[0]} {modalities[1]}"
     else:
         advice = "isthmus.Modalities(image=stack[0], text=stack[1], audio=stack[2]) takes more than two"
-    raise InputError(f"got a stack of {len(modalities)} modalities, expected two: {advice}")
+    raise InputError(f"got a stack of {counted(len(modalities), 'modality')}, expected two: {advice}")
 
 
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:
@@ -330,7 +331,9 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
 def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize: bool) -> KeyJoin:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
-        raise InputError(f"got {len(keys)} keys, expected one column for both files, or one for each of the two")
+        raise InputError(
+            f"got {counted(len(keys), 'key')}, expected one column for both files, or one for each of the two"
+        )
     (keys_x, address_x), (keys_y, address_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
     key_names = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
     name, columns = ", ".join(dict.fromkeys(key_names)), (address_x, address_y)

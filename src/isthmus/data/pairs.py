@@ -20,6 +20,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 from isthmus.utils.transposition import check_same_dim
 
 Rng = int | np.random.Generator
@@ -70,8 +71,8 @@ class Pairs:
     def __init__(self, *, index: Any = None, labels: Any = None, y_groups: Any = None, **modalities: Any):
         if len(modalities) != 2:
             raise InputError(
-                f"got {len(modalities)} modalities ({', '.join([*modalities][:5]) or 'none'}), expected two, such "
-                "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
+                f"got {counted(len(modalities), 'modality')} ({', '.join([*modalities][:5]) or 'none'}), expected "
+                "two, such as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         #: How the pairs were opened, or None if they were not opened from files.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
+from isthmus.utils.format import counted
 
 #: Options of `open_source` that `open_pairs` passes on.
 READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits", "rounding")
@@ -41,7 +42,9 @@ def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str,
         if name not in READING_OPTIONS:
             raise unknown_name("option", name, READING_OPTIONS)
         if isinstance(value, tuple) and len(value) != count:
-            raise InputError(f"{name} has {len(value)} values, expected one, or {count}: one for each modality")
+            raise InputError(
+                f"{name} has {counted(len(value), 'value')}, expected one, or {count}: one for each modality"
+            )
     readings = [
         {name: value[number] if isinstance(value, tuple) else value for name, value in reading.items()}
         for number in range(count)

@@ -12,6 +12,7 @@ from isthmus.data.columns import as_source, same_library
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 from isthmus.utils.transposition import check_same_dim
 
 #: Rows of each set that measures of rows use, as many of both.
@@ -50,7 +51,9 @@ class UnpairedSets:
 
     def __init__(self, **modalities: Any):
         if len(modalities) != 2:
-            raise InputError(f"got {len(modalities)} modalities, expected two, such as UnpairedSets(image=X, text=Y)")
+            raise InputError(
+                f"got {counted(len(modalities), 'modality')}, expected two, such as UnpairedSets(image=X, text=Y)"
+            )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         #: True if equal rows of a set have been looked for, as in `Pairs`.

@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import percent
+from isthmus.utils.format import counted, percent
 
 #: Bins of the cosine over [-1, 1], a resolution of 1e-4.
 BINS = 20_000
@@ -72,8 +72,8 @@ def threshold_sentence(threshold: Estimate, shares: tuple[str, str], n_matching:
     """
     if n_matching < MIN_PAIRS[0]:
         return (
-            f"A precision of {shares[0]} cannot be judged on these pairs: the threshold would rest on {n_matching:,} "
-            f"matching pair{'s' * (n_matching != 1)}, and {MIN_PAIRS[0]} are needed."
+            f"A precision of {shares[0]} cannot be judged on these pairs: the threshold would rest on "
+            f"{counted(n_matching, 'matching pair')}, and {MIN_PAIRS[0]} are needed."
         )
     interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
     return (

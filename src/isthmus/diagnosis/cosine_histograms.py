@@ -17,6 +17,7 @@ from isthmus.diagnosis._cosine_bins import BINS
 from isthmus.diagnosis.calibration import GROUPS, Calibration
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import too_few
 
 #: Larger data are sampled, because n items have n^2 non-matching pairs.
 MAX_ITEMS = 5_000
@@ -85,7 +86,7 @@ def calibrate(
         x, y = x[items], y[rows_y]
         further_matches = _further_matches(sample)
     if len(x) < MIN_ITEMS:
-        raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected {MIN_ITEMS} or more")
+        raise InputError(f"{too_few(len(x), 'item')} to calibrate a cosine, expected {MIN_ITEMS} or more")
     for rows, name in zip((x, y), pairs.names, strict=True):
         squared_length = float(np.max(row_dot(rows, rows)))
         if squared_length > MAX_SQUARED_LENGTH:

@@ -21,6 +21,7 @@ from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import counted
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -194,7 +195,10 @@ class PairwiseResults(Tabular, Mapping[tuple[str, str], T], Generic[T]):
         return columns | {title: [cell for table in tables.values() for cell in table[title]] for title in titles}
 
     def __repr__(self) -> str:
-        heading = f"{type(next(iter(self.results.values()))).__name__}s of {len(self)} pairs of {', '.join(self.names)}"
+        heading = (
+            f"{type(next(iter(self.results.values()))).__name__}s of {counted(len(self), 'pair')} of "
+            f"{', '.join(self.names)}"
+        )
         lines: list[str] = []
         for (x, y), result in self.results.items():
             gap = _numbers(result).get("centroid_angle")
@@ -230,7 +234,9 @@ class Modalities:
 
     def __init__(self, *, pool: str | None = None, **modalities: Any):
         if len(modalities) < 2:
-            raise InputError(f"got {len(modalities)} modalities, expected two or more, as Modalities(image=X, text=Y)")
+            raise InputError(
+                f"got {counted(len(modalities), 'modality')}, expected two or more, as Modalities(image=X, text=Y)"
+            )
         self.names = tuple(modalities)
         modalities = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
         self.pairs = {
@@ -269,8 +275,9 @@ class Modalities:
         modalities = list(names or stack_names(paths) or map(modality_name, paths))
         if len(modalities) != len(paths) or len(set(modalities)) < len(modalities) or not all(modalities):
             raise InputError(
-                f"got the names {', '.join(map(repr, modalities))} for {len(paths)} paths, expected as many different "
-                "names; give them with --names image,text,audio (names=('image', 'text', 'audio') in Python)"
+                f"got the names {', '.join(map(repr, modalities))} for {counted(len(paths), 'path')}, expected as "
+                "many different names; give them with --names image,text,audio (names=('image', 'text', 'audio') in "
+                "Python)"
             )
         readings = reading_of_each(len(paths), reading)
         sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.statistics.correlation import mean_ranks, spearman
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.utils.format import number, with_interval
+from isthmus.utils.format import counted, number, too_few, with_interval
 from isthmus.utils.tabular import Tabular
 
 #: Pairs of numbers that are correlated across models: first what may explain, then what users want.
@@ -223,7 +223,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
     def __repr__(self) -> str:
         same = "the same pairs" if self.paired else "different pairs"
         width = max(map(len, self.numbers))
-        lines = [f"ModelComparison of {len(self)} models on {same}", f"  {'':{width}}  " + "  ".join(SHOWN)]
+        lines = [f"ModelComparison of {counted(len(self), 'model')} on {same}", f"  {'':{width}}  " + "  ".join(SHOWN)]
         for model, own in self.numbers.items():
             cells = (f"{number(own[name].value):>{len(name)}}" for name in SHOWN)
             lines.append(f"  {model:{width}}  " + "  ".join(cells))
@@ -266,7 +266,7 @@ def rank_correlation(
     a, b = np.array([pair for pair in both if np.isfinite(pair).all()]).reshape(-1, 2).T
     count = len(a)
     if count < MIN_MODELS:
-        return Estimate(NAN, undefined=f"{count} models are too few for a rank correlation, {MIN_MODELS} are needed")
+        return Estimate(NAN, undefined=f"{too_few(count, 'model')} for a rank correlation, {MIN_MODELS} are needed")
     value = spearman(a, b)
     if math.isnan(value):
         return Estimate(NAN, undefined="one of the two numbers is the same for all models")

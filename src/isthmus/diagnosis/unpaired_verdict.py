@@ -20,7 +20,7 @@ from isthmus.diagnosis.verdict_sentences import (
 from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.statistics.unpaired_moments import UnpairedMoments, moments_of_rows
-from isthmus.utils.format import cosine_text
+from isthmus.utils.format import cosine_text, counted
 
 
 def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
@@ -107,7 +107,7 @@ def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: Colla
     rows, dim = result.pairs["pairing"]["rows"], result.pairs["dim"]
     messages = [entry["message"] for entry in result.pairs.get("degenerate", [])]
     sentences = [f"{message[0].upper()}{message[1:]}." for message in messages]
-    counts = f"{rows[x]:,} rows of {x} and {rows[y]:,} of {y}"
+    counts = f"{counted(rows[x], 'row')} of {x} and {rows[y]:,} of {y}"
     sentences.append(f"The {counts} have no pairs: nothing is said about pairing and retrieval.")
     if min(rows.values()) <= dim:
         few = [f"{name} has no more rows ({rows[name]:,})" for name in (x, y) if rows[name] <= dim]

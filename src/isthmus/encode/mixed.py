@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.encode._base import Encoder
 from isthmus.utils.errors import InputError, import_optional
 from isthmus.utils.files import atomic_path
+from isthmus.utils.format import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def encode_mixed(encoder: Encoder, items: Sequence[Any], /, *, batch: int = 64) 
     ['text', 'image', 'text']
     """
     if not len(items) or batch < 1:
-        raise InputError(f"got {len(items)} items and batch={batch}, expected one or more of both")
+        raise InputError(f"got {counted(len(items), 'item')} and batch={batch}, expected one or more of both")
     modalities = np.array([_modality(item, encoder.media) for item in items])
     instructions = encoder.instructions
     roles = np.where(modalities == "text", instructions.text_role or "", instructions.media_role or "")

@@ -31,6 +31,7 @@ from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, has_two_sided_truth, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
+from isthmus.utils.format import too_few
 from isthmus.utils.progress import as_steps_of, report_progress
 from isthmus.utils.validation import check_sample
 
@@ -221,8 +222,8 @@ def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], spl
     if fit is not None:
         check_disjoint(pairs, fit)
     if pairs.n_components < MIN_ITEMS:
-        reason = "too few to fit on one half and evaluate on the other"
-        raise TooFewItemsError(f"{pairs.n_components} items are {reason}, expected {MIN_ITEMS} or more")
+        reason = "to fit on one half and evaluate on the other"
+        raise TooFewItemsError(f"{too_few(pairs.n_components, 'item')} {reason}, expected {MIN_ITEMS} or more")
     if splits < 1:
         raise InputError(f"splits={splits}, expected 1 or more")
     for task in tasks:

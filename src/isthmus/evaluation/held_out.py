@@ -15,6 +15,7 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.utils.errors import InputError, IsthmusWarning, TooFewItemsError
+from isthmus.utils.format import counted
 
 #: Largest share of test pairs that may also be fitting pairs. A smaller share causes a warning.
 MAX_SHARED = 0.01
@@ -163,7 +164,9 @@ def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.nda
     (10, set())
     """
     if len(group) != pairs.n_items:
-        raise InputError(f"{len(group):,} group numbers for {pairs.n_items:,} items: expected one for each item")
+        raise InputError(
+            f"{len(group):,} group numbers for {counted(pairs.n_items, 'item')}: expected one for each item"
+        )
     return halves_of_groups(group, rng)
 
 

@@ -27,7 +27,7 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
 from isthmus.utils.errors import InputError, unknown_name
-from isthmus.utils.format import sample_words
+from isthmus.utils.format import counted, sample_words, too_few
 
 #: The scores that are recorded, and the tasks that they come from.
 SCORES = {"R@1": "retrieval", "mixed_NDCG@10": "mixed_search", "zero_shot_accuracy": "zero_shot"}
@@ -120,7 +120,7 @@ def _check(pairs: Pairs, interventions: Sequence[str]) -> None:
         raise InputError(f"no intervention was named; known: {', '.join(INTERVENTIONS)}")
     if pairs.n_components < MIN_ITEMS:
         raise InputError(
-            f"{pairs.n_components} items are too few to fit a shared space and judge it, expected {MIN_ITEMS} or more"
+            f"{too_few(pairs.n_components, 'item')} to fit a shared space and judge it, expected {MIN_ITEMS} or more"
         )
 
 
@@ -157,7 +157,7 @@ class _Experiment:
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
         rank = count_shared_dimensions(fit, rng=rng) if shared is None else shared
         if not 1 <= rank <= pairs.dim:
-            raise InputError(f"shared={shared}, expected 1 to {pairs.dim} directions")
+            raise InputError(f"shared={shared}, expected 1 to {counted(pairs.dim, 'direction')}")
         moments = moments_of(fit)
         scores = [score for score, task in SCORES.items() if task != "zero_shot" or pairs.labels is not None]
         return cls(fit, test, fit_rows, test_rows, moments, shared_basis(moments, rank), scores, rng, sample)

@@ -31,6 +31,7 @@ from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN
 from isthmus.tasks import Task, TaskScores, mean_texts
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import counted
 
 #: Fewer fitting items than this define no map.
 MIN_FIT_ITEMS = 4
@@ -138,7 +139,7 @@ class Design:
         for size, aligners in self.blocks:
             if size is not None and not MIN_FIT_ITEMS <= size <= n_units:
                 available = f"expected {MIN_FIT_ITEMS} to the {n_units:,} that are available"
-                raise InputError(f"fit_sizes: {size} items to fit on, {available}")
+                raise InputError(f"fit_sizes: {counted(size, 'item')} to fit on, {available}")
             split = Split(self, test, fit_items if size is None else fit_items[unit < size], number, size)
             unfinished = []
             for aligner in aligners:

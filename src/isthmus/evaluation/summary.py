@@ -17,6 +17,7 @@ from isthmus.evaluation.trial import Trial
 from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
+from isthmus.utils.format import counted
 
 #: Fewer splits than this give no interval for a score whose error items do not show.
 MIN_SPLITS = 3
@@ -82,7 +83,7 @@ class Summary:
     @property
     def name(self) -> str:
         """Return the label, and the number of fitting items if it is varied."""
-        return self.label + ("" if self.fit_size is None else f" on {self.fit_size} items")
+        return self.label + ("" if self.fit_size is None else f" on {counted(self.fit_size, 'item')}")
 
 
 def missing_intervals(rows: Sequence[Summary], scores: Sequence[str], /) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import number, sample_words, with_interval
+from isthmus.utils.format import counted, number, sample_words, with_interval
 from isthmus.utils.paths import check_readable
 from isthmus.utils.tabular import Tabular, read_result
 from isthmus.utils.version import __version__
@@ -237,7 +237,7 @@ class Comparison(Tabular):
         return len(self.rows)
 
     def __repr__(self) -> str:
-        sizes = f"{self.n_fit:,} pairs to fit, {self.n_test:,} to test, splits: {self.splits}"
+        sizes = f"{counted(self.n_fit, 'pair')} to fit, {self.n_test:,} to test, splits: {self.splits}"
         heading = f"Comparison of {len(self.rows)} aligners, {sizes}"
         scores = list(dict.fromkeys(name for row in self.rows for name in row.changes))
         shown = [name for name in REPR_SCORES if name in scores] or scores[:3]

@@ -27,7 +27,7 @@ from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.tasks.zero_shot import ZeroShot
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import fixed, json_number, percent
+from isthmus.utils.format import counted, fixed, json_number, percent
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -158,9 +158,9 @@ class ZeroShotReport(Tabular):
                 f"is excluded ({interval})"
             )
         return [
-            f"The nearest of {len(self.raw.classes)} class texts is right for {percent(accuracy.value)} of the "
-            f"{len(self.raw.labels):,} rows of {x} (95 %: {percent(accuracy.low)} to {percent(accuracy.high)}; the "
-            f"largest class has {percent(accuracy.null)}).",
+            f"The nearest of {counted(len(self.raw.classes), 'class text')} is right for {percent(accuracy.value)} of "
+            f"the {counted(len(self.raw.labels), 'row')} of {x} (95 %: {percent(accuracy.low)} to "
+            f"{percent(accuracy.high)}; the largest class has {percent(accuracy.null)}).",
             f"Lowest accuracy: {listed}. Gini index of the predicted classes {fixed(self.raw.gini, 3)}, of the true "
             f"ones {fixed(self.raw.label_gini, 3)}.",
             f"The gap between {x} and {y} {gap}. Removing both means {effect}.",
@@ -309,22 +309,26 @@ def _classified_sets(
     n, n_texts = sets.sizes
     if labels.shape != (n,):
         swapped = f"; give {y} first, if the labels are those of its rows" if labels.shape == (n_texts,) else ""
-        raise InputError(f"got labels of shape {labels.shape} for {n:,} rows of {x}, expected one each{swapped}")
+        raise InputError(
+            f"got labels of shape {labels.shape} for {counted(n, 'row')} of {x}, expected one each{swapped}"
+        )
     groups = find_equal_rows(sets.y, normalize=normalize)
     if groups is not None and class_names is None and n_texts == n:
         names, first, label_numbers = np.unique(labels, return_index=True, return_inverse=True)
         if np.array_equal(groups[first][label_numbers], groups):
-            message = f"{y} repeats the class text of each row of {x}: {len(names)} of its {n:,} rows are used"
+            message = f"{y} repeats the class text of each row of {x}: {len(names)} of its {counted(n, 'row')} are used"
             warnings.warn(message, IsthmusWarning, stacklevel=3)
             return UnpairedSets(**{x: sets.x, y: select_rows(sets.y, first)}), labels, names
     classes = _class_names(labels, n_texts, sets.y.address) if class_names is None else np.asarray(class_names)
     if classes.shape != (n_texts,):
-        raise InputError(f"got {len(classes)} class names for {n_texts} class texts, expected one for each")
+        raise InputError(
+            f"got {counted(len(classes), 'class name')} for {counted(n_texts, 'class text')}, expected one for each"
+        )
     names, counts = np.unique(classes, return_counts=True)
     if counts.max() > 1:
         raise InputError(
-            f"{y}: holds {counts.max()} texts of the class {names[counts.argmax()]}, expected one for each class; "
-            "give their mean, or that of their unit rows"
+            f"{y}: holds {counted(counts.max(), 'text')} of the class {names[counts.argmax()]}, expected one for each "
+            "class; give their mean, or that of their unit rows"
         )
     if groups is not None:
         repeated = int(np.flatnonzero(np.bincount(groups)[groups] > 1)[-1])
@@ -367,7 +371,8 @@ def _class_names(labels: np.ndarray, n_classes: int, address: str) -> np.ndarray
     classes = np.unique(labels)
     if len(classes) != n_classes:
         raise InputError(
-            f"{address}: has {n_classes} class texts, and the labels name {len(classes)} classes; give one text for "
-            "each class in sorted order, or the class of each text (--classes FILE.npy, class_names=)"
+            f"{address}: has {counted(n_classes, 'class text')}, and the labels name "
+            f"{counted(len(classes), 'class')}; give one text for each class in sorted order, or the class of each "
+            "text (--classes FILE.npy, class_names=)"
         )
     return classes

@@ -12,6 +12,7 @@ from typing import Any
 from isthmus.align._base import Aligner
 from isthmus.integrations.onnx import to_onnx
 from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.format import counted
 from isthmus.utils.interrupts import removed_on_exit
 from isthmus.utils.paths import check_writable
 
@@ -132,7 +133,11 @@ def _card(
     if without:
         paragraphs.append(f"Without a graph, because they depend on the nearest rows of a bank: {', '.join(without)}.")
     if comparison is not None:
-        sizes = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on"
+        sizes = f"{counted(comparison.n_fit, 'pair')} to fit on, {comparison.n_test:,} others to judge on"
         sizes += f", of {comparison.sample_words}" if comparison.sample_words else ""
-        paragraphs += ["## Held-out numbers", f"{sizes}, {comparison.splits} splits.", comparison.to_markdown().strip()]
+        paragraphs += [
+            "## Held-out numbers",
+            f"{sizes}, {counted(comparison.splits, 'split')}.",
+            comparison.to_markdown().strip(),
+        ]
     return "\n".join([*header, "---", ""]) + "\n" + "\n\n".join(paragraphs) + "\n"

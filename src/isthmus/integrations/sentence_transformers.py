@@ -15,6 +15,7 @@ from isthmus.integrations._layers import Linear, role_layers
 from isthmus.train.monitor import GapMonitor
 from isthmus.utils.errors import InputError, import_optional
 from isthmus.utils.files import atomic_path
+from isthmus.utils.format import counted
 
 
 def evaluator(
@@ -55,7 +56,9 @@ def evaluator(
     package = "sentence-transformers"
     evaluation = import_optional("sentence_transformers.evaluation", "", "evaluator", package=package)
     if len(x) != len(y) or len(x) < 2:
-        raise InputError(f"{len(x)} and {len(y)} items came, expected two or more pairs: x[i] belongs to y[i]")
+        raise InputError(
+            f"{len(x)} and {counted(len(y), 'item')} came, expected two or more pairs: x[i] belongs to y[i]"
+        )
     gap_monitor = GapMonitor(every=1, window=1) if monitor is None else monitor
 
     class GapEvaluator(evaluation.SentenceEvaluator):  # type: ignore[misc,name-defined]

@@ -10,6 +10,7 @@ from torch import Tensor
 from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.format import counted
 
 
 def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **options: Any) -> Any:
@@ -63,7 +64,7 @@ def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **optio
 
         def compute(self) -> dict[str, Tensor]:
             if self.sums[0] < 2:
-                raise InputError(f"{int(self.sums[0])} pairs were seen, expected at least two; call update first")
+                raise InputError(f"got {counted(int(self.sums[0]), 'pair')}, expected at least two; call update first")
             snapshot = GapSnapshot.of(moments_from_sums(self.sums), names=names)
             return {key: torch.tensor(value) for key, value in snapshot.to_dict().items()}
 

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.degeneracy import constant_message, constant_modalities, has_equal_pairs
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.format import counted, too_few
 
 #: Items per dimension above which a spectrum hardly depends on n. On power-law spectra of 256 dimensions, ranks and
 #: effective ranks are then 1 to 4 % below those of a hundred items per dimension.
@@ -67,7 +68,7 @@ def has_enough_items(context: MetricContext) -> bool:
 def few_items_note(context: MetricContext) -> str:
     """Return the note of measures of the spectrum if there are fewer items than dimensions, else ''."""
     n, d = context.moments.by_item.n_items, context.moments.dim_x
-    return f"{n:,} items are too few for {d:,} dimensions: {ITEMS_PER_DIM * d:,} are needed" if n < d else ""
+    return f"{too_few(n, 'item')} for {d:,} dimensions: {ITEMS_PER_DIM * d:,} are needed" if n < d else ""
 
 
 def has_unit_rows(context: MetricContext) -> bool:
@@ -90,4 +91,4 @@ def undefined(reason: str) -> Estimate:
 
 def too_few_items(n: int, min_items: int) -> Estimate:
     """Return the undefined estimate of fewer than `min_items` items that have a matching row."""
-    return undefined(f"{n} item{'s' if n != 1 else ''} with a matching row, at least {min_items} are needed")
+    return undefined(f"{counted(n, 'item')} with a matching row, at least {min_items} are needed")

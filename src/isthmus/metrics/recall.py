@@ -21,6 +21,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import match_thresholds
 from isthmus.tasks.retrieval import NearestRows, Retrieval, nearest_rows
+from isthmus.utils.format import counted
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
 
@@ -117,7 +118,7 @@ def _register(direction: int, k: int) -> None:
     def recall(context: MetricContext) -> Estimate:
         n_rows = context.sample.n_distinct[1 - direction]
         if n_rows <= k:
-            return undefined(f"the recall at {k} of {n_rows} rows is always 1; more than {k} rows are needed")
+            return undefined(f"the recall at {k} of {counted(n_rows, 'row')} is always 1; {k + 1} or more are needed")
         return context.shared(SampledRetrieval).retrieval.recall(k)[direction]
 
     recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.

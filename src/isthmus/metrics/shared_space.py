@@ -11,6 +11,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 from isthmus.statistics.result import Estimate
+from isthmus.utils.format import too_few
 
 #: Directions of the shared space whose reproducibility is tested.
 SHARED_DIMS = 8
@@ -128,7 +129,7 @@ def shared_space_reproducibility(context: MetricContext) -> Estimate:
     d = context.moments.dim_x
     sample = context.influence_sample
     if sample is None or d <= SHARED_DIMS:
-        return undefined(f"{d} dimensions are too few to compare shared spaces of {SHARED_DIMS} dimensions")
+        return undefined(f"{too_few(d, 'dimension')} to compare shared spaces of {SHARED_DIMS} dimensions")
     if min(context.x.centred[0][SHARED_DIMS - 1], context.y.centred[0][SHARED_DIMS - 1]) <= 0:
         return undefined(f"fewer than {SHARED_DIMS} directions of one modality have any variance")
     in_first_half = np.zeros(sample.items, dtype=bool)

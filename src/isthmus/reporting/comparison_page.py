@@ -32,6 +32,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.format import counted
 from isthmus.utils.paths import check_writable
 
 #: Share of the distance between the means from which on a gap counts as closed in the conclusion.
@@ -81,7 +82,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     main_scores = [score] if score else [n for names in by_task.values() for n in names if n in {names[0], *shown}]
     x, y = comparison.data["names"]
     splits = "one split" if comparison.splits == 1 else f"{comparison.splits} splits"
-    facts = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on, {splits}"
+    facts = f"{counted(comparison.n_fit, 'pair')} to fit on, {comparison.n_test:,} others to judge on, {splits}"
     facts += f", {comparison.sample_words}" if comparison.sample_words else ""
     sections = [_trade_off_section(comparison, fitted, name) for name in figure_scores]
     sections.append(_table_section(comparison, fitted, main_scores))

@@ -13,7 +13,7 @@ from isthmus.reporting.result_panels import AXIS_LABELS, draw_interventions, sho
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import fixed
+from isthmus.utils.format import counted, fixed
 from isthmus.utils.paths import check_writable
 
 #: Height of one score in the figure, in points.
@@ -106,9 +106,9 @@ def _page(curve: InterventionCurve, svg: str) -> str:
         ]
         for point in curve.points
     ]
-    sizes = f"{curve.n_fit:,} pairs to fit on, {curve.n_test:,} others to judge on"
+    sizes = f"{counted(curve.n_fit, 'pair')} to fit on, {curve.n_test:,} others to judge on"
     sizes += f", {sample}" if (sample := curve.settings.get("sample")) else ""
-    facts = f"{sizes}, {curve.shared_dimensions} covarying directions"
+    facts = f"{sizes}, {counted(curve.shared_dimensions, 'covarying direction')}"
     caption = (
         "The star is the raw space. Each line shows one intervention of growing strength, and the key gives its "
         "colour. A score that follows the gap changes along the left pictures, one that follows the alignment along "

@@ -30,7 +30,7 @@ from isthmus.reporting.theorem_sentences import theorem_sentences
 from isthmus.reporting.thumbnails import make_thumbnails
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sample_remark
-from isthmus.utils.format import percent
+from isthmus.utils.format import counted, percent
 
 #: Short name of each component of the cosine deficit, and the same after "from".
 COMPONENT_NAMES = {
@@ -234,11 +234,11 @@ def _describe_splits(comparison: Comparison, items: int, *, separate_fit: bool) 
     """Return how the pairs of the table were split, as the end of a sentence."""
     compared = comparison.data.get("items", items)
     sample = f" of a random sample of {compared:,} of {items:,} items" if compared < items else ""
+    fit, test = (counted(count, "pair") for count in (comparison.n_fit, comparison.n_test))
     if separate_fit:
-        return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs{sample}"
+        return f"fitted on {counted(comparison.n_fit, 'other pair')} and judged on {test}{sample}"
     halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves, scores averaged"
-    n_fit, n_test = f"{comparison.n_fit:,}", f"{comparison.n_test:,}"
-    return f"fitted on one half ({n_fit} pairs) and judged on the other ({n_test} pairs){sample}, {halves}"
+    return f"fitted on one half ({fit}) and judged on the other ({test}){sample}, {halves}"
 
 
 def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:
@@ -269,7 +269,7 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
         facts["names"], facts["paths"], facts["dtypes"], (pairs.x, pairs.y), strict=True
     ):
         origin = "an array in memory" if path == name else path
-        lines.append((name, f"{origin} ({source.shape[0]:,} rows, {dtype})"))
+        lines.append((name, f"{origin} ({counted(source.shape[0], 'row')}, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
     lines.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
     if pairs.key_join is not None:

@@ -18,6 +18,7 @@ from isthmus.reporting.formatting import aligner_label, gap
 from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, one_pair_per_item, visible_rows
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: Positions of the slider of the cosine.
 SLIDER_POSITIONS = 201
@@ -67,7 +68,9 @@ def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> di
         if values is None:
             continue
         if len(values) != n_items:
-            raise InputError(f"{kind}: got {len(values):,} texts for {n_items:,} items, expected one for each item")
+            raise InputError(
+                f"{kind}: got {counted(len(values), 'text')} for {counted(n_items, 'item')}, expected one for each item"
+            )
         cleaned[kind] = [plain_text(value) for value in values]
     return cleaned
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.utils.errors import InputError, IsthmusWarning, import_optional
+from isthmus.utils.format import counted
 from isthmus.utils.paths import check_readable
 
 #: Longest sides in pixels, the largest first. The first one whose thumbnails fit into `MAX_CHARACTERS` is taken.
@@ -47,7 +48,7 @@ def image_paths(images: Any, n_items: int, /) -> list[Path | None]:
         if source.is_dir():
             files = (entry for entry in source.iterdir() if entry.suffix.lower() in SUFFIXES and entry.name[0] != ".")
             paths: list[Path | None] = [*sorted(files, key=_natural_order)]
-            count = f"{source}: found {len(paths):,} image files"
+            count = f"{source}: found {counted(len(paths), 'image file')}"
             advice = "; a text file with a path in each line leaves some out with an empty line"
         else:
             lines = lines_of(check_readable(source, "a folder of images, or a text file with a path in each line"))
@@ -55,9 +56,9 @@ def image_paths(images: Any, n_items: int, /) -> list[Path | None]:
             count, advice = f"{source}: found {len(paths):,} lines", ""
     else:
         paths = [None if path is None else Path(path) for path in images]
-        count, advice = f"images: got {len(paths):,} paths", ""
+        count, advice = f"images: got {counted(len(paths), 'path')}", ""
     if len(paths) != n_items:
-        raise InputError(f"{count} for {n_items:,} items, expected one for each item{advice}")
+        raise InputError(f"{count} for {counted(n_items, 'item')}, expected one for each item{advice}")
     return paths
 
 

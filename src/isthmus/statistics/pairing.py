@@ -33,7 +33,7 @@ from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
-from isthmus.utils.format import cosine_text
+from isthmus.utils.format import cosine_text, counted
 from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE, transposed_clause
 
 #: Pairs in the sample of the test of all pairs.
@@ -160,7 +160,7 @@ def looks_paired(
     False
     """
     if x.shape[1] != y.shape[1]:
-        counts = "" if x.shape[0] == y.shape[0] else f", and {x.shape[0]:,} rows against {y.shape[0]:,}"
+        counts = "" if x.shape[0] == y.shape[0] else f", and {counted(x.shape[0], 'row')} against {y.shape[0]:,}"
         widths = f"width {x.shape[1]} against {y.shape[1]}{counts}"
         if clause := transposed_clause(x.shape, y.shape):
             return Pairing(False, f"no cosine to compare: {widths}; {clause}")
@@ -174,7 +174,7 @@ def looks_paired(
     unit_x, unit_y = (unit_rows(to_numpy(source.take(rows)).astype(np.float64)) for source in (x, y))
     valid = np.isfinite(unit_x).all(axis=1) & np.isfinite(unit_y).all(axis=1) & unit_x.any(axis=1) & unit_y.any(axis=1)
     if valid.sum() < MIN_PAIRS:
-        return Pairing(False, f"only {valid.sum()} usable rows to compare")
+        return Pairing(False, f"only {counted(valid.sum(), 'usable row')} to compare")
     moments = Moments.of(Pairs(x=unit_x[valid], y=unit_y[valid]), matmul_dtype="float64")
     paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
     error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
@@ -298,7 +298,7 @@ def _shard_ends(source: Source) -> list[int]:
 def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:
     """Return the judgement of sources of unequal length, by the rows that both have."""
     count = min(x.shape[0], y.shape[0])
-    reason = f"no: {x.shape[0]:,} rows against {y.shape[0]:,}"
+    reason = f"no: {counted(x.shape[0], 'row')} against {y.shape[0]:,}"
     if count < MIN_PAIRS or not (x.is_numpy and y.is_numpy):
         return Pairing(False, reason)
     first, other = (select_rows(source, np.arange(count)) for source in (x, y))
@@ -366,7 +366,7 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
     """
     if pairs not in _CACHE and pairs.n_components < MIN_PAIRS:
         degeneracies = tuple(find_degeneracies(moments_of(pairs).numpy(), pairs.names))
-        reason = f"only {pairs.n_components} usable rows to compare"
+        reason = f"only {counted(pairs.n_components, 'usable row')} to compare"
         _CACHE[pairs] = Pairing(False, reason, degenerate=degeneracies)
     elif pairs not in _CACHE:
         _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names)

@@ -110,7 +110,7 @@ def offset_clause(offset: int, second: str, steps: Sequence[tuple[int, int]] = (
     changes = [f", from row {row:,} on {_offset_text(offset)}" for row, offset in steps[1:]]
     hidden = changes[MAX_STEPS - 1 : -1]
     if hidden:
-        changes = [*changes[: MAX_STEPS - 1], f", then {len(hidden)} more offset{'s' * (len(hidden) > 1)}", changes[-1]]
+        changes = [*changes[: MAX_STEPS - 1], f", then {counted(len(hidden), 'more offset')}", changes[-1]]
     return f"the match of a row stands {_offset_text(offset)} in {second}{''.join(changes)}"
 
 
@@ -122,7 +122,7 @@ def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     if len(breaks) > 1 or entry.steps or not entry.is_open:
         return "check which rows are missing"
     shorter, longer = names if entry.offset > 0 else names[::-1]
-    rows = _row_count(abs(entry.offset))
+    rows = counted(abs(entry.offset), "row")
     return f"{shorter} lacks {rows} there, or {longer} has {rows} more"
 
 
@@ -132,14 +132,10 @@ def shift_advice(offset: int, names: tuple[str, str]) -> str:
     return f"leave out the {rows} of {names[offset > 0]}"
 
 
-def _row_count(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
-
-
 def _offset_text(offset: int) -> str:
     if offset == 0:
         return "beside it again"
-    return f"{_row_count(abs(offset))} {'later' if offset > 0 else 'earlier'}"
+    return f"{counted(abs(offset), 'row')} {'later' if offset > 0 else 'earlier'}"
 
 
 def plain_fields(report: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: Number of best rows that NDCG, the share of the same modality and the exchange score look at.
 TOP = 10
@@ -160,7 +161,7 @@ def stored_items(n_items: int, share: float, rng: int | np.random.Generator) -> 
     """Return which items are stored as x, (n_items,), a random draw of this share."""
     n_as_x = n_items // 2 if share == 0.5 else round(share * n_items)
     if n_items < 2 or not 0 < n_as_x < n_items:
-        raise InputError(f"a share of {share:g} of {n_items:,} items leaves one modality of the corpus empty")
+        raise InputError(f"a share of {share:g} of {counted(n_items, 'item')} leaves one modality of the corpus empty")
     is_stored: np.ndarray = np.random.default_rng(rng).permutation(n_items) < n_as_x
     return is_stored
 

@@ -13,6 +13,7 @@ from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks._mixed_corpus import TOP, corrected_rows
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def modality_preference(
     np.add.at(counts, (codes, corpus_items), 1)
     n_found = len(codes) - int(counts.sum(axis=0).max())
     if n_found < k:
-        raise InputError(f"k={k}, but a query can find {max(n_found, 0):,} rows of other items; give more rows")
+        raise InputError(
+            f"k={k}, but a query can find {counted(max(n_found, 0), 'row')} of other items; give more rows"
+        )
     shares, expected = np.zeros((2, len(modalities), len(modalities)))
     for number, name in enumerate(modalities):
         query_items = corpus_items[codes == number]
@@ -117,7 +120,9 @@ def modality_preference(
 def _check(rows: Mapping[str, np.ndarray], items: Mapping[str, Any] | None, k: int) -> dict[str, np.ndarray]:
     """Return the item of each row by modality, or raise if the arguments do not fit together."""
     if len(rows) < 2:
-        raise InputError(f"got {len(rows)} modalities, expected two or more, such as {{'image': X, 'text': Y}}")
+        raise InputError(
+            f"got {counted(len(rows), 'modality')}, expected two or more, such as {{'image': X, 'text': Y}}"
+        )
     shapes = {name: np.shape(block) for name, block in rows.items()}
     if any(len(shape) != 2 for shape in shapes.values()) or len({shape[1] for shape in shapes.values()}) > 1:
         raise InputError(f"rows have the shapes {shapes}, expected (n, d) with one d for all modalities")
@@ -128,5 +133,5 @@ def _check(rows: Mapping[str, np.ndarray], items: Mapping[str, Any] | None, k: i
     owners = {name: np.asarray(items[name]) for name in rows if name in items}
     for name, shape in shapes.items():
         if name not in owners or owners[name].shape != shape[:1]:
-            raise InputError(f"items of {name}: expected one for each of its {shape[0]:,} rows")
+            raise InputError(f"items of {name}: expected one for each of its {counted(shape[0], 'row')}")
     return owners

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._labels import require_labels
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: More rows than this are sampled before they are clustered.
 MAX_ROWS = 10_000
@@ -95,7 +96,7 @@ class Clustering:
         is_x = np.arange(len(classes)) < len(samples[0])
         k = len(np.unique(labels)) if clusters is None else clusters
         if not 1 <= k <= len(classes):
-            raise InputError(f"{k} clusters of {len(classes):,} rows: expected 1 to the number of rows")
+            raise InputError(f"{k} clusters of {counted(len(classes), 'row')}: expected 1 to the number of rows")
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
 

@@ -18,6 +18,7 @@ from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, dis
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class WithinModalitySearch:
         """Search corpus rows with the queries. Row i of both is the same row, which a score correction may change."""
         n = len(queries)
         if len(labels) != n:
-            raise InputError(f"{len(labels):,} labels for {n:,} rows, expected one for each row")
+            raise InputError(f"{counted(len(labels), 'label')} for {counted(n, 'row')}, expected one for each row")
         groups = np.unique(labels, return_inverse=True)[1]
         (of_class, _), number, n_same = np.unique(
             np.stack([groups, items]), axis=1, return_inverse=True, return_counts=True

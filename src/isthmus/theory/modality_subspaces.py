@@ -21,6 +21,7 @@ from isthmus.statistics.intervals import satterthwaite_p_value
 from isthmus.statistics.mean_intervals import debiased_mean_cosine, gap_p_value, mean_product_noise
 from isthmus.statistics.moments import Moments
 from isthmus.theory.isotropic_ranks import largest_collapsed_rank
+from isthmus.utils.format import counted, too_few
 
 #: Level at which the means differ, and at which two angles differ.
 LEVEL = 0.01
@@ -74,8 +75,8 @@ class ModalitySubspace:
         """Clause that there are too few rows to show in how many dimensions the cloud lies, or ""."""
         n_distinct = self.n_distinct or self.n_items
         if n_distinct <= self.dim:
-            return f"{n_distinct:,} distinct rows cannot fill {self.dim:,} dimensions"
-        clause = f"{self.n_items:,} independent items are too few to show whether rows fill {self.dim:,} dimensions"
+            return f"{counted(n_distinct, 'distinct row')} cannot fill {self.dim:,} dimensions"
+        clause = f"{too_few(self.n_items, 'independent item')} to show whether rows fill {self.dim:,} dimensions"
         return clause if self.n_items <= self.dim else ""
 
     @cached_property

@@ -23,7 +23,7 @@ from isthmus.theory.orientation import orientation_exceeds_swaps
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import cosine_text, fixed
+from isthmus.utils.format import cosine_text, fixed, too_few
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
@@ -75,7 +75,7 @@ class Evidence:
         if self.constant:
             return self.constant
         if self.n_items < MIN_ITEMS:
-            return f"{self.n_items} items are too few to tell a shared space from chance"
+            return f"{too_few(self.n_items, 'item')} to tell a shared space from chance"
         return self.shared_space.objection()
 
     @cached_property

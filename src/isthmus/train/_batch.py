@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 
 class Batch:
@@ -192,7 +193,8 @@ def _validate(image: Tensor, text: Tensor, semantic: Tensor | None, world_size: 
             raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
         if len(rows) != len(image):
             raise InputError(
-                f"{name} has {len(rows)} rows and image_features {len(image)}: give one row for each item, in one order"
+                f"{name} has {counted(len(rows), 'row')} and image_features {len(image)}: give one row for each item, "
+                "in one order"
             )
     if image.shape != text.shape:
         raise InputError(
@@ -200,4 +202,6 @@ def _validate(image: Tensor, text: Tensor, semantic: Tensor | None, world_size: 
             "shared space of one model"
         )
     if len(image) * world_size < 2:
-        raise InputError(f"a batch of {len(image)} pairs has no non-matching pair; use drop_last=True in the loader")
+        raise InputError(
+            f"a batch of {counted(len(image), 'pair')} has no non-matching pair; use drop_last=True in the loader"
+        )

@@ -11,6 +11,7 @@ from torch.nn import functional
 from isthmus.train._base import Loss
 from isthmus.train.temperature import FixedTemperature
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 
 class SentencePairs(nn.Module):  # type: ignore[misc]
@@ -66,6 +67,6 @@ class SentencePairs(nn.Module):  # type: ignore[misc]
         """
         columns = [functional.normalize(self.model(column)["sentence_embedding"]) for column in sentence_features]
         if len(columns) != 2:
-            raise InputError(f"{len(columns)} columns came, expected two: the two members of each pair")
+            raise InputError(f"{counted(len(columns), 'column')} came, expected two: the two members of each pair")
         terms: dict[str, Tensor] = self.loss(columns[0], columns[1], self.temperature(), output_dict=True)
         return terms

@@ -271,6 +271,29 @@ def counted(count: int, noun: str, /) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'sh', 's', 'x')) else 's'}"
 
 
+def too_few(count: int, noun: str, /) -> str:
+    """Return that there are too few things, in the singular for one.
+
+    Parameters
+    ----------
+    count : int
+        The number of things.
+    noun : str
+        The noun in the singular, with its adjectives.
+
+    Returns
+    -------
+    str
+        The start of a sentence.
+
+    Examples
+    --------
+    >>> too_few(1, "item"), too_few(12, "independent item")
+    ('1 item is too few', '12 independent items are too few')
+    """
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'} too few"
+
+
 def number_from_json(value: float | None) -> float:
     """Return the number that `json_number` stored.
 

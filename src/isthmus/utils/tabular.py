@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION, atomic_path
-from isthmus.utils.format import format_interval, number
+from isthmus.utils.format import counted, format_interval, number
 from isthmus.utils.paths import check_suffix
 from isthmus.utils.version import __version__
 
@@ -238,7 +238,7 @@ class Tabular(ABC):
         )
         body = "".join(f"<tr>{line}</tr>" for line in cells)
         hidden = len(rows) - NOTEBOOK_ROWS
-        caption = f"<p>{hidden:,} more rows in .to_frame()</p>" if hidden > 0 else ""
+        caption = f"<p>{counted(hidden, 'more row')} in .to_frame()</p>" if hidden > 0 else ""
         return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{caption}"
 
     def __iter__(self) -> Iterator[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import spooled_rows
+from isthmus.utils.format import counted
 
 #: Bytes of vectors in a block that is read or written at once.
 BLOCK_BYTES = 2**24
@@ -59,8 +60,8 @@ class StoredRows:
         rows = spooled_rows(vectors())
         if rows is None or len(rows) != self.shape[0]:
             raise InputError(
-                f"{self.table.address}: has {0 if rows is None else len(rows):,} rows now and had {self.shape[0]:,} "
-                "when it was opened; open it again while nothing writes to it"
+                f"{self.table.address}: has {counted(0 if rows is None else len(rows), 'row')} now and had "
+                f"{self.shape[0]:,} when it was opened; open it again while nothing writes to it"
             )
         self._rows = rows
         self._order = None if self.table.ordered or not self.table.has_ids else _sorting(ids)

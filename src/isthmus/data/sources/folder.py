@@ -23,6 +23,7 @@ from isthmus.data.sources._source import ConcatRows, Source, concat_keys
 from isthmus.data.sources._table_rewriter import update_features
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import counted
 
 #: Files that `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
 STATE, SPLITS = "state.json", "dataset_dict.json"
@@ -57,7 +58,7 @@ class Folder(Format):
         return Source(
             ConcatRows([shard.rows for shard in shards], [file.name for file in files]),
             address=str(location) if member is None else f"{location}::{member}",
-            format=f"folder of {len(files)} {shards[0].format} shard{'s' if len(files) > 1 else ''}",
+            format=f"folder of {counted(len(files), f'{shards[0].format} shard')}",
             dtype=shards[0].dtype if shards[0].convert else None,
             convert=shards[0].convert,
             location=location,
