@@ -75,8 +75,7 @@ class Pairs:
                 "two, such as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
-        #: How the pairs were opened, or None if they were not opened from files.
-        self.open_spec: OpenSpec | None = None
+        self.open_spec: OpenSpec | None = None  # how the pairs were opened from files
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         if self.same_dim:
             check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
