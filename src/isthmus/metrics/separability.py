@@ -21,7 +21,7 @@ INDEPENDENT_DF = 5
 #: Halvings of the distance to 0 or 1 in the search for the end of an interval.
 BISECTIONS = 50
 #: Successes or failures up to which the Poisson distribution gives an end of the interval.
-FEW = 3.0
+FEW = 3.5
 #: Fewest items for a split into two halves.
 MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
