@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import isthmus
 from isthmus.statistics.intervals import wilson_interval
@@ -96,10 +97,45 @@ def test_recall_interval_of_the_sweep_equals_that_of_a_search(rng: np.random.Gen
                 assert measured[f"{prefix}_R@{k}"].low == pytest.approx(expected.low, abs=1e-12)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_effective_number_of_nearest_rows_equals_a_loop(layout: str, rng: np.random.Generator) -> None:
+    owner, columns = LAYOUTS[layout]
+    x, y = unit_rows(layout, rng)
+    component = Matches.of(len(x), len(owner), owner, columns).y_components
+    effects = Retrieval.of(x, y[columns], index=owner, y_groups=columns).effects_x
+    for k in RECALL_RANKS:
+        counts = dict.fromkeys(component.tolist(), 0)
+        for item, scores in enumerate(x @ y.T):
+            wrong = [row for row in np.argsort(-scores) if row not in set(columns[owner == item])]
+            for row in wrong[:k]:
+                counts[component[row]] += 1
+        expected = sum(counts.values()) ** 2 / sum(count**2 for count in counts.values())
+        assert effects[k].effective_rows == pytest.approx(expected)
+
+
+def test_variance_is_below_that_of_independent_queries_only_if_many_rows_are_near(rng: np.random.Generator) -> None:
+    """Where a query is a hit, the rows of two others turn into hits without it: queries compete for ranks."""
+    hits = rng.permutation(400) < 200
+    independent = 400 * 0.25
+    many = _corpus_effects.CorpusEffect(np.arange(400), 0.6 * hits, np.zeros(400), 300.0)
+    few = _corpus_effects.CorpusEffect(np.arange(400), 0.6 * hits, np.zeros(400), 30.0)
+    assert many.variance(hits, independent) < 0.3 * independent
+    assert few.variance(hits, independent) == independent
+
+
+def test_variance_is_wider_if_few_rows_are_nearest_to_most_queries() -> None:
+    hits, released, none = np.arange(400) % 2 == 0, np.arange(400) % 5.0, np.zeros(400)
+    effects = [_corpus_effects.CorpusEffect(np.arange(400), released, none, rows) for rows in (6.0, 30.0, 400.0)]
+    variances = [effect.variance(hits, 100.0) for effect in effects]
+    quantiles = [student.ppf(0.975, rows / 3) for rows in (9, 30)]
+    assert variances[0] / variances[1] == pytest.approx((quantiles[0] / quantiles[1]) ** 2)
+    assert variances[1] > variances[2] > 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("captions", [1, 5])
 def test_recall_intervals_cover_where_few_rows_are_near_many_queries(captions: int) -> None:
-    """Isotropic caps. Intervals for independent queries cover .68 to .92, and these .90 to .96."""
+    """Isotropic caps. Intervals for independent queries cover .68 to .92, and these .94 to .98."""
     d, n, owner = 24, 200, np.repeat(np.arange(200), captions)
 
     def cap(directions: np.ndarray, axis: int, rng: np.random.Generator) -> np.ndarray:
@@ -119,4 +155,4 @@ def test_recall_intervals_cover_where_few_rows_are_near_many_queries(captions: i
         estimates.append([e for k in RECALL_RANKS for e in ranks.recall(k)])
     for column in zip(*estimates, strict=True):
         true = float(np.mean([e.value for e in column]))
-        assert 0.86 <= np.mean([e.low <= true <= e.high for e in column]) <= 0.99
+        assert 0.92 <= np.mean([e.low <= true <= e.high for e in column]) <= 0.995

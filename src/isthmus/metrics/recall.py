@@ -126,7 +126,8 @@ def _register(direction: int, k: int) -> None:
     Rows are ranked by cosine. Equal rows are one query. Any matching row of the query counts, and ties count against
     the query. It is measured on 10,000 random items if there are more. The interval is Wilson's for as many independent
     queries as have the same error. Queries of one item count as dependent, as do queries with the same rows before
-    their matches. The null is the share of a random ranking.
+    their matches. If few rows are nearest to most queries, it is wider, with the quantile of Student's t. The null is
+    the share of a random ranking.
     """
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",

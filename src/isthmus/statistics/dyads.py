@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.statistics.intervals import variance_of_parts
+from isthmus.statistics.intervals import freedom_of_parts, widened_variance
 
 
 def dyadic_variance(first: np.ndarray, second: np.ndarray, residuals: np.ndarray, n_items: int, /) -> float:
@@ -47,4 +47,5 @@ def dyadic_variance(first: np.ndarray, second: np.ndarray, residuals: np.ndarray
     squares = totals**2
     ends = np.concatenate([pairs // n_items, pairs % n_items])
     sums, twice = (np.bincount(ends, weights=np.tile(w, 2), minlength=n_items) for w in (totals, squares))
-    return max(variance_of_parts(sums**2 - twice / 2), float(squares.sum()))
+    parts = sums**2 - twice / 2
+    return max(widened_variance(float(parts.sum()), freedom_of_parts(parts)), float(squares.sum()))

@@ -236,20 +236,18 @@ def tail_factor(scores: np.ndarray, /) -> float:
     return float(stdtrit(2 * len(squares) * float(squares.mean()) ** 2 / spread, 0.975)) / Z95 if spread > 0 else 1.0
 
 
-def variance_of_parts(parts: np.ndarray, /) -> float:
-    """Return a variance from its parts, widened because it is itself uncertain.
+def freedom_of_parts(parts: np.ndarray, /) -> float:
+    """Return the degrees of freedom of a variance that is a sum of parts.
 
     Parameters
     ----------
     parts : (m,) array
-        Estimates whose sum is the variance. They may be negative.
+        Parts of the variance. They may be negative.
 
     Returns
     -------
     float
-        Sum of the parts, or 0 if it is negative. It is multiplied by the square of the quantile of Student's t over
-        that of the normal distribution. The degrees of freedom are twice the squared sum over the variance of the sum
-        [1]_, and at least three.
+        Twice the squared sum over the variance of the sum [1]_. It is infinite if all parts are equal.
 
     References
     ----------
@@ -257,18 +255,36 @@ def variance_of_parts(parts: np.ndarray, /) -> float:
 
     Examples
     --------
-    >>> variance_of_parts(np.ones(4))
-    4.0
-    >>> round(variance_of_parts(np.array([4.0, 0.0, 0.0, 0.0])), 2)
-    10.55
+    >>> round(freedom_of_parts(np.array([3.0, 1.0, 0.0, 0.0])), 2)
+    5.33
+    """
+    spread = float(len(parts) * parts.var())
+    return 2 * float(parts.sum()) ** 2 / spread if spread > 0 else math.inf
+
+
+def widened_variance(variance: float, freedom: float, /) -> float:
+    """Return a variance that gives the 95 % interval of Student's t if an interval takes 1.96 standard errors.
+
+    Parameters
+    ----------
+    variance : float
+        Estimated variance. A negative one counts as 0.
+    freedom : float
+        Degrees of freedom of the estimate. Fewer than three count as three.
+
+    Returns
+    -------
+    float
+        Variance times the squared ratio of the quantiles.
+
+    Examples
+    --------
+    >>> round(widened_variance(1.0, 10), 3), round(widened_variance(1.0, 1e9), 3)
+    (1.292, 1.0)
     """
     from scipy.special import stdtrit
 
-    variance, spread = float(parts.sum()), float(len(parts) * parts.var())
-    if variance <= 0 or spread == 0:
-        return max(variance, 0.0)
-    freedom = max(2 * variance**2 / spread, MIN_FREEDOM)
-    return variance * (float(stdtrit(freedom, 0.975)) / Z95) ** 2
+    return max(variance, 0.0) * (float(stdtrit(max(freedom, MIN_FREEDOM), 0.975)) / Z95) ** 2
 
 
 def standardized_moments(values: np.ndarray, /) -> tuple[float, float, float]:

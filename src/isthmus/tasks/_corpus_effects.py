@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.statistics.intervals import variance_of_parts
+from isthmus.statistics.intervals import freedom_of_parts, widened_variance
 
+#: Queries whose nearest rows show how many rows of the corpus are near to many queries.
+LISTED_QUERIES = 2_000
+#: Nearest rows for one degree of freedom: 2 / (kurtosis - 1) with a kurtosis of 7. The effect of a row on many queries
+#: has heavy tails. A normal distribution has 3, an exponential one 9.
+ROWS_PER_FREEDOM = 3.0
+#: Degrees of freedom from which an estimated variance may be below that of independent queries.
+RELIABLE_FREEDOM = 20.0
 #: Entries of the lists of nearest rows that are held at a time.
 LISTED = 2**22
 
@@ -25,19 +33,25 @@ class CorpusEffect:
         Number of queries of other components that turn into hits without the rows of this component.
     interaction : np.ndarray of shape (n_components,)
         Squared numbers of such queries for each pair of components, one half at each of the two.
+    effective_rows : float, default infinity
+        Effective number of components that are nearest to queries, see `_effective_rows`.
     """
 
     owner: np.ndarray
     released: np.ndarray
     interaction: np.ndarray
+    effective_rows: float = math.inf
 
-    def variance(self, hits: np.ndarray, /) -> float:
-        """Return the variance of the number of hits, or 0 if its estimate is not positive.
+    def variance(self, hits: np.ndarray, independent: float, /) -> float:
+        """Return the variance of the number of hits.
 
         Parameters
         ----------
         hits : np.ndarray of shape (n_queries,)
             True for queries whose match ranks among the first k.
+        independent : float
+            Variance if only queries of one component were dependent. The returned variance is not below it, unless its
+            own estimate has many degrees of freedom: queries that compete for few ranks have a smaller one.
 
         Returns
         -------
@@ -46,6 +60,10 @@ class CorpusEffect:
 
         Notes
         -----
+        The degrees of freedom are those of the parts of the variance, and at most a third of the effective number of
+        nearest rows [2]_. If few rows are nearest to most queries, the sample does not show how uncertain the
+        variance is.
+
         A removed component takes its own hits along, and its rows release queries. The jackknife of these influences
         counts the variance of a query given its neighbours twice [1]_: once at the query, and once at the rows before
         its match. The squared second differences estimate the part that is counted twice.
@@ -53,19 +71,23 @@ class CorpusEffect:
         References
         ----------
         .. [1] Efron and Stein (1981), The jackknife estimate of variance.
+        .. [2] Carter, Schnepel and Steigerwald (2017), Asymptotic behavior of a t-test robust to cluster heterogeneity.
 
         Examples
         --------
         >>> import numpy as np
         >>> one_hub = CorpusEffect(np.arange(40), np.eye(40)[0] * 9, np.eye(40)[0] * 9)
         >>> hits = np.arange(40) % 4 == 0
-        >>> bool(one_hub.variance(hits) > 40 * 0.25 * 0.75)
+        >>> bool(one_hub.variance(hits, 7.5) > 40 * 0.25 * 0.75)
         True
         """
         n = len(self.released)
         own = np.bincount(self.owner, weights=hits - np.mean(hits), minlength=n)
         influence = own - (self.released - self.released.mean())
-        return variance_of_parts(influence**2 * n / (n - 1) - self.interaction)
+        parts = influence**2 * n / (n - 1) - self.interaction
+        freedom = min(freedom_of_parts(parts), self.effective_rows / ROWS_PER_FREEDOM)
+        variance = widened_variance(float(parts.sum()), freedom)
+        return variance if variance > 0 and freedom >= RELIABLE_FREEDOM else max(variance, independent)
 
 
 def corpus_effects(
@@ -116,6 +138,7 @@ def corpus_effects(
     ] or [(misses, misses, misses)]
     queries, removed, counts = (np.concatenate(column) for column in zip(*columns, strict=True))
     effects, is_matched = {}, ranks > 0
+    effective_rows = _effective_rows(np.flatnonzero(is_matched), nearest, ks, keys, row_owner)
     for k in ks:
         is_released = (before[queries] >= k) & (before[queries] - counts < k)
         both, numbers = np.unique(owner[queries[is_released]] * n + removed[is_released], return_counts=True)
@@ -123,7 +146,7 @@ def corpus_effects(
         squares = numbers.astype(np.float64) ** 2 / 2
         interaction = np.bincount(both % n, weights=squares, minlength=n)
         interaction += np.bincount(both // n, weights=squares, minlength=n)
-        effects[k] = CorpusEffect(owner[is_matched], released, interaction)
+        effects[k] = CorpusEffect(owner[is_matched], released, interaction, effective_rows[k])
     return effects
 
 
@@ -143,8 +166,7 @@ def _rows_before(
     Components without which the match still ranks after the largest k are left out.
     """
     index = nearest(queries, length)
-    own = queries[:, None] * len(row_owner) + index
-    is_match = keys[np.minimum(np.searchsorted(keys, own), len(keys) - 1)] == own
+    is_match = _is_match(queries, index, keys, len(row_owner))
     is_before = ~is_match & (np.cumsum(~is_match, axis=1) <= before[queries, None])
     components = row_owner[index]
     is_before &= components != owner[queries, None]
@@ -152,3 +174,30 @@ def _rows_before(
     is_near = before[both // n] - counts < largest_k
     both, counts = both[is_near], counts[is_near]
     return both // n, both % n, counts
+
+
+def _is_match(queries: np.ndarray, index: np.ndarray, keys: np.ndarray, n_corpus: int) -> np.ndarray:
+    """Return which of the rows `index` (m, length) match their queries, by the sorted keys of all matching pairs."""
+    pairs = queries[:, None] * n_corpus + index
+    return np.asarray(keys[np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)] == pairs)
+
+
+def _effective_rows(
+    queries: np.ndarray,
+    nearest: Callable[[np.ndarray, int], np.ndarray],
+    ks: Sequence[int],
+    keys: np.ndarray,
+    row_owner: np.ndarray,
+) -> dict[int, float]:
+    """Return the effective number of components among the k nearest non-matching rows of the queries, for each k.
+
+    It is (sum c)^2 / sum c^2 with the number of times c that the rows of a component are among them (Kish 1965).
+    """
+    n_corpus = len(row_owner)
+    length = min(max(ks) + int(np.bincount(keys // n_corpus).max(initial=0)), n_corpus)
+    n_listed = min(LISTED_QUERIES, max(LISTED // max(length, 1), 1))
+    listed = queries[:: -(-len(queries) // n_listed) or 1]
+    index = nearest(listed, length)
+    place = np.cumsum(~(is_match := _is_match(listed, index, keys, n_corpus)), axis=1)
+    counts = {k: np.bincount(row_owner[index[~is_match & (place <= k)]]).astype(np.float64) for k in ks}
+    return {k: float(c.sum() ** 2 / (c @ c)) if c.any() else math.inf for k, c in counts.items()}

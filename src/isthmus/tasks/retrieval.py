@@ -258,7 +258,8 @@ def _share(
     n_hits, n = int(np.count_nonzero(hits)), len(hits)
     effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
     if corpus is not None and 0 < n_hits < n:
-        effect = max(effect, corpus.variance(hits) * n / (n_hits * (n - n_hits)))
+        of_independent_queries = n_hits * (n - n_hits) / n
+        effect = corpus.variance(hits, effect * of_independent_queries) / of_independent_queries
     return Estimate(n_hits / n, *wilson_interval(n_hits / effect, n / effect), chance, unit="share")
 
 
