@@ -18,6 +18,7 @@ from isthmus.data.opening import is_stack, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
+from isthmus.utils.arguments import list_of_names, shown
 from isthmus.utils.errors import InputError
 
 #: Begin of the names of the arrays of their maps.
@@ -98,6 +99,7 @@ def rows_by_name(
 
     Blocks of a stream may have fewer rows than other data: `min_rows`.
     """
+    names = None if names is None else _pair_of_names(names)
     if Y is None and not modalities and fitted_names is None and is_stack(X):
         X, Y = two_modalities(X)
     if not modalities:
@@ -115,6 +117,14 @@ def rows_by_name(
     sources = {n: as_source(n, rows, min_rows=min_rows) for n, rows in modalities.items() if rows is not None}
     first, second = sources.pop(known[0], None), sources.pop(known[1], None)
     return first, second, (known[0], known[1]), sources
+
+
+def _pair_of_names(names: Any) -> Names:
+    """Return the names of two modalities."""
+    listed = list_of_names(names, "names")
+    if len(listed) != 2 or listed[0] == listed[1] or not all(listed):
+        raise InputError(f"names={shown(names)}, expected two different names, such as ('image', 'text')")
+    return listed[0], listed[1]
 
 
 def pairs_of_rows(

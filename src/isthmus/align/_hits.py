@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
+from isthmus.utils.arguments import check_count
 from isthmus.utils.errors import InputError
 
 #: So few hits of a query are sorted. More are selected first.
@@ -76,8 +77,9 @@ class Hits:
                 f"got a {type(lists).__name__} of lists, expected a dictionary from the modality of each list to its "
                 "pair (scores, rows)"
             )
-        if not lists or k < 1:
-            raise InputError(f"got {len(lists)} lists and k={k}, expected one or more lists and k of 1 or more")
+        k = check_count(k, "k")
+        if not lists:
+            raise InputError("got 0 lists, expected one or more")
         if len(lists) == 1:
             ((modality, found),) = lists.items()
             values, rows = _tables(modality, found)

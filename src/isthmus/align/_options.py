@@ -9,7 +9,17 @@ from typing import Any, Self
 
 import numpy as np
 
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError, unknown_name
+
+_FLAGS = (bool, np.bool_)
+#: What an option of each type is called, and the types that it accepts.
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bool": ("True or False", _FLAGS),
+    "int": ("a whole number", (numbers.Integral,)),
+    "float": ("a number", (numbers.Real,)),
+    "str": ("text", (str,)),
+}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,20 +49,17 @@ class Options:
             If an option has the wrong type or an invalid value.
         """
         for option in dataclasses.fields(self):
-            value, default = getattr(self, option.name), option.default
-            expected: tuple[str, tuple[type, ...]] | None = (
-                ("True or False", (bool, np.bool_))
-                if isinstance(default, bool)
-                else ("a number", (numbers.Real,))
-                if isinstance(default, int | float)
-                else ("text", (str,))
-                if isinstance(default, str)
-                else None
-            )
-            if expected is not None and not isinstance(value, expected[1]):
-                raise InputError(
-                    f"{type(self).__name__} got {option.name}={value!r}, expected {expected[0]} such as {default!r}"
-                )
+            value, default, kind = getattr(self, option.name), option.default, str(option.type)
+            if value is None and kind.endswith("| None"):
+                continue
+            expected, types = _KINDS.get(kind.removesuffix(" | None"), ("", (object,)))
+            is_negative_seed = option.name == "rng" and isinstance(value, numbers.Integral) and int(value) < 0
+            is_bool = isinstance(value, bool | np.bool_)
+            is_wrong = not isinstance(value, types) or value != value or (is_bool and types is not _FLAGS)
+            if is_wrong or is_negative_seed:
+                example = "of 0 or more" if is_negative_seed else "" if default is None else f"such as {default!r}"
+                name = type(self).__name__
+                raise InputError(f"{name} got {option.name}={shown(value)}, expected {expected} {example}".rstrip())
         try:
             self.check_options()
         except TypeError:

@@ -15,6 +15,7 @@ from isthmus.compute.arrays import Array, to_numpy
 from isthmus.compute.topk import topk
 from isthmus.data.pairs import Pairs
 from isthmus.tasks.matches import Matches
+from isthmus.utils.arguments import check_number, check_seed
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import too_few
 from isthmus.utils.warning import without_warnings
@@ -37,8 +38,8 @@ def calibrate(
         raise InputError(
             f"{type(correction).__name__} has no bank, and relevance needs the level of queries; use ScoreCalibration"
         )
-    if not 0 < share_without_match < 1:
-        raise InputError(f"share_without_match={share_without_match}, expected a share between 0 and 1")
+    check_number(share_without_match, "share_without_match", "a share between 0 and 1", 0, 1)
+    check_seed(rng)
     if pairs.n_components < MIN_ITEMS:
         raise InputError(
             f"{too_few(pairs.n_components, 'item')} to calibrate the relevance of hits, expected {MIN_ITEMS} or more"

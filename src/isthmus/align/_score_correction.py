@@ -22,6 +22,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.columns import as_source
 from isthmus.data.opening import as_pairs
+from isthmus.utils.arguments import check_count
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.warning import warn
 
@@ -304,6 +305,7 @@ class ScoreCorrection(ScoreRows):
             if "relevance" not in self.fit_info_:
                 raise InputError("no relevance was calibrated; give pairs, such as correction.relevance(pairs)")
             return Relevance.from_dict(self, self.fit_info_["relevance"])
+        n_stored = None if n_stored is None else check_count(n_stored, "n_stored", 2)
         models = calibrate(self, as_pairs(pairs, y), share_without_match=share_without_match, rng=rng)
         relevance = Relevance(self, models, n_stored)
         self.fit_info_["relevance"] = relevance.to_dict()

@@ -15,6 +15,7 @@ import numpy as np
 
 from isthmus.compute.devices import validate_device
 from isthmus.compute.threads import available_threads, in_parallel_task
+from isthmus.utils.arguments import check_count, list_of_names
 from isthmus.utils.errors import InputError
 
 #: Smallest and largest number of rows in a block of one modality.
@@ -93,9 +94,8 @@ class Resources:
         >>> Resources.of(threads=2, max_memory="400 MB")
         Resources(threads=2, max_memory=400000000, devices=(), cluster=None)
         """
-        if threads is not None and threads < 1:
-            raise InputError(f"threads={threads}, expected 1 or more")
-        names = [name.strip() for name in device.split(",")] if isinstance(device, str) else list(device or ())
+        threads = None if threads is None else check_count(threads, "threads")
+        names = [] if device is None else list_of_names(device, "device")
         names = [validate_device(name) for name in names]
         return cls(threads, None if max_memory is None else _parse_bytes(max_memory), tuple(names), cluster)
 

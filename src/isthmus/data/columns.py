@@ -86,6 +86,13 @@ def to_array(rows: Any, name: str) -> Array:
     return rows
 
 
+def check_modality_names(names: Iterable[str]) -> None:
+    """Raise `InputError` if the name of a modality is empty."""
+    if not all(name.strip() for name in names):
+        listed = ", ".join(map(repr, names))
+        raise InputError(f"got the names {listed} of modalities, expected no empty one; use names such as image, text")
+
+
 def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Source:
     """Return rows of one modality as a source: an array, list, column, path or source.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -27,6 +27,7 @@ from isthmus.data.sources import Source, distinct_modality_names, modality_name,
 from isthmus.data.sources._members import SeveralArraysError
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
+from isthmus.utils.arguments import check_flags, list_of_names, shown
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.format import counted
 
@@ -123,6 +124,7 @@ def open_pairs(
     ...     open_pairs(f"{folder}/image.npy", f"{folder}/text.npy").names
     ('image', 'text')
     """
+    check_flags(drop_bad=drop_bad, group=group, normalize=normalize)
     pairs_class = Pairs if same_dim else CrossDimPairs
     sources, modalities = named_sources(x, y, names, reading)
     if key is None:
@@ -254,6 +256,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
     >>> as_pairs(np.eye(3), np.eye(3)).names, as_pairs({"image": np.eye(3), "text": np.eye(3)}).names
     (('x', 'y'), ('image', 'text'))
     """
+    check_flags(drop_bad=options.get("drop_bad", False), group=options.get("group", True), normalize=normalize)
     if isinstance(data, Pairs):
         if y is not None:
             raise InputError("got Pairs and a second argument, expected Pairs alone or the rows of two modalities")
@@ -320,6 +323,7 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
                 f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
                 "(names=('image', 'text') in Python)"
             )
+    names = list_of_names(names, "names")
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
     reserved = RESERVED_NAMES & set(names)
@@ -329,6 +333,8 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
 
 
 def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize: bool) -> KeyJoin:
+    if not isinstance(key, (str, os.PathLike)) and not isinstance(key, Iterable):
+        raise InputError(f"key={shown(key)}, expected the name of a column, or two columns, files or arrays of keys")
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(

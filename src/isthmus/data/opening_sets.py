@@ -10,6 +10,7 @@ from isthmus.data.invalid_rows import usable_sources
 from isthmus.data.opening import is_stack, named_sources, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.utils.arguments import check_flags
 from isthmus.utils.errors import InputError
 
 
@@ -59,6 +60,7 @@ def open_sets(
     >>> open_sets(np.eye(3), np.eye(3)[:2]).sizes
     (3, 2)
     """
+    check_flags(drop_bad=drop_bad, group=group, normalize=normalize)
     if isinstance(x, UnpairedSets) and not drop_bad:
         return distinct_sets(x, group=group, normalize=normalize)
     if isinstance(x, (Pairs, UnpairedSets)):

@@ -16,6 +16,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.diagnosis._cosine_bins import BINS
 from isthmus.diagnosis.calibration import GROUPS, Calibration
 from isthmus.statistics.data_warnings import warn_of_data
+from isthmus.utils.arguments import check_seed
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import too_few
 
@@ -78,6 +79,7 @@ def calibrate(
     (579, 579, True)
     """
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+    check_seed(rng)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
     further_matches = np.empty((2, 0), dtype=np.int64)

@@ -46,6 +46,8 @@ from isthmus.statistics.intervals import Z95, normal_interval, square_interval, 
 from isthmus.statistics.mean_intervals import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.arguments import check_seed, shown
+from isthmus.utils.errors import InputError
 
 #: Rows that are converted to float64 and centred at once.
 BLOCK_ROWS = 1024
@@ -100,6 +102,9 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     >>> bool(budget["centre"].low < budget["centre"].value < budget["centre"].high)
     True
     """
+    if not isinstance(pairs, Pairs):
+        raise InputError(f"pairs={shown(pairs)}, expected Pairs(image=X, text=Y)")
+    check_seed(rng)
     pairs = pairs_of_items(pairs, normalize=normalize)
     moments = moments_of(pairs, normalize=normalize).numpy()
     plug_in = decompose_cosine(moments)

@@ -23,6 +23,7 @@ from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.half_samples import MIN_PARALLEL_DIM
+from isthmus.diagnosis.recommendation import check_comparison
 from isthmus.diagnosis.unpaired_verdict import decompose_sets, verdict_of_sets
 from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison
@@ -33,11 +34,13 @@ from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.theory._arguments import inverse_temperature
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
+from isthmus.utils.arguments import list_of_names
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import json_number, number_from_json
 from isthmus.utils.progress import report_progress
 from isthmus.utils.tabular import Tabular
+from isthmus.utils.validation import check_sample
 from isthmus.utils.version import __version__
 
 #: Largest sample of items that relevance is calibrated on.
@@ -331,13 +334,15 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
+    check_comparison(comparison)
+    check_sample(sample)
     inverse_temperature(temperature)  # the theorems are tested later, on first use
     data: Pairs | UnpairedSets
     if unpaired or isinstance(pairs, UnpairedSets):
         data = open_sets(pairs, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)
     else:
         data = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
-    further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    further = list_of_names(metrics, "metrics")
     with blas_limited(1), sharing_rows():  # decompositions run side by side
         measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
         report_progress(0, 3, "explaining")

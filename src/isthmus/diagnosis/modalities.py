@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from isthmus.data.columns import as_source
+from isthmus.data.columns import as_source, check_modality_names
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.sources import modality_name, open_source
@@ -19,6 +19,7 @@ from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.result import NAN, Estimate, Result
+from isthmus.utils.arguments import list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import counted
@@ -237,6 +238,7 @@ class Modalities:
             raise InputError(
                 f"got {counted(len(modalities), 'modality')}, expected two or more, as Modalities(image=X, text=Y)"
             )
+        check_modality_names(modalities)
         self.names = tuple(modalities)
         modalities = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
         self.pairs = {
@@ -272,7 +274,8 @@ class Modalities:
                 f"Modalities.open got a {kind}, expected paths; give arrays as Modalities(image=X, text=Y)"
             )
         paths = tuple(stack_members(paths[0])) or paths if len(paths) == 1 else paths
-        modalities = list(names or stack_names(paths) or map(modality_name, paths))
+        named = None if names is None else list_of_names(names, "names")
+        modalities = named or stack_names(paths) or [modality_name(path) for path in paths]
         if len(modalities) != len(paths) or len(set(modalities)) < len(modalities) or not all(modalities):
             raise InputError(
                 f"got the names {', '.join(map(repr, modalities))} for {counted(len(paths), 'path')}, expected as "

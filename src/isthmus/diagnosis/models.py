@@ -113,6 +113,10 @@ def compare_models(
     >>> table.differences["plain", "collapsed"]["centroid_angle"].low > 20
     True
     """
+    if not isinstance(models, Mapping):
+        raise InputError(
+            f"got a {type(models).__name__}, expected a dictionary of two models or more, as {{'a': (X, Y), 'b': ...}}"
+        )
     if len(models) < 2:
         raise InputError(f"got {len(models)} model, expected two or more, as compare_models({{'a': (X, Y), 'b': ...}})")
     opened = {

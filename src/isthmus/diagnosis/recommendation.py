@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from isthmus.align import Auto
 from isthmus.data.components import NO_INTERVAL
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate
+from isthmus.utils.arguments import shown
+from isthmus.utils.errors import InputError
 from isthmus.utils.format import fixed, percent
 
 #: Scores that can decide which aligner is recommended, the most trustworthy first, and their names in sentences.
@@ -42,6 +45,18 @@ def deciding_score(comparison: Comparison) -> str | None:
         exchange score of mixed search, otherwise R@1. None if there is no such score.
     """
     return next((name for name in DECIDING_SCORES if name in comparison["Identity"].changes), None)
+
+
+def check_comparison(comparison: Any) -> None:
+    """Raise `InputError` for a comparison that is no table of `isthmus.compare`.
+
+    Parameters
+    ----------
+    comparison : Comparison or None
+        The argument of a verb.
+    """
+    if comparison is not None and not isinstance(comparison, Comparison):
+        raise InputError(f"comparison={shown(comparison)}, expected the table that isthmus.compare returns")
 
 
 def best_row(comparison: Comparison) -> Summary | None:

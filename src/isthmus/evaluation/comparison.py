@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, has_two_sided_truth, select_tasks
+from isthmus.utils.arguments import check_count, check_seed, shown
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.format import too_few
 from isthmus.utils.progress import as_steps_of, report_progress
@@ -178,6 +179,12 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
+    check_sample(sample)
+    splits = check_count(splits, "splits")
+    check_seed(rng)
+    for name, value in (("sweep", sweep), ("class_texts", class_texts)):
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{name}={shown(value)}, expected a dictionary")
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     fit = (
         None
@@ -185,8 +192,7 @@ def compare(
         else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     )
     selected_tasks = select_tasks(_default_tasks(pairs) if tasks is None else tasks)
-    _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
-    check_sample(sample)
+    _check_arguments(pairs, fit, selected_tasks, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
     warn_of_data(pairs)
@@ -218,14 +224,12 @@ def _default_tasks(pairs: Pairs) -> list[str]:
     return ["retrieval", "mixed_search", *(["two_sided_search"] if two_sided else [])]
 
 
-def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], splits: int, class_texts: Any) -> None:
+def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], class_texts: Any) -> None:
     if fit is not None:
         check_disjoint(pairs, fit)
     if pairs.n_components < MIN_ITEMS:
         reason = "to fit on one half and evaluate on the other"
         raise TooFewItemsError(f"{too_few(pairs.n_components, 'item')} {reason}, expected {MIN_ITEMS} or more")
-    if splits < 1:
-        raise InputError(f"splits={splits}, expected 1 or more")
     for task in tasks:
         if task.needs == "labels" and pairs.labels is None:
             raise InputError(
@@ -245,7 +249,13 @@ def _candidates(
     if aligners is None:
         candidates = default_aligners()
     else:
-        candidates = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in aligners]
+        listed = aligners.split(",") if isinstance(aligners, str) else aligners
+        if not isinstance(listed, Iterable):
+            raise InputError(f"aligners={shown(aligners)}, expected a list of aligners or of their names")
+        candidates = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in listed]
+        for candidate in candidates:
+            if not isinstance(candidate, Aligner):
+                raise InputError(f"aligners: got {shown(candidate)}, expected aligners such as Centering(), or names")
     fitted_aligners = [aligner for aligner in expand_grid(candidates, sweep) if type(aligner) is not Identity]
     return [Identity(normalize=normalize), *fitted_aligners]
 
@@ -254,7 +264,10 @@ def _blocks(candidates: list[Aligner], fit_sizes: Sequence[int] | None) -> list[
     """Return the aligners for each number of fitting items. Identity is not fitted, so it appears once."""
     if fit_sizes is None:
         return [(None, candidates)]
-    return [(None, candidates[:1]), *((int(size), candidates[1:]) for size in fit_sizes)]
+    if not isinstance(fit_sizes, Iterable):
+        raise InputError(f"fit_sizes={shown(fit_sizes)}, expected a list of numbers of items, such as [50, 100]")
+    sizes = [check_count(size, "fit_sizes") for size in fit_sizes]
+    return [(None, candidates[:1]), *((size, candidates[1:]) for size in sizes)]
 
 
 def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress | None) -> list[Trial]:

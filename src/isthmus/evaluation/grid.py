@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from isthmus.align import Aligner
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError, unknown_name
 
 
@@ -40,6 +41,8 @@ def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]],
     """
     options_of = [{f.name for f in fields(aligner)} for aligner in aligners]
     for name, values in sweep.items():
+        if not isinstance(name, str) or not isinstance(values, Sequence) or isinstance(values, str):
+            raise InputError(f"sweep got {shown(name)}: {shown(values)}, expected the name of an option with a list")
         if not any(name in options for options in options_of):
             raise unknown_name("option to sweep", name, set().union(*options_of) - {"normalize"})
         if not values:

@@ -26,6 +26,7 @@ from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
+from isthmus.utils.arguments import check_count, check_seed, list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.format import counted, sample_words, too_few
 
@@ -90,6 +91,8 @@ def intervene(
     >>> len(curve.points), curve.gap_measure
     (13, 'gap')
     """
+    check_seed(rng)
+    interventions = list_of_names(interventions, "interventions")
     pairs = as_pairs(pairs, y, group=group)
     _check(pairs, interventions)
     experiment = _Experiment.of(pairs, shared, rng)
@@ -155,8 +158,8 @@ class _Experiment:
         check_groups(group, MIN_ITEMS, pairs=pairs)
         fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
-        rank = count_shared_dimensions(fit, rng=rng) if shared is None else shared
-        if not 1 <= rank <= pairs.dim:
+        rank = count_shared_dimensions(fit, rng=rng) if shared is None else check_count(shared, "shared")
+        if rank > pairs.dim:
             raise InputError(f"shared={shared}, expected 1 to {counted(pairs.dim, 'direction')}")
         moments = moments_of(fit)
         scores = [score for score, task in SCORES.items() if task != "zero_shot" or pairs.labels is not None]

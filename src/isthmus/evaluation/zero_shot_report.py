@@ -25,6 +25,7 @@ from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import Estimate
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.tasks.zero_shot import ZeroShot
+from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import counted, fixed, json_number, percent
@@ -312,6 +313,7 @@ def _classified_sets(
         raise InputError(
             f"got labels of shape {labels.shape} for {counted(n, 'row')} of {x}, expected one each{swapped}"
         )
+    validation.check_no_missing_label(labels, "labels", "leave these rows out")
     groups = find_equal_rows(sets.y, normalize=normalize)
     if groups is not None and class_names is None and n_texts == n:
         names, first, label_numbers = np.unique(labels, return_index=True, return_inverse=True)
@@ -322,8 +324,9 @@ def _classified_sets(
     classes = _class_names(labels, n_texts, sets.y.address) if class_names is None else np.asarray(class_names)
     if classes.shape != (n_texts,):
         raise InputError(
-            f"got {counted(len(classes), 'class name')} for {counted(n_texts, 'class text')}, expected one for each"
+            f"got {counted(classes.size, 'class name')} for {counted(n_texts, 'class text')}, expected one for each"
         )
+    validation.check_no_missing_label(classes, "class_names", "give a name for each class text")
     names, counts = np.unique(classes, return_counts=True)
     if counts.max() > 1:
         raise InputError(

@@ -26,6 +26,7 @@ from isthmus.statistics.moments import Moments
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Estimate, Result, renamed_measure
 from isthmus.statistics.unpaired_moments import moments_of_rows
+from isthmus.utils.arguments import check_flags, list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.progress import report_progress
 from isthmus.utils.validation import check_sample
@@ -104,6 +105,7 @@ def measure(
     ['effective_rank_x']
     """
     check_sample(sample)
+    check_flags(unpaired=unpaired)
     pairs: Pairs | UnpairedSets | None = None
     if unpaired or isinstance(data, UnpairedSets):
         pairs = open_sets(data, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)
@@ -182,9 +184,9 @@ def _selected(
     registered = registry()
     measures_of_printed = {name: entry.name for entry in registered.values() for name in entry.names(*names)}
     groups = _groups(registered, pairs)
-    requests = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    requests = ["all"] if metrics is None else list_of_names(metrics, "metrics")
     selected: dict[str, list[str]] = {}
-    expanded = [name for request in requests for name in expand_alias(request.strip())]
+    expanded = [name for request in requests for name in expand_alias(request)]
     for request in expanded:
         if request in measures_of_printed and request not in registered:
             selected.setdefault(measures_of_printed[request], []).append(request)

@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.align.registration import load as load_arrays_file
 from isthmus.reporting.plot import FIGURES
+from isthmus.utils.errors import InputError
 from isthmus.utils.paths import check_readable
 from isthmus.utils.tabular import read_result
 
@@ -42,6 +43,8 @@ def load(path: str | os.PathLike[str], /) -> Any:
     True
     """
     path = check_readable(path, _EXPECTED)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected {_EXPECTED}")
     with path.open("rb") as file:
         is_json = file.read(64).lstrip()[:1] == b"{"
     if not is_json:

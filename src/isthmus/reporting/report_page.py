@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from isthmus.compute.resources import n_threads
 from isthmus.data.opening import as_pairs
 from isthmus.data.shared_rows import sharing_rows
 from isthmus.diagnosis import Explanation, explain
+from isthmus.diagnosis.recommendation import check_comparison
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.fit_observers import observing_fits
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
@@ -115,6 +117,10 @@ def report(
     path = check_writable(paths[-1])
     check_suffix(path, PAGE_SUFFIXES, "a page")
     check_sample(sample)
+    check_comparison(comparison)
+    for name, values in (("captions", captions), ("ids", ids), ("images", images), ("extra", extra)):
+        if values is not None and not isinstance(values, Iterable | os.PathLike):
+            raise InputError(f"{name}={shown(values)}, expected a list with one entry for each item")
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     fit = (
         None

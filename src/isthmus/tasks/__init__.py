@@ -34,6 +34,7 @@ from isthmus.tasks.robustness import add_noise, quantize, top1_stability
 from isthmus.tasks.two_sided_search import TwoSidedSearch, has_two_sided_truth
 from isthmus.tasks.within_modality_search import WithinModalitySearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
+from isthmus.utils.arguments import list_of_names
 from isthmus.utils.errors import InputError, import_optional
 from isthmus.utils.lazy import hinting_getter
 
@@ -92,11 +93,12 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
     >>> [task.name for task in select_tasks(["retrieval", "mixed-search"])]
     ['retrieval', 'mixed_search']
     """
-    if list(names) == ["all"]:
+    names = list_of_names(names, "tasks")
+    if names == ["all"]:
         return [task for task in REGISTRY.values() if task.is_available]
     if not names:
         raise InputError(f"no task was named; known: {', '.join(REGISTRY)}")
-    selected = list({task.name: task for task in (REGISTRY.find(name.strip()) for name in names)}.values())
+    selected = list({task.name: task for task in (REGISTRY.find(name) for name in names)}.values())
     for entry in selected:
         if not entry.is_available:
             import_optional(entry.package, entry.package, f"the task {entry.name}")

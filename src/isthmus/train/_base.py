@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from isthmus.statistics.degeneracy import COLLAPSED_KINDS, find_degeneracies
 from isthmus.train._batch import Batch
 from isthmus.train.batch_moments import batch_sums, moments_from_sums, scaled_rows
+from isthmus.utils.arguments import check_number, shown
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Temperature of CLIP at its start (A. Radford et al. 2021), used by a call without one.
@@ -110,8 +112,10 @@ class Loss(nn.Module):  # type: ignore[misc]
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
         # The value of a tensor is not read, because that would wait for the device.
-        if isinstance(temperature, int | float) and not temperature > 0:
-            raise InputError(f"temperature={temperature!r}, expected a positive number, such as 0.07")
+        if temperature is not None and not isinstance(temperature, Tensor):
+            check_number(temperature, "temperature", "a positive number, such as 0.07, or a tensor", 0)
+        if logit_scale is not None and not isinstance(logit_scale, Tensor | numbers.Real):  # NaN is warned of
+            raise InputError(f"logit_scale={shown(logit_scale)}, expected a number, such as 14.3, or a tensor")
         if logit_scale is None:
             logit_scale = 1 / (DEFAULT_TEMPERATURE if temperature is None else temperature)
         device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"

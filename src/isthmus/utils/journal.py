@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from isthmus.utils.errors import InputError
@@ -39,7 +38,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], verb: str, run: dict[str, Any]):
-        self.path = check_writable(Path(path))
+        self.path = check_writable(path)
         self.verb = verb
         self.lines: list[dict[str, Any]] = []
         run = json.loads(json.dumps(run))

@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
 
 #: Description of what the caller should pass where rows are read.
@@ -16,6 +18,13 @@ EMBEDDINGS = (
 )
 #: Endings of the names of pages. A name without ending is kept.
 PAGE_SUFFIXES = (".html", ".htm", "")
+
+
+def _as_path(path: Any, expected: str) -> Path:
+    """Return a path, or raise `InputError` for something else."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"got {shown(path)}, expected {expected}")
+    return Path(path)
 
 
 def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
@@ -38,7 +47,7 @@ def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> 
     InputError
         If it does not exist or cannot be read.
     """
-    path = Path(path)
+    path = _as_path(path, expected)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give {expected}")
     if not os.access(path, os.R_OK):
@@ -64,7 +73,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     InputError
         If the path is a folder or a device, or the file cannot be written.
     """
-    path = Path(path)
+    path = _as_path(path, "the name of a file")
     with _translated_errors(path):
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected the name of a file")
@@ -98,7 +107,7 @@ def check_writable_folder(path: str | os.PathLike[str]) -> Path:
     InputError
         If the path is a file, or the folder cannot be written or created.
     """
-    path = Path(path)
+    path = _as_path(path, "the name of a folder")
     with _translated_errors(path):
         existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         if not existing.is_dir():

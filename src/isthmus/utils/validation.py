@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isthmus.utils.arguments import check_count
 from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -147,6 +148,21 @@ def check_labels(labels: np.ndarray, rows: int, name: str) -> None:
     if labels.shape != (rows,):
         given = f"{labels.shape[0]:,} entries" if labels.ndim == 1 else f"shape {labels.shape}"
         raise InputError(f"labels has {given}, expected one for each of the {rows:,} rows of {name}")
+    check_no_missing_label(labels, "labels", "leave these items out, or give them a class of their own")
+
+
+def check_no_missing_label(labels: np.ndarray, name: str, advice: str) -> None:
+    """Raise `InputError` for labels that are None or NaN.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Labels.
+    name : str
+        Name of the argument, for the message.
+    advice : str
+        What to do with the rows.
+    """
     if labels.dtype.kind not in "fOmM":
         return
     import numpy as np
@@ -155,10 +171,7 @@ def check_labels(labels: np.ndarray, rows: int, name: str) -> None:
     missing = np.flatnonzero(is_missing)
     if len(missing):
         have = "has" if len(missing) == 1 else "have"
-        raise InputError(
-            f"labels: {format_rows(missing)} (counted from 0) {have} no class (NaN or None); leave these items out, or "
-            "give them a class of their own"
-        )
+        raise InputError(f"{name}: {format_rows(missing)} (counted from 0) {have} no class (NaN or None); {advice}")
 
 
 def _is_missing(label: Any) -> bool:
@@ -309,7 +322,7 @@ def check_sample(sample: int | None, /) -> None:
     Raises
     ------
     InputError
-        If it is less than 100.
+        If it is no whole number of 100 or more.
     """
-    if sample is not None and sample < MIN_SAMPLE_ITEMS:
+    if sample is not None and check_count(sample, "sample", 0) < MIN_SAMPLE_ITEMS:
         raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")

@@ -13,6 +13,7 @@ from isthmus.compute import arrays
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._vector_sets import VectorSets
 from isthmus.utils import paths, validation
+from isthmus.utils.arguments import check_flags
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Steps between the minimum and the maximum of a coordinate that is stored in 8 bits.
@@ -84,6 +85,7 @@ class DecodedRows:
         self.random_access = getattr(rows, "random_access", True)
         is_byte = self.stored.kind in "iu" and self.stored.itemsize == 1
         linear = coding.scale is not None or coding.offset is not None
+        check_flags(bits=coding.bits)
         if linear + (coding.ranges is not None) + coding.bits > 1:
             raise InputError("got several of scale and offset, ranges, and bits; give one kind of them")
         if not linear and not is_byte:
