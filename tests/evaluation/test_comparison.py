@@ -319,7 +319,7 @@ class TestArguments:
         assert compare(repeated(8), aligners=[], tasks=["retrieval"], splits=1).n_fit == 12
 
     def test_compare_invalid_splits_and_names_are_refused(self, pairs: Pairs) -> None:
-        with pytest.raises(InputError, match="splits=0, expected 1 or more"):
+        with pytest.raises(InputError, match="splits=0, expected a whole number of 1 or more"):
             compare(pairs, splits=0)
         with pytest.raises(InputError, match="unknown aligner 'Centring'"):
             compare(pairs, aligners=["Centring"])

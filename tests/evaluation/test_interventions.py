@@ -168,7 +168,7 @@ class TestArguments:
             ({"interventions": ["translat"]}, "unknown intervention 'translat': did you mean 'translate'"),
             ({"interventions": []}, "no intervention was named"),
             ({"shared": 5}, "shared=5, expected 1 to 4 directions"),
-            ({"shared": 0}, "shared=0, expected 1 to 4 directions"),
+            ({"shared": 0}, "shared=0, expected a whole number of 1 or more"),
         ],
     )
     def test_intervene_invalid_arguments_are_refused(self, pairs: Pairs, options: dict[str, Any], message: str) -> None:
