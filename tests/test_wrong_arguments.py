@@ -94,7 +94,7 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
     (
         "fit",
         lambda **k: Centering().fit(X, Y, **k),
-        [*NAMES, ({"paired": "no"}, "paired='no', expected True or False"), ({"group": "no"}, "group=")],
+        [*NAMES, ({"group": "no"}, "group=")],
     ),
     (
         "Auto",
@@ -160,7 +160,7 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
         lambda labels=LABELS, **k: evaluate_zero_shot(X, Y[:2], labels, **k),
         [
             *NAMES,
-            ({"class_names": 5}, "got 1 class names for 2"),
+            ({"class_names": 5}, "got 1 class name for 2"),
             ({"class_names": [None, None]}, "class_names: rows 0, 1"),
             ({"labels": [None] * 120}, "labels: rows 0, 1, 2, 3, 4 and 115 more .* have no class"),
         ],
@@ -197,7 +197,7 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
     (
         "Pairs",
         lambda **k: Pairs(**k),
-        [({"": X, "text": Y}, "got the names '', 'text' of modalities, expected no empty")],
+        [({"": X, "text": Y}, "got the name '' of a modality, expected no empty")],
     ),
 ]
 FLAT = [(verb, call, options, message) for verb, call, cases in CASES for options, message in cases]

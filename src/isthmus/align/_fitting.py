@@ -19,7 +19,6 @@ from isthmus.align._stream import PairStream
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
-from isthmus.utils.arguments import check_flags
 from isthmus.utils.errors import InputError, NotFittedError
 from isthmus.utils.transposition import check_same_dim
 
@@ -117,7 +116,6 @@ class Fitting(Options, abc.ABC):
         InputError
             If an option or a row is invalid, a modality is missing, or an aligner that requires pairs gets none.
         """
-        check_flags(paired=paired, group=group)
         X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
         if modalities and self._accepts_unpaired:
             paired = keeps_pairing(paired, index, X, Y)

@@ -18,7 +18,7 @@ from isthmus.data.opening import is_stack, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
-from isthmus.utils.arguments import list_of_names, shown
+from isthmus.utils.arguments import check_flags, list_of_names, shown
 from isthmus.utils.errors import InputError
 
 #: Begin of the names of the arrays of their maps.
@@ -140,6 +140,7 @@ def pairs_of_rows(
     same_dim: bool = False,
 ) -> Pairs:
     """Return the pairs that a fit got, in which equal rows are one item unless `group` is False."""
+    check_flags(group=group)
     if isinstance(X, Pairs):
         return pairs_of_items(X, group=group, normalize=normalize)
     rows = dict(zip(names or ("x", "y"), (X, Y), strict=True))

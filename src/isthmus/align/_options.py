@@ -13,7 +13,7 @@ from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError, unknown_name
 
 _FLAGS = (bool, np.bool_)
-#: What an option of each type is called, and the types that it accepts.
+#: Name of each type of an option in messages, and the Python types that it accepts.
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "bool": ("True or False", _FLAGS),
     "int": ("a whole number", (numbers.Integral,)),

@@ -33,7 +33,6 @@ from isthmus.data.columns import as_source
 from isthmus.data.grouping import as_one_item
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
 
 BANKS = ("sample", "cluster")  #: Ways to take a bank from the fitted rows.
@@ -96,7 +95,7 @@ class ScoreFitting(Aligner):
         if isinstance(self.row_map, str):
             return cast("Aligner", REGISTRY.find(self.row_map)())
         if not isinstance(self.row_map, Aligner):
-            raise InputError(f"row_map={shown(self.row_map)}: expected a row map, such as 'Centering' or Centering()")
+            raise InputError(f"row_map={self.row_map!r}: expected a row map, such as 'Centering' or Centering()")
         return type(self.row_map)(**self.row_map.get_params())
 
     @property

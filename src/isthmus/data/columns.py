@@ -86,19 +86,14 @@ def to_array(rows: Any, name: str) -> Array:
     return rows
 
 
-def check_modality_names(names: Iterable[str]) -> None:
-    """Raise `InputError` if the name of a modality is empty."""
-    if not all(name.strip() for name in names):
-        listed = ", ".join(map(repr, names))
-        raise InputError(f"got the names {listed} of modalities, expected no empty one; use names such as image, text")
-
-
 def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Source:
     """Return rows of one modality as a source: an array, list, column, path or source.
 
     Arrays have at least `min_rows` rows. Further options are those of `isthmus.sources.open_source`. An opened source
     takes none.
     """
+    if not name.strip():
+        raise InputError(f"got the name {name!r} of a modality, expected no empty one, such as Pairs(image=X, text=Y)")
     if isinstance(rows, Source):
         return rows
     if isinstance(rows, (str, os.PathLike)):

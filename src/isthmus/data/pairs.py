@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data import shared_rows
-from isthmus.data.columns import as_source, check_modality_names, same_library
+from isthmus.data.columns import as_source, same_library
 from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
 from isthmus.data.joins import KeyJoin
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
@@ -74,7 +74,6 @@ class Pairs:
                 f"got {counted(len(modalities), 'modality')} ({', '.join([*modalities][:5]) or 'none'}), expected "
                 "two, such as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
-        check_modality_names(modalities)
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.open_spec: OpenSpec | None = None  # how the pairs were opened from files
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from isthmus.data.columns import as_source, check_modality_names
+from isthmus.data.columns import as_source
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.sources import modality_name, open_source
@@ -238,7 +238,6 @@ class Modalities:
             raise InputError(
                 f"got {counted(len(modalities), 'modality')}, expected two or more, as Modalities(image=X, text=Y)"
             )
-        check_modality_names(modalities)
         self.names = tuple(modalities)
         modalities = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
         self.pairs = {
