@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 import isthmus
+from isthmus.align import ScoreCalibration
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.sources import Source
+from isthmus.diagnosis import decompose_pairs
 
 WIDTH = 5
 #: Few examples keep the suite fast. The seeds of a run are fixed.
 QUICK = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-def opened(x: np.ndarray, y: np.ndarray) -> isthmus.Pairs:
+def opened(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("image", "text")) -> isthmus.Pairs:
     """Open pairs without the warning about repeated rows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", isthmus.IsthmusWarning)
-        return isthmus.open_pairs(x, y, names=("image", "text"))
+        return isthmus.open_pairs(x, y, names=names)
 
 
 @QUICK
@@ -84,6 +87,61 @@ def test_repeated_rows_of_either_side_give_the_explanation_and_comparison_of_the
     for name, change in expected_table.changes.items():
         numbers = [(c.value, c.low, c.high) for c in (compared.changes[name], change)]
         np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def assert_equal_numbers(found: Mapping[str, Any], expected: Mapping[str, Any], exchanged: Mapping[str, str]) -> None:
+    """Compare values, intervals and nulls of estimates by name, also where the names of modalities are exchanged."""
+    assert {exchanged.get(name, name) for name in found} == set(expected)
+    for name, estimate in found.items():
+        other = expected[exchanged.get(name, name)]
+        numbers = [(e.value, e.low, e.high, e.null) for e in (estimate, other)]
+        tolerance = 1e-7 if name.startswith("centred") else 1e-9  # sums of float32 distances
+        np.testing.assert_allclose(*numbers, rtol=1e-6, atol=tolerance, err_msg=name)
+        assert (estimate.undefined, estimate.no_interval) == (other.undefined, other.no_interval), name
+
+
+@settings(QUICK, max_examples=3, phases=[Phase.explicit, Phase.generate])  # each example takes half a second
+@example(seed=7, sizes=[(3, 3)] * 6 + [(1, 1)] * 20, times=1)  # few components, and no intervals
+@example(seed=1, sizes=[(1, 1)] * 42, times=2)  # one component is larger than the others
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sizes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=42, max_size=50),
+    times=st.sampled_from([1, 2]),
+)
+def test_rows_of_both_sides_that_repeat_give_the_same_numbers_with_exchanged_modalities(
+    seed: int, sizes: list[tuple[int, int]], times: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [(2, 3), *sizes]
+    begins = np.cumsum([(0, 0), *sizes], axis=0)
+    edges = [begin + np.unique(np.r_[[(0, 0)], rng.integers(0, size, (4, 2))], axis=0)
+             for begin, size in zip(begins, sizes, strict=False)]  # fmt: skip
+    owner, column = np.repeat(np.concatenate(edges), times, axis=0).T
+    signal = np.repeat(rng.normal(size=(len(sizes), WIDTH)), 3, axis=0).reshape(len(sizes), 3, WIDTH)
+    images = np.concatenate([rows[: size[0]] for rows, size in zip(signal, sizes, strict=True)]) + 1
+    texts = np.concatenate([rows[: size[1]] for rows, size in zip(signal, sizes, strict=True)]) - 0.5
+    images, texts = (rows + 0.5 * rng.normal(size=rows.shape) for rows in (images, texts))
+    pairs = opened(images[owner], texts[column]), opened(texts[column], images[owner], names=("text", "image"))
+    results = [isthmus.measure(p) for p in pairs]
+    assert_equal_numbers(*results, {})
+    assert results[0].pairs["independent_items"] == results[1].pairs["independent_items"] >= len(sizes)
+    decompositions = [{**(d := decompose_pairs(p)), "total": d.total, "best": d.captured_fraction} for p in pairs]
+    assert_equal_numbers(*decompositions, {})
+    tasks = ["retrieval", "mixed_search", "two_sided_search", "neighbours"]
+    aligners = ["Centering", "CSLS", "SharedSignal"]
+    tables = [isthmus.compare(p, aligners=aligners, splits=1, tasks=tasks) for p in pairs]
+    for row, exchanged_row in zip(*(table.rows for table in tables), strict=True):
+        assert_equal_numbers(row.scores, exchanged_row.scores, {"NAS@10_x": "NAS@10_y", "NAS@10_y": "NAS@10_x"})
+        assert_equal_numbers(row.changes, exchanged_row.changes, {"NAS@10_x": "NAS@10_y", "NAS@10_y": "NAS@10_x"})
+    calibrations = [isthmus.calibrate(p) for p in pairs]
+    np.testing.assert_array_equal(calibrations[0].matching, calibrations[1].matching)
+    np.testing.assert_array_equal(calibrations[0].within, calibrations[1].within[::-1])
+    fits = [ScoreCalibration().fit(p) for p in pairs]
+    for names in (("mean_x", "mean_y"), ("cov_x", "cov_y")):
+        for name, other in (names, names[::-1]):
+            np.testing.assert_allclose(
+                getattr(fits[0].statistics_, name), getattr(fits[1].statistics_, other), atol=1e-9
+            )
 
 
 @QUICK

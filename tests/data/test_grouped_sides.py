@@ -16,6 +16,7 @@ from isthmus.data.components import dependence_reason
 from isthmus.diagnosis import decompose_pairs
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import intervene
+from isthmus.evaluation.shared_space import count_shared_dimensions
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
 from isthmus.theory.orientation import orientation_exceeds_swaps
@@ -98,6 +99,16 @@ def assert_equal_changes(tables: list[isthmus.Comparison], exchanged: Mapping[st
                 numbers += [change.value, change.low, change.high]
                 expected += [expected_change.value, expected_change.low, expected_change.high]
             np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=f"{flat.name} {name}")
+
+
+def test_shared_dimensions_of_repeated_rows_of_y_equal_those_of_the_transposed_index() -> None:
+    rng = np.random.default_rng(0)
+    texts, classes = rng.normal(size=(60, 32)), np.r_[np.arange(60), rng.integers(0, 60, 340)]
+    images = 0.6 * texts[classes] + rng.normal(size=(400, 32))
+    pairs = open_grouped(images, texts[classes]), isthmus.Pairs(text=texts, image=images, index=classes)
+    halves = [p.split_half(rng=0)[0] for p in pairs]
+    counts = [count_shared_dimensions(half, rng=seed) for seed in range(3) for half in halves]
+    assert counts[::2] == counts[1::2]
 
 
 def test_intervene_on_repeated_rows_of_y_equals_that_on_the_transposed_index(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,8 @@ def test_stored_effects_of_many_rows_and_of_rows_of_several_items_are_empty(
     rows: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y = rows
-    several = TaskData(x, y, y_groups=np.arange(N) // 2, tasks=["retrieval"])
+    owner, columns = np.arange(N) // 2, np.arange(N) % 2 + 2 * (np.arange(N) // 4)  # two rows match two rows
+    several = TaskData(x[: N // 2], y, owner=owner, y_groups=columns, tasks=["retrieval"])
     assert stored_effects(several) == {}
     monkeypatch.setattr(module, "MAX_SCORES", N**2 - 1)
     assert stored_effects(TaskData(x, y, tasks=["retrieval"])) == {}

@@ -174,7 +174,7 @@ def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float] | No
         recall.append(tasks()["retrieval"].run(data).per_item["R@1"])
     change = recall[1] - recall[0]
     is_known = np.isfinite(change)
-    unit = renumber(test.sampling_units[is_known])
+    unit = renumber(test.components[is_known])
     of_units = mean_per_item(change[is_known], unit, int(unit.max(initial=-1)) + 1)
     error = float(of_units.std(ddof=1) / np.sqrt(len(of_units)))
-    return {"change": float(of_units.mean()), "error": error, "items": int(sample.sampling_units.max()) + 1}
+    return {"change": float(of_units.mean()), "error": error, "items": sample.n_components}

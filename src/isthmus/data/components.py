@@ -10,6 +10,8 @@ from isthmus.data.numbering import renumber
 MAX_SHARE = 0.1
 #: Begin of every reason for the absence of intervals.
 NO_INTERVAL = "no interval: "
+#: Rounds in which pairs without common rows are chosen.
+MAX_ROUNDS = 100
 #: Fewest components for which intervals are stated, if rows repeat.
 MIN_COMPONENTS = 20
 
@@ -42,6 +44,44 @@ def connected_items(owner: np.ndarray, y_groups: np.ndarray, n_items: int, /) ->
     n_nodes = n_items + int(y_groups.max(initial=-1)) + 1
     edges = (np.ones(len(owner), dtype=bool), (owner, n_items + y_groups))
     return renumber(connected_components(coo_array(edges, shape=(n_nodes, n_nodes)), directed=False)[1][:n_items])
+
+
+def disjoint_pairs(owner: np.ndarray, y_groups: np.ndarray, /) -> np.ndarray:
+    """Return pairs that share no row, each with the first rows that are left, whichever modality comes first.
+
+    Parameters
+    ----------
+    owner : numpy.ndarray
+        Row of x of each pair (n_pairs,).
+    y_groups : numpy.ndarray
+        Number of the distinct row of y in each pair (n_pairs,), from 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the pairs, ascending. Long chains of pairs that share rows are followed for `MAX_ROUNDS` pairs.
+
+    Examples
+    --------
+    >>> disjoint_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0])).tolist()
+    [0, 2]
+    """
+    candidates, disjoint = np.arange(len(owner)), np.empty(0, dtype=np.int64)
+    for _ in range(MAX_ROUNDS):
+        positions = np.arange(len(candidates))
+        is_first = np.ones(len(candidates), dtype=bool)
+        for side in (owner, y_groups):
+            numbers = side[candidates]
+            first = np.full(int(numbers.max(initial=-1)) + 1, len(candidates))
+            np.minimum.at(first, numbers, positions)
+            is_first &= first[numbers] == positions
+        pairs = candidates[is_first]
+        disjoint = np.concatenate([disjoint, pairs])
+        has_new_rows = ~np.isin(owner[candidates], owner[pairs]) & ~np.isin(y_groups[candidates], y_groups[pairs])
+        candidates = candidates[has_new_rows]
+        if not len(candidates):
+            break
+    return np.sort(disjoint)
 
 
 def halves_of_groups(group: np.ndarray, rng: int | np.random.Generator, /) -> tuple[np.ndarray, np.ndarray]:

@@ -201,6 +201,30 @@ def grouping_summary(pairs: Pairs, /) -> str:
     )
 
 
+def units_of_pairs(pairs: Pairs, /) -> np.ndarray:
+    """Return the number of the independent unit of each pair, the same whichever modality comes first.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers (n_pairs,) from 0: those of components, or every pair is a unit if so few are independent that there are
+        no intervals (`Pairs.dependence`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> index = np.arange(60) // 2
+    >>> units_of_pairs(Pairs(image=np.eye(30), text=np.eye(30)[index], index=index))[:4].tolist()
+    [0, 0, 1, 1]
+    """
+    return renumber(pairs.components[pairs.owner]) if pairs.dependence is None else np.arange(pairs.n_pairs)
+
+
 def item_groups(pairs: Pairs, /) -> np.ndarray:
     """Return the group of each item, where items that share rows belong to one group.
 

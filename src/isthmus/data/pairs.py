@@ -13,7 +13,7 @@ from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data import shared_rows
 from isthmus.data.columns import as_source, same_library
-from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
+from isthmus.data.components import connected_items, dependence_reason, disjoint_pairs, halves_of_groups
 from isthmus.data.joins import KeyJoin
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
 from isthmus.data.open_spec import OpenSpec
@@ -135,10 +135,10 @@ class Pairs:
         """Item and row of y of the first pair of each component. If `dependence`, of pairs that share no row."""
         if self.index is None and self.y_groups is None:
             return np.arange(self.n_pairs), np.arange(self.n_pairs)
-        rows = np.unique(self.sampling_units[self.owner], return_index=True)[1]
         if self.dependence is not None and self.y_groups is not None:
-            rows = rows[np.unique(self.y_groups[rows], return_index=True)[1]]
-            rows = rows[np.argsort(self.owner[rows])]
+            rows = disjoint_pairs(self.owner, self.y_groups)
+        else:
+            rows = np.unique(self.sampling_units[self.owner], return_index=True)[1]
         return self.owner[rows], rows
 
     @property
@@ -355,11 +355,11 @@ class Pairs:
     def split_groups(self) -> np.ndarray:
         """Group of each item that stays in one half or fold, (n_items,), from 0.
 
-        Groups are `components`. If one of them has more than half of the items, no split keeps it whole, and every item
+        Groups are `components`. If one of them has more than half of the pairs, no split keeps it whole, and every item
         is a group.
         """
-        counts = np.bincount(self.components)
-        return self.components if 2 * counts.max(initial=0) <= self.n_items else np.arange(self.n_items)
+        counts = np.bincount(self.components[self.owner])
+        return self.components if 2 * counts.max(initial=0) <= self.n_pairs else np.arange(self.n_items)
 
     def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
         """Read all rows of x and y into memory and normalise them.

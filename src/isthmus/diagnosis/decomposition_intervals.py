@@ -23,8 +23,7 @@ import numpy as np
 from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import run_parallel
-from isthmus.data.grouping import pairs_of_items
-from isthmus.data.numbering import renumber
+from isthmus.data.grouping import pairs_of_items, units_of_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import (
     COMPONENTS,
@@ -277,7 +276,7 @@ def item_influence(pairs: Pairs, moments: Moments) -> np.ndarray:
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    units = _units_of_pairs(pairs)
+    units = units_of_pairs(pairs)
     is_swapped = np.random.default_rng(rng).random(int(units.max()) + 1) < 0.5
     swap = is_swapped[units][:, None]
     x = x[pairs.owner]
@@ -308,7 +307,7 @@ def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> E
     bound = CovariancePair(moments).bound
     if bound <= MIN_COVARIANCE:
         return Estimate(NAN, unit="share", undefined=NO_SPREAD)
-    order = _shuffled_units(_units_of_pairs(pairs), rng)
+    order = _shuffled_units(units_of_pairs(pairs), rng)
     clouds = [(float(np.trace(moments.cov_x)), x, moments.mean_x), (float(np.trace(moments.cov_y)), y, moments.mean_y)]
     (_, shuffled, mean_shuffled), (_, fixed, mean_fixed) = sorted(clouds, key=lambda cloud: cloud[0], reverse=True)
     shuffled_cov = np.zeros((shuffled.shape[1], fixed.shape[1]))
@@ -319,19 +318,14 @@ def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> E
     return Estimate(value / bound, null=null / bound, unit="share")
 
 
-def _units_of_pairs(pairs: Pairs) -> np.ndarray:
-    """Return the number of the independent unit of each pair, (n_pairs,), from 0: components, or pairs if dependent."""
-    return renumber(pairs.components[pairs.owner]) if pairs.dependence is None else np.arange(pairs.n_pairs)
-
-
 def _shuffled_units(units: np.ndarray, rng: int) -> np.ndarray:
     """Return a pair of a random unit for each pair, (n_pairs,). The pairs of a unit get those of one other unit."""
     by_unit, counts = np.argsort(units, kind="stable"), np.bincount(units)
     begins = np.cumsum(counts) - counts
-    place = np.empty_like(by_unit)
-    place[by_unit] = np.arange(len(units)) - np.repeat(begins, counts)
-    other = np.random.default_rng(rng).permutation(len(counts))[units]
-    order: np.ndarray = by_unit[begins[other] + place % counts[other]]
+    rank = np.empty_like(by_unit)
+    rank[by_unit] = np.arange(len(units)) - np.repeat(begins, counts)
+    partner_unit = np.random.default_rng(rng).permutation(len(counts))[units]
+    order: np.ndarray = by_unit[begins[partner_unit] + rank % counts[partner_unit]]
     return order
 
 

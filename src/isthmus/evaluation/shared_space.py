@@ -110,12 +110,13 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     True
     """
     first, second = pairs_of_items(pairs).split_half(rng=rng)
-    basis = shared_basis(moments_of(first), min(pairs.dim, *first.n_distinct))
+    rank = max(min(pairs.dim, *(count - 1 for count in first.n_distinct)), 1)  # centred rows have one direction fewer
+    basis = shared_basis(moments_of(first), rank)
     x, y = (to_numpy(rows).astype(np.float64) @ basis for rows in second.unit())
     x = x[second.owner]  # means weigh each pair, in both modalities
     products = (x - x.mean(axis=0)) * (y - y.mean(axis=0))
     # The pairs of one image or of one caption are not independent. Therefore they are averaged first.
-    components = second.sampling_units[second.owner]
+    components = second.components[second.owner] if second.n_components > 1 else np.arange(second.n_pairs)
     counts = np.bincount(components)
     sums = np.zeros((len(counts), basis.shape[1]))
     np.add.at(sums, components, products)

@@ -121,7 +121,7 @@ def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
     -------
     dict of str to np.ndarray or None
         Items of the rows 'x' and of the distinct rows 'y', as in mixed search: components of matching rows, or rows of
-        x if too few components are independent.
+        x if one component is too large.
 
     Examples
     --------
@@ -132,7 +132,11 @@ def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
     if matches.columns is None:
         return {"x": np.arange(matches.n_items), "y": matches.owner}
     x_items, y_items = matches.items_to_search
-    is_known = matches.count == matches.n_items and len(np.unique(y_items)) == len(y_items)
+    # Each row of one modality has one match, and no other row of the other modality is in its item.
+    is_known = any(
+        matches.count == len(rows) and len(np.unique(items)) == len(items)
+        for rows, items in ((x_items, y_items), (y_items, x_items))
+    )
     return {"x": x_items, "y": y_items} if is_known else None
 
 

@@ -77,12 +77,12 @@ def _influence_on_median(squares: Squares, middle: float) -> np.ndarray:
 
 
 def _some_squares(squares: Squares) -> np.ndarray:
-    """Return the squared distances of each item from some others, the same ones if x and y are exchanged."""
+    """Return the squared distances of each item from some partner_items, the same ones if x and y are exchanged."""
     within_x, within_y, between = squares
     items = np.arange(len(between))
     shifts = np.arange(1, min(max(PILOT_VALUES // (4 * len(items)), 1), len(items) - 1) + 1)
-    others = (items + shifts[:, None]) % len(items)
-    return np.concatenate([table[items, others].ravel() for table in (within_x, within_y, between, between.T)])
+    partner_items = (items + shifts[:, None]) % len(items)
+    return np.concatenate([table[items, partner_items].ravel() for table in (within_x, within_y, between, between.T)])
 
 
 def _slopes(squares: Squares, middle: float) -> dict[str, float]:

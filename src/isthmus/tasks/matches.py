@@ -110,9 +110,24 @@ class Matches:
     def items_to_search(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the item of each row of x and of each distinct row of y in a mixed corpus.
 
-        Items are components. If too few of them are independent (`dependence_reason`), they are the rows of x. A row
-        of y then belongs to the first of its items.
+        Items are components. If one of them has more than half of the pairs, and several rows of both modalities, they
+        are the rows of x. A row of y then belongs to the first of its items.
         """
-        if self.columns is None or dependence_reason(self.x_components[self.owner], ("x", "y")) is None:
+        counts = np.bincount(self.x_components[self.owner])
+        largest = int(counts.argmax()) if len(counts) else 0
+        has_several = all(np.count_nonzero(items == largest) > 1 for items in (self.x_components, self.y_components))
+        return self._items(are_components=2 * counts.max(initial=0) <= len(self.owner) or not has_several)
+
+    @property
+    def independent_items(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the item of each row of x and of each distinct row of y, where few large components are no items.
+
+        Items are components. If too few of them are independent (`dependence_reason`), as where rows have the text of
+        their class, they are the rows of x. A row of y then belongs to the first of its items.
+        """
+        return self._items(are_components=dependence_reason(self.x_components[self.owner], ("x", "y")) is None)
+
+    def _items(self, *, are_components: bool) -> tuple[np.ndarray, np.ndarray]:
+        if self.columns is None or are_components:
             return self.x_components, self.y_components
         return np.arange(self.n_items), self.y_items

@@ -212,7 +212,7 @@ def within_modality_search(data: TaskData) -> TaskScores:
     matches = data.matches
     corpora = {"x": data.x, "y": data.y[matches.y_rows]}
     owners = {"x": np.arange(data.n_items), "y": matches.y_items}
-    searched_items = dict(zip("xy", matches.items_to_search, strict=True))
+    searched_items = dict(zip("xy", matches.independent_items, strict=True))
     per_item: dict[str, np.ndarray] = {}
 
     def search_modality(name: str) -> WithinModalitySearch:

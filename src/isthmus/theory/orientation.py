@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.grouping import units_of_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_eigh, factor_fidelity
 from isthmus.statistics.moments import Moments
@@ -49,7 +50,7 @@ def orientation_exceeds_swaps(pairs: Pairs, moments: Moments, basis: np.ndarray,
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=moments.normalize))
     x = (x[sample.owner].astype(np.float64) - moments.mean_x) @ basis
     y = (y.astype(np.float64) - moments.mean_y) @ basis
-    unit, generator = sample.sampling_units[sample.owner], np.random.default_rng(rng)
+    unit, generator = units_of_pairs(sample), np.random.default_rng(rng)
     orientation = _orientation(x, y)
     if orientation <= ROUNDING:
         return False
