@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,35 @@ def test_score_standardization_of_equal_scores_is_refused() -> None:
     rows = np.array([[1.0, 0.0]] * 4)
     tilted = unit(np.array([[1.0, 1e-9], [1.0, -1e-9], [1.0, 1e-9], [1.0, -1e-9]]))
     for x in (rows, tilted):
-        with pytest.raises(InputError, match="all scores of x against x are equal"):
+        with pytest.raises(InputError, match="the scores of x against x are equal up to rounding"):
             _ = align.ScoreStandardization().fit(x, x).map_x_
-    spread = unit(np.array([[1.0, 1e-4], [1.0, -1e-4], [1.0, 1e-4], [1.0, -1e-4]]))
-    assert align.ScoreStandardization().fit(spread, spread).level(query="x", stored="x")[1] > 1e-10
+    with pytest.raises(InputError, match="got 2 rows of x, expected 3 or more"):
+        _ = align.ScoreStandardization().fit(np.eye(2), np.eye(2)[::-1]).map_x_
+
+
+@pytest.mark.filterwarnings("ignore:.*(same|few|falls back|bank of)")
+@pytest.mark.parametrize("width", [1e-3, 1e-4, 1e-5, 1e-6])
+def test_score_calibration_of_narrow_cones_has_the_spread_of_their_scores(
+    width: float, rng: np.random.Generator
+) -> None:
+    x = unit(np.eye(12)[0] + width * rng.normal(size=(80, 12)))
+    scores = x @ x.T
+    expected = scores[~np.eye(len(x), dtype=bool)].std()
+    fitted = align.ScoreCalibration().fit(x, x @ np.diag([1.0] * 11 + [-1.0]))
+    assert fitted.level(query="x", stored="x")[1] == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:.*(same|few|falls back|bank of|match)")
+@pytest.mark.parametrize("n", [2, 80])
+@pytest.mark.parametrize("constant", ["x", "y", "both"])
+def test_auto_leaves_out_what_has_no_fit(n: int, constant: str, rng: np.random.Generator) -> None:
+    x = unit(rng.normal(size=(n, 6)))
+    same = np.tile(x[:1], (n, 1))
+    auto = align.Auto().fit(same if constant != "y" else x, same if constant != "x" else x)
+    assert auto.fit_info_["chosen"] == "Identity"
+    reasons = " ".join(auto.fit_info_["reasons"])
+    assert re.search("ScoreCalibration has no fit|Left out, because it has no fit: .*ScoreCalibration", reasons)
+    assert "nan" not in reasons
 
 
 def test_auto_cross_validates_from_forty_items(rng: np.random.Generator) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -45,6 +45,8 @@ class HeldOut:
     leave_one_out : (items,) array
         Change of the hits of each item by the default, where its own match is left out of the bank. The corpus is all
         items, near its final size. NaN for items that do not count, because an equal one does, or without the default.
+    failures : mapping of int to str
+        Numbers of the candidates that cannot be fitted, and why. Their scores are NaN.
     """
 
     names: Sequence[str]
@@ -52,12 +54,18 @@ class HeldOut:
     group: np.ndarray
     fold: np.ndarray
     leave_one_out: np.ndarray
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+    def without(self, number: int, reason: str) -> HeldOut:
+        """Return the scores without those of a candidate that cannot be fitted."""
+        scores = self.scores.copy()
+        scores[:, number] = np.nan
+        return replace(self, scores=scores, failures={**self.failures, number: reason})
 
     def take(self, mask: np.ndarray) -> HeldOut:
         """Return the scores of some items."""
-        return HeldOut(
-            self.names, self.scores[:, :, mask], self.group[mask], self.fold[:, mask], self.leave_one_out[mask]
-        )
+        scores, fold = self.scores[:, :, mask], self.fold[:, mask]
+        return replace(self, scores=scores, group=self.group[mask], fold=fold, leave_one_out=self.leave_one_out[mask])
 
 
 def mean_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
@@ -192,9 +200,11 @@ def explain_choice(
     tolerance: float,
     default: str,
     independent: dict[str, float],
+    failures: Mapping[int, str] | None = None,
 ) -> list[str]:
     """Return sentences that explain the choice of row `best`."""
-    row, raw, score = table[best], table[0], SCORES[aim]
+    row, raw, score, failures = table[best], table[0], SCORES[aim], failures or {}
+    failed = [table[number]["name"] for number in failures]
     reasons = [
         f"{row['name']} has the {score} {_percent(row['value'])} on held-out pairs of {n_items:,} items (raw "
         f"{_percent(raw['value'])}, difference {_points(row['gain'])} points, standard error "
@@ -202,7 +212,7 @@ def explain_choice(
         f"error {fixed(100 * row['change_error'], 1)})."
     ]
     if aim in ("search", TWO_SIDED):
-        reasons.append(_search_rule(table, best, tolerance, default, score))
+        reasons.append(_search_rule(table, best, tolerance, default, score, failed))
     else:
         reasons.append(_gain_rule(table, best, score, default))
     reasons.append(
@@ -223,12 +233,15 @@ def explain_choice(
             f"{rejected['name']} has a higher {score} ({_percent(rejected['value'])}), but was not chosen: {decisive}, "
             f"and cross-modal R@1 changes by {_points(rejected['change'])} points."
         )
-    dropped = [r["name"] for r in table if r["dropped"]]
+    dropped = [r["name"] for number, r in enumerate(table) if r["dropped"] and number not in failures]
     if dropped:
         reasons.append(
             f"Dropped before the last fold, because they could hardly be chosen any more: {', '.join(dropped)}."
         )
-    return reasons
+    by_reason: dict[str, list[str]] = {}
+    for number, reason in failures.items():
+        by_reason.setdefault(reason, []).append(table[number]["name"])
+    return reasons + [f"Left out, because it has no fit: {', '.join(n)} ({reason})." for reason, n in by_reason.items()]
 
 
 def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str) -> str:
@@ -253,7 +266,9 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
     )
 
 
-def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str, score: str) -> str:
+def _search_rule(
+    table: list[dict[str, Any]], best: int, tolerance: float, default: str, score: str, failed: Sequence[str]
+) -> str:
     names = [row["name"] for row in table]
     accepted = f"that lose at most {fixed(100 * tolerance, 1)} points of cross-modal R@1"
     significant = "better than that of the raw rows by more than two standard errors"
@@ -267,7 +282,8 @@ def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, defau
         nearest = max((row for row in table if "lead" in row), key=lambda row: row["lead"], default=None)
         return f"{rule}." if nearest is None else f"{rule}. The nearest is {nearest['name']}, {_lead(nearest)}."
     if start["dropped"]:
-        return f"Rule: {default} was far behind, and of the candidates {accepted}, it has the best {score}."
+        reason = "has no fit" if default in failed else "was far behind"
+        return f"Rule: {default} {reason}, and of the candidates {accepted}, it has the best {score}."
     if start["admissible"]:
         return (
             f"Rule: of the candidates {accepted}, it has the best {score}. It beats that of {default} by more "

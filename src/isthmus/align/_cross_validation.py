@@ -107,7 +107,10 @@ def cross_validate(
                 _drop_futile(scores, inside, groups, aim, tolerance, names, (number + 1) / len(trials))
         _judge(trials, range(n_single, len(trials)), aligners, group, scores)
     has_match = np.bincount(group[pairs.owner], minlength=count) > 0
-    return HeldOut(names, scores / repeats, groups, np.stack(partitions), results[0]).take(has_match)
+    reasons = {name: reason for fit in fits for name, reason in fit.failures.items()}
+    failures = {number: reasons[name] for number, name in enumerate(names) if name in reasons}
+    scores[:, list(failures)] = np.nan  # also of the folds that fitted them
+    return HeldOut(names, scores / repeats, groups, np.stack(partitions), results[0], failures).take(has_match)
 
 
 def _moments(test: Pairs, normalize: bool) -> Moments:
@@ -259,6 +262,8 @@ class Fold:
         self.fit_rows = tuple(to_numpy(rows) for rows in fit.unit(normalize=moments.normalize))
         self.test_rows = tuple(to_numpy(rows) for rows in test.unit(normalize=moments.normalize))
         moments_of(fit, normalize=moments.normalize, known=moments)
+        #: Reasons why candidates have no solution, by their names.
+        self.failures: dict[str, str] = {}
         self._row_maps: dict[str, tuple[Aligner, np.ndarray, np.ndarray]] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -266,7 +271,8 @@ class Fold:
         """Return the score of the aim and the cross-modal R@1 of each test item. NaN if the aligner has no solution."""
         try:
             return self._judge(aligner)
-        except (InputError, np.linalg.LinAlgError):
+        except (InputError, np.linalg.LinAlgError) as error:
+            self.failures[display_name(aligner)] = str(error)
             undefined = np.full(self.test.n_items, np.nan)
             return undefined, undefined
 

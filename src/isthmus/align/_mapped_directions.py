@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from isthmus.align._maps import Affine, Map
@@ -11,6 +9,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.rows import dtype_name
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Largest norm of a mapped row that is rounding, in units of the precision times the size of the map.
 ROUNDING = 8
@@ -47,7 +46,7 @@ def unit_mapped_rows(mapped: Array, mapping: Map, aligner: str, modality: str, /
     limit = ROUNDING * max(precision * last.size, SOLVER_PRECISION)
     if float(arrays.to_numpy(xp.min(squares))) > limit**2:
         return arrays.unit_rows(mapped)
-    warnings.warn(
+    warn(
         f"{aligner} leaves some rows of {modality} without a direction, such as rows that equal the mean of the fit: "
         "they become zero rows, which no search can rank",
         IsthmusWarning,

@@ -20,7 +20,6 @@ from isthmus.align._further import Cloud
 from isthmus.compute.score_matrix import BLOCK_SCORES, ScoreMatrix, TopK, block_slices
 from isthmus.compute.topk import topk
 from isthmus.linalg.remembered import DecompositionCache, content_key
-from isthmus.utils.errors import InputError
 
 #: Unit rows with a larger inner product are compared, because they may be equal.
 EQUAL_COSINE = 1 - 1e-5
@@ -31,7 +30,7 @@ EQUAL_SCORE = 1e-4
 #: Scores of a product that are changed at a time: 256 kB of float64, which stay in the cache with what they are
 #: compared with.
 STRIP_SCORES = 2**15
-#: Variance of scores below which they are equal up to rounding.
+#: Smallest variance of scores that a fit without some items divides by.
 MIN_VARIANCE = 1e-20
 #: Fewer rows are compared with a bank faster than they are looked up.
 MIN_REMEMBERED_ROWS = 16
@@ -90,29 +89,6 @@ def default_hubness_weight(n_bank: int) -> float:
     (0.25, 0.476)
     """
     return n_bank / (2 * (n_bank + 50))
-
-
-def score_level(query: Cloud, stored: Cloud, direction: Direction) -> tuple[float, float]:
-    """Return mean and standard deviation of the scores of the rows of two modalities, exactly from their moments.
-
-    Within one modality the scores of a row against itself, which are 1, do not count.
-    """
-    mean = float(query.mean @ stored.mean)
-    variance = float(
-        np.vdot(query.cov, stored.cov) + query.mean @ stored.cov @ query.mean + stored.mean @ query.cov @ stored.mean
-    )
-    if direction[0] == direction[1]:
-        n = query.n
-        if n < 2:
-            raise InputError(f"got one row of {direction[0]}, expected 2 or more, because scores need a spread")
-        shift = (1 - mean) / (n - 1)
-        mean -= shift
-        variance = (n * (variance + shift**2) - (1 - mean) ** 2) / (n - 1)
-    if not variance > MIN_VARIANCE:
-        raise InputError(
-            f"all scores of {direction[0]} against {direction[1]} are equal, so there is no spread to divide by"
-        )
-    return mean, math.sqrt(variance)
 
 
 def cloud_of_rows(rows: np.ndarray) -> Cloud:

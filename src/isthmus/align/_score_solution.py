@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,19 +12,26 @@ import numpy as np
 from isthmus.align._further import Cloud
 from isthmus.align._maps import Map, is_identity
 from isthmus.align._score_model import (
+    Direction,
     ScoreRule,
+    cloud_of_rows,
     default_hubness_weight,
     gain_of_weight,
-    score_level,
 )
 from isthmus.compute import arrays
-from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import counted
 from isthmus.utils.warning import warn
 
 #: Smaller banks are warned of.
 MIN_BANK_ROWS = 32
 #: Hubness weight that pairs are tested for, and standard errors by which it must gain.
 TESTED_WEIGHT, REQUIRED_ERRORS = 0.5, 2.0
+
+#: Rounding error of a score of unit rows, and of a variance of scores that comes from sums of products.
+ROUNDING = 8 * float(np.finfo(np.float64).eps)
+#: Mean squared distance of unit rows to their mean below which sums of products say little about the spread of scores.
+MIN_SPREAD = 1e-5
 
 #: Matching rows of the first modality and of others, by the number of the other one.
 Pairing = Mapping[int, tuple[np.ndarray, np.ndarray]]
@@ -51,10 +60,11 @@ def solve_levels(
     dict of str to Any
         `fit_info_` of the correction.
     """
+    clouds, rounding = _precise_clouds(clouds, banks)
     info: dict[str, Any] = {
         "levels": {
             a: {
-                b: list(score_level(query, stored, (a, b))) if rule.standardizes else [0.0, 1.0]
+                b: list(score_level(query, stored, (a, b), rounding)) if rule.standardizes else [0.0, 1.0]
                 for b, stored in zip(names, clouds, strict=True)
             }
             for a, query in zip(names, clouds, strict=True)
@@ -78,6 +88,43 @@ def solve_levels(
         weights = [rule.hubness_weight] * len(names)
     info["hubness_weights"] = dict(zip(names, weights, strict=True))
     return info | {"level_weight": rule.level_weight, "k": rule.k, "pooling": rule.pooling, "beta": rule.beta}
+
+
+def _precise_clouds(clouds: Sequence[Cloud], banks: Sequence[np.ndarray]) -> tuple[list[Cloud], float]:
+    """Return the moments, those of narrow clouds from the rows of their banks, and the rounding error of a variance."""
+    if len(banks) < len(clouds):
+        return list(clouds), ROUNDING
+    return [
+        replace(cloud_of_rows(rows), n=cloud.n) if len(rows) > 1 and np.trace(cloud.cov) < MIN_SPREAD else cloud
+        for cloud, rows in zip(clouds, banks, strict=True)
+    ], ROUNDING**2
+
+
+def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: float) -> tuple[float, float]:
+    """Return mean and standard deviation of the scores of the rows of two modalities, exactly from their moments.
+
+    Within one modality the scores of a row against itself, which are 1, do not count. `rounding` is the largest
+    variance of equal scores.
+    """
+    mean = float(query.mean @ stored.mean)
+    variance = float(
+        np.vdot(query.cov, stored.cov) + query.mean @ stored.cov @ query.mean + stored.mean @ query.cov @ stored.mean
+    )
+    name, other = direction
+    if name == other:
+        n = query.n
+        if n < 3:
+            raise InputError(f"got {counted(n, 'row')} of {name}, expected 3 or more, because scores need a spread")
+        shift = (1 - mean) / (n - 1)
+        mean -= shift
+        variance = (n * (variance + shift**2) - (1 - mean) ** 2) / (n - 1)
+    if not variance > rounding:
+        advice = "ScoreCalibration, which keeps rows" if rounding == ROUNDING else "CSLS"
+        raise InputError(
+            f"the scores of {name} against {other} are equal up to rounding, so there is no spread to divide by; use "
+            f"{advice}"
+        )
+    return mean, math.sqrt(variance)
 
 
 def _choose_weights(

@@ -267,16 +267,24 @@ class Auto(ChosenAligner):
             )  # fmt: skip
         warn_of_rows()
         held_out = replace(held_out, names=[display_name(aligner) for aligner in aligners])
-        best, table = choose(held_out, yardstick, tolerance, DEFAULT)
-        independent = independent_scores(held_out, yardstick, tolerance, DEFAULT)
-        reasons = explain_choice(
-            table, best, yardstick, n_items, tolerance=tolerance, default=DEFAULT, independent=independent
-        )
-        if names is not None and further:
-            reasons.append(
-                f"It was judged on pairs of {names[0]} and {names[1]}. It is fitted to {', '.join(further)} as well."
-            )
-        return self._adopt(Choice(aligners[best], table, reasons, independent), data, names)
+        while True:
+            best, table = choose(held_out, yardstick, tolerance, DEFAULT)
+            independent = independent_scores(held_out, yardstick, tolerance, DEFAULT)
+            reasons = explain_choice(
+                table, best, yardstick, n_items,
+                tolerance=tolerance, default=DEFAULT, independent=independent, failures=held_out.failures,
+            )  # fmt: skip
+            if names is not None and further:
+                reasons.append(
+                    f"It was judged on pairs of {names[0]} and {names[1]}. It is fitted to {', '.join(further)} "
+                    "as well."
+                )
+            try:
+                return self._adopt(Choice(aligners[best], table, reasons, independent), data, names)
+            except InputError as error:
+                if not best:  # Identity is fitted to any valid rows
+                    raise
+                held_out = held_out.without(best, str(error))
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fall back to an aligner without cross-validation, with a warning, because moments hold no rows.
@@ -318,7 +326,12 @@ class Auto(ChosenAligner):
         else:
             fallback = ScoreStandardization() if data.x is None else ScoreCalibration()
         name = type(fallback).__name__
-        self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
+        try:
+            self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
+        except InputError as error:
+            reason = f"{reason}, and {name} has no fit: {error}"
+            fallback, name = Identity(normalize=self.normalize), "Identity"
+            self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
         if data.paired:
             warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
         return self

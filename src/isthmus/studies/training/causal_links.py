@@ -18,7 +18,7 @@ SCORES = ("R@1", "mixed_NDCG@10", "zero_shot_accuracy")
 DISPLAY_NAMES = {
     "angle": "imposed angle",
     "gap": "gap",
-    "gap_distance": "distance of the means",
+    "gap_distance": "distance of the means",  # the plug-in estimate
     "rank": "effective rank",
     "cosine": "pair alignment",
     "ceiling": "upper bound of pair alignment",

@@ -36,6 +36,8 @@ def measure_held_out(
 ) -> dict[str, float | None]:
     """Return all measures of the test pairs by name. Undefined ones are None.
 
+    'gap' is debiased. 'gap_distance', the lengths of the means and the components are plug-in estimates of the test
+    pairs, which contain sampling noise. They are defined in every run, also where the gap is not significant.
     The shared space and the class texts come from the training pairs. If a subspace is imposed (`shared_basis`,
     `axes`), two measures are added. 'centre_in_shared' is the fraction of the squared mean lengths inside the shared
     space. 'imposed_ceiling' is the mean cosine 1 - (1 - cos angle) E[alpha beta] of matching pairs with equal
