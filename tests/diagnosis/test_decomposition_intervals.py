@@ -195,3 +195,16 @@ def test_captured_fraction_without_spread_is_undefined() -> None:
     assert [part.value for part in budget.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
     assert budget.captured_fraction.undefined
     assert np.isnan(budget.shuffled_95th_percentile)
+
+
+@pytest.mark.parametrize("captions", [1, 3])
+def test_components_do_not_depend_on_the_order_of_the_rows(captions: int, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(240, 6)) + np.eye(6)[0]
+    y = np.repeat(x, captions, axis=0) + rng.normal(size=(240 * captions, 6)) - 0.5
+    order, order_of_y = rng.permutation(240), rng.permutation(240 * captions)
+    index = np.repeat(np.arange(240), captions)
+    budget = decompose_pairs(Pairs(image=x, text=y, index=index))
+    permuted = decompose_pairs(Pairs(image=x[order], text=y[order_of_y], index=np.argsort(order)[index[order_of_y]]))
+    for name in budget:
+        for end in ("value", "low", "high"):
+            assert getattr(permuted[name], end) == pytest.approx(getattr(budget[name], end), abs=1e-9)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import run_parallel
 from isthmus.data.pairs import Pairs
@@ -58,7 +59,7 @@ def half_sample_bias(pairs: Pairs, moments: Moments, all_moments: Moments, *, rn
 
     `moments` are those of `pairs`, which may be a sample of the pairs of `all_moments`.
     """
-    order = np.random.default_rng(rng).permutation(int(pairs.components.max()) + 1)
+    order = _order_of_components(pairs, normalize=moments.normalize, rng=rng)
     group_of_component = np.empty(len(order), dtype=np.int64)
     n_groups = number_of_groups(len(order), pairs.dim)
     for number, components in enumerate(np.array_split(order, n_groups)):
@@ -85,6 +86,17 @@ def half_sample_bias(pairs: Pairs, moments: Moments, all_moments: Moments, *, rn
         for name in ("cov_x", "cov_y")
     ]
     return HalfSampleBias(differences, spread_corrections(*run_parallel(tasks, threads)))
+
+
+def _order_of_components(pairs: Pairs, *, normalize: bool, rng: int) -> np.ndarray:
+    """Return the components of pairs in a random order that depends on their rows, and not on the order of the rows."""
+    generator = np.random.default_rng(rng)
+    direction = generator.normal(size=pairs.dim)
+    x, y = (np.asarray(to_numpy(rows) @ direction, dtype=np.float64) for rows in pairs.unit(normalize=normalize))
+    of_components = np.bincount(
+        pairs.components[pairs.owner], weights=x[pairs.owner] + y, minlength=int(pairs.components.max()) + 1
+    )
+    return np.argsort(of_components, kind="stable")[generator.permutation(len(of_components))]
 
 
 def number_of_groups(n_items: int, dim: int) -> int:
