@@ -114,7 +114,8 @@ def outcome(path: Path, data: list[bytes], *, plain: bool) -> str:
             block = np.asarray(source.read(start, start + 7))
             if block.shape != (min(7, n - start), d):
                 raise AssertionError(f"block of shape {block.shape} at {start} of {source.shape}")
-            if plain and source.dtype != "bfloat16" and not all_numbers_in_file(block, data):
+            present = block[~np.isnan(block).all(axis=1)]  # null and empty lists are rows of NaN
+            if plain and source.dtype != "bfloat16" and not all_numbers_in_file(present, data):
                 raise AssertionError(f"numbers that are not in the file, in rows from {start} on")
             total += len(block)
             float(np.nansum(block.astype(np.float64)))  # every byte is looked at

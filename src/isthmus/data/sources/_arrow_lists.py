@@ -70,6 +70,9 @@ def list_width(list_type: pa.DataType, cells: Iterable[pa.Array], address: str) 
     for array in cells:
         storage = getattr(array, "storage", array)
         storage.validate(full=True)
+        if not _is_fixed(list_type):
+            _check_first_lengths(storage, n_nulls, address)
+            storage = without_empty(storage)
         lists = storage.drop_null()[:1]
         if len(lists):
             return len(to_matrix(lists, None, n_nulls, address)[0])
@@ -77,6 +80,29 @@ def list_width(list_type: pa.DataType, cells: Iterable[pa.Array], address: str) 
     if n_nulls and not _is_fixed(list_type):
         raise all_null(address)
     return int(list_type.list_size) if _is_fixed(list_type) else 0
+
+
+def _check_first_lengths(lists: pa.Array, first: int, address: str) -> None:
+    """Raise `InputError` if one of the first lists has another length than most of them, also the first one."""
+    import pyarrow.compute as pc
+
+    lengths = pc.list_value_length(lists)
+    sizes = lengths.drop_null().to_numpy(zero_copy_only=False)
+    sizes = sizes[sizes > 0]
+    if len(sizes) > 2 and np.bincount(sizes).max() > len(sizes) / 2:
+        usual = int(np.bincount(sizes).argmax())
+        check_lengths(pc.list_value_length(without_empty(lists)), usual, first, address, keeps_nulls=True)
+
+
+def without_empty(lists: pa.Array) -> pa.Array:
+    """Return lists of floats with null in place of empty ones. Lists of codes are returned as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_empty = pc.equal(pc.list_value_length(lists), 0).fill_null(False).to_numpy(zero_copy_only=False)
+    if not is_empty.any() or not pa.types.is_floating(lists.type.value_type):
+        return lists
+    return lists.take(pa.array(np.arange(len(lists)), mask=is_empty))
 
 
 def all_null(address: str) -> InputError:
@@ -108,6 +134,7 @@ def to_matrix(
             raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
         width = array.type.list_size
     else:
+        array = without_empty(array) if keeps_nulls else array
         lengths = pc.list_value_length(array)
         width = first_length(lengths) if width is None else width
         check_lengths(lengths, width, first, address, ids=ids, keeps_nulls=keeps_nulls)

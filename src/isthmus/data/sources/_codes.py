@@ -20,6 +20,8 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 STEPS = 255
 #: Rows whose numbers are checked for codes, and the least width and largest number of codes.
 CHECKED_ROWS, MIN_CODES = 64, 8
+#: Least share of ones and of zeros among floats that may be signs.
+MIN_ONES = 0.25
 #: First rows that show how codes were rounded, and fewest codes 1 to 4 of either sign among them that decide.
 ROUNDING_ROWS, MIN_NEAR_ZERO = 1024, 500
 #: How codes may have been rounded, with the words for it.
@@ -212,7 +214,13 @@ def _advice_on_codes(rows: np.ndarray) -> str:
             "whole numbers only, like codes of a quantiser: without their scale and offset (--scale, --offset) every "
             "angle is wrong"
         )
-    if rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] >= MIN_CODES and _are_single_bits(rows):
+    if (
+        rows.dtype.kind == "f"
+        and rows.ndim == 2
+        and rows.shape[1] >= MIN_CODES
+        and _are_single_bits(rows)
+        and MIN_ONES <= np.mean(rows[:CHECKED_ROWS], dtype=np.float64) <= 1 - MIN_ONES  # one-hot rows are no signs
+    ):
         return "only 0 and 1, like bits: if these are signs, read them with --scale 2 --offset -1 (scale=2, offset=-1)"
     return ""
 

@@ -18,6 +18,7 @@ import numpy as np
 from isthmus.data.sources import _arrow_lists
 from isthmus.data.sources._locations import Location
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._wide_columns import numbered_groups, wide_columns
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import spooled_rows
@@ -30,8 +31,6 @@ NULL_BLOCK = 1024
 MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
 BYTE_DTYPES = {"float32": (1e-12, 1e6), "float64": (1e-12, 1e6), "float16": (1e-8, 1e3)}
-#: Names of integer columns that number or label the rows.
-_ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,8 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         selected = next((entry for entry in candidates if entry.columns == (member,)), None)
         if selected is not None:
             return selected
+        if member in (groups := numbered_groups(first_rows.schema)):
+            return Embedding(groups[member], "wide", "float64")
         if member not in first_rows.schema.names:
             raise unknown_name(f"column in {address[-80:]}", member, [entry.columns[0] for entry in candidates])
         raise InputError(f"{address[-120:]}::{member}: holds no numbers, lists or text such as '[0.1, 0.2]'")
@@ -96,7 +97,7 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         )
     if candidates:
         return candidates[0]
-    columns = _wide_columns(first_rows, address)
+    columns = wide_columns(first_rows, address)
     types = {first_rows.schema.field(name).type for name in columns}
     is_coded = len(types) == 1 and _arrow_lists.is_code(next(iter(types)))
     return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
@@ -116,6 +117,8 @@ def _judge(batch: Any, name: str, *, is_selected: bool) -> Embedding | None:
             return Embedding((name,), "list", str(np.dtype(inner.to_pandas_dtype())))
         if t.is_integer(inner):  # codes, or a batch whose numbers are all whole
             return Embedding((name,), "list", str(inner) if _arrow_lists.is_code(inner) else "float64")
+        while _arrow_lists.is_list(inner) and _arrow_lists.is_list(getattr(inner, "storage_type", inner).value_type):
+            inner = getattr(inner, "storage_type", inner).value_type
         if _arrow_lists.is_float_list(inner) or _arrow_lists.is_code_list(inner):
             return Embedding((name,), "nested", str(np.dtype(_arrow_lists.list_dtype(inner))))
     if (t.is_string(data_type) or t.is_large_string(data_type)) and len(values):
@@ -175,32 +178,6 @@ def _code_dtype(cells: list[bytes], *, is_selected: bool) -> str | None:
             stacklevel=2,
         )
     return "uint8" if middle > 2 * ends or is_selected else None
-
-
-def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
-    """Return the columns of numbers that are dimensions of an embedding."""
-    import pyarrow.types as t
-
-    names = batch.schema.names
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputError(
-            f"{address[-120:]}: holds {names.count(repeated[0])} columns called {repeated[0]!r}; rename them"
-        )
-    floats = [field.name for field in batch.schema if t.is_floating(field.type)]
-    integers = [field.name for field in batch.schema if t.is_integer(field.type)]
-    stems = [re.sub(r"\d+$", "", name) for name in floats]
-    numbered = [n for n in integers if re.search(r"\d$", n) and re.sub(r"\d+$", "", n) in stems]
-    dimensions = set(floats) | set(numbered) | (set() if floats else {n for n in integers if not _ID_NAMES.search(n)})
-    columns = tuple(name for name in names if name in dimensions)
-    if len(columns) < 2:
-        kinds = ", ".join(f"{field.name}: {field.type}" for field in batch.schema)
-        raise InputError(
-            f"{address[-120:]}: holds no embeddings, only the columns {kinds[:100] or 'of an empty file'}; expected a "
-            "column of lists or of text such as '[0.1, 0.2]', or one column of numbers for each dimension"
-            + ("; choose a column of packed signs by ::COLUMN" if "binary" in kinds else "")
-        )
-    return columns
 
 
 def open_cells(
@@ -350,13 +327,15 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
     if embedding.kind == "text":
         lists = _lists_of_text(column, first, column_address)
     elif embedding.kind == "nested":
-        inner = pa.compute.list_value_length(column).fill_null(1).to_numpy(zero_copy_only=False)
-        if (inner != 1).any():
-            row = first + int(np.flatnonzero(inner != 1)[0])
-            raise InputError(
-                f"{column_address}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one"
-            )
-        lists = pa.compute.list_element(column, 0)
+        while _arrow_lists.is_list(lists.type.value_type):
+            inner = pa.compute.list_value_length(lists).fill_null(1).to_numpy(zero_copy_only=False)
+            if (inner != 1).any():
+                row = first + int(np.flatnonzero(inner != 1)[0])
+                raise InputError(
+                    f"{column_address}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one; "
+                    "average them, or save sets of one size as an .npy file (n, k, d) and give --pool mean"
+                )
+            lists = pa.compute.list_element(lists, 0)
     elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
         lists = lists.cast(pa.list_(pa.float64()))
     return _arrow_lists.to_matrix(lists, width, first, column_address)
@@ -370,6 +349,13 @@ def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
     bare = pc.utf8_trim(column, "[]() \t\r\n")
     separated = pc.replace_substring_regex(bare, r"\s*[,\s]\s*", ",")
     tokens = pc.split_pattern(separated, ",")
+    shortened = pc.match_substring(bare, "...").fill_null(False).to_numpy(zero_copy_only=False)
+    if shortened.any():
+        row = first + int(np.flatnonzero(shortened)[0])
+        raise InputError(
+            f"{column_address}: row {row:,} (counted from 0) holds '...', because NumPy left out numbers of the "
+            "printed row; write the rows again, as str(row.tolist())"
+        )
     try:
         numbers = pc.cast(tokens.flatten(), pa.float64())
     except pa.ArrowInvalid:

@@ -27,6 +27,7 @@ from isthmus.data.sources._locations import Location, RemotePath, open_arrow_fil
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
 from isthmus.data.sources._table_rewriter import NAME, TableRewriter
+from isthmus.data.sources._wide_columns import numbered_groups
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
@@ -84,8 +85,11 @@ class Arrow(Format):
 def _has_lists(location: Location, member: str | None) -> bool:
     """Return whether `member`, or any column, holds lists of floats or codes. True also if there is no such column."""
     with translated_errors(str(location), "Arrow"):
-        fields = [field for field in ArrowTable(location).schema if member in (None, field.name)]
-        return not fields or any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
+        schema = ArrowTable(location).schema
+        fields = [field for field in schema if member in (None, field.name)]
+        if not fields:
+            return member not in numbered_groups(schema)
+        return any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
 
 
 def _convert_cells(

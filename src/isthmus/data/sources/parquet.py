@@ -18,12 +18,15 @@ from isthmus.data.sources._locations import Location, RemotePath, open_arrow_fil
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
 from isthmus.data.sources._table_rewriter import NAME, TableRewriter, concat_tables
+from isthmus.data.sources._wide_columns import numbered_groups
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 
 #: Rows that are decoded at once when single rows are looked up.
 BATCH = 1024
+#: First rows whose lengths are compared when a file is opened.
+FIRST_ROWS = 16
 #: Bytes of embeddings in a row group that is written.
 GROUP_BYTES = 2**26
 
@@ -65,7 +68,9 @@ def has_float_lists(location: Location, member: str | None) -> bool:
     with translated_errors(str(location), "parquet"):
         schema = open_file(location).schema_arrow
     if member is not None:
-        return member not in schema.names or _arrow_lists.is_float_list(schema.field(member).type)
+        if member not in schema.names:
+            return member not in numbered_groups(schema)
+        return _arrow_lists.is_float_list(schema.field(member).type)
     return not len(schema) or any(_arrow_lists.is_float_list(field.type) for field in schema)
 
 
@@ -130,7 +135,7 @@ class ParquetColumn:
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = file.schema_arrow.field(self.column).type
             self.dtype = _arrow_lists.list_dtype(list_type)
-            first_row_or_more = chain(islice(self.batches(0, 1), 1), self.batches(0, BATCH))
+            first_row_or_more = chain(islice(self.batches(0, FIRST_ROWS), 1), self.batches(0, BATCH))
             cells = (lists for _, lists in first_row_or_more)
             self.shape = (sum(sizes), _arrow_lists.list_width(list_type, cells, self.address))
 

@@ -1,0 +1,93 @@
+"""Tables with one column for each dimension of an embedding."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+from isthmus.data.sources._members import SeveralArraysError, listed
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+#: Fewest numbered columns of one name that count as an embedding of their own.
+MIN_NUMBERED = 8
+#: Names of integer columns that number or label the rows.
+_ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
+_NUMBER = re.compile(r"\d+$")
+
+
+def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
+    """Return the columns of numbers that are dimensions of an embedding.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        The first rows.
+    address : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    tuple of str
+        Names of the columns, in their order.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or numbered columns of several embeddings.
+    """
+    import pyarrow.types as t
+
+    names = batch.schema.names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"{address[-120:]}: holds {names.count(repeated[0])} columns called {repeated[0]!r}; rename them"
+        )
+    floats = [field.name for field in batch.schema if t.is_floating(field.type)]
+    integers = [field.name for field in batch.schema if t.is_integer(field.type)]
+    stems = [_NUMBER.sub("", name) for name in floats]
+    numbered = [n for n in integers if _NUMBER.search(n) and _NUMBER.sub("", n) in stems]
+    dimensions = set(floats) | set(numbered) | (set() if floats else {n for n in integers if not _ID_NAMES.search(n)})
+    columns = tuple(name for name in names if name in dimensions)
+    if len(columns) < 2:
+        kinds = ", ".join(f"{field.name}: {field.type}" for field in batch.schema)
+        raise InputError(
+            f"{address[-120:]}: holds no embeddings, only the columns {kinds[:100] or 'of an empty file'}; expected a "
+            "column of lists or of text such as '[0.1, 0.2]', or one column of numbers for each dimension"
+            + ("; choose a column of packed signs by ::COLUMN" if "binary" in kinds else "")
+        )
+    groups = numbered_groups(batch.schema)
+    if len(groups) > 1:
+        ends = [f"{group[0]} to {group[-1]}" for group in groups.values()]
+        holds = f"{address[-120:]}: holds the columns of {len(groups)} embeddings, {listed(ends)}"
+        raise SeveralArraysError(holds, [f"{address}::{name}" for name in groups])
+    others = [name for name in columns if groups and name not in next(iter(groups.values()))]
+    if not others:
+        return columns
+    (group,) = groups.values()
+    warnings.warn(
+        f"{address[-120:]}: the dimensions are the columns {group[0]} to {group[-1]}; left out the numbers in "
+        f"{listed(others)}",
+        IsthmusWarning,
+        stacklevel=2,
+    )
+    return group
+
+
+def numbered_groups(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Return numbered columns of floats, such as ``image_0`` to ``image_511``, by the name 'image' before the number.
+
+    Integers of a group whose other columns are floats belong to it. A group has at least `MIN_NUMBERED` columns.
+    """
+    import pyarrow.types as t
+
+    groups: dict[str, list[str]] = {}
+    of_floats = set()
+    for field in schema:
+        is_float = t.is_floating(field.type)
+        if _NUMBER.search(field.name) and (is_float or t.is_integer(field.type)):
+            stem = _NUMBER.sub("", field.name).rstrip("_-. ")
+            groups.setdefault(stem, []).append(field.name)
+            of_floats |= {stem} if is_float else set()
+    return {stem: tuple(names) for stem, names in groups.items() if stem in of_floats and len(names) >= MIN_NUMBERED}
