@@ -125,6 +125,11 @@ def test_unit_normalises_rows(cones: Any) -> None:
         ({"a": np.eye(3).astype(object), "b": np.eye(3)}, {}, "a: holds Python objects, expected floats; if they"),
         ({"a": {1}, "b": np.eye(3)}, {}, "a: is a set, expected an array"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of x at row 2"),
+        (
+            {"a": np.eye(4), "b": np.eye(4)[:3]},
+            {"index": [0, 1, 2, 0]},
+            "; give y first, if the index is for the rows",
+        ),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0.0, 1.0, 2.0]}, "index has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"y_groups": [0, 1]}, "y_groups has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"labels": [1, 2]}, "labels has 2 entries, expected one for each of the 3"),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus.cli import app
 from isthmus.evaluation import evaluate_zero_shot
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -151,3 +151,24 @@ def test_accuracy_of_a_class_has_an_interval_and_a_class_without_rows_has_none()
         else:
             assert row["low"] <= row["accuracy"] <= row["high"]
     assert len(isthmus.plot.zero_shot(report, n_classes=3).get_yticklabels()) == 3
+
+
+def test_labels_of_any_column_are_classes(rng: np.random.Generator) -> None:
+    pandas = pytest.importorskip("pandas")
+    texts = rng.normal(size=(3, 6))
+    numbers = np.arange(60) % 3
+    rows = texts[numbers] + 0.3 * rng.normal(size=(60, 6))
+    names = np.array(["cat", "dog", "owl"])[numbers]
+    expected = evaluate_zero_shot(rows, texts, numbers).accuracy.value
+    for labels in (pandas.Series(names), pandas.Categorical(names), names.astype(object), list(names)):
+        report = evaluate_zero_shot(rows, texts, labels=labels)
+        assert report.accuracy.value == expected
+        assert [row["class"] for row in report.rows()] == ["cat", "dog", "owl"]
+
+
+def test_several_texts_for_each_class_are_warned_of(rng: np.random.Generator) -> None:
+    """Two prompts a class, one class after the other: text 1 belongs to class 0 and is read as class 1."""
+    texts = rng.normal(size=(6, 5))
+    rows, labels = rng.normal(size=(30, 5)), np.arange(30) % 3
+    with pytest.warns(IsthmusWarning, match="no row has the label of the class texts 3 to 5, .* the mean of several"):
+        evaluate_zero_shot(rows, texts, labels)

@@ -97,9 +97,10 @@ def checked_index(index: Any, n_x: int, n_y: int, /) -> np.ndarray:
     """
     index = np.asarray(index)
     if index.shape != (n_y,) or index.dtype.kind not in "iu":
+        advice = "; give y first, if the index is for the rows of x" if index.shape == (n_x,) else ""
         raise InputError(
             f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for each row of y "
-            "the row of x that it belongs to"
+            f"the row of x that it belongs to{advice}"
         )
     if n_y and (index.min() < 0 or index.max() >= n_x):
         outside = np.flatnonzero((index < 0) | (index >= n_x))

@@ -221,8 +221,8 @@ class ZeroShotReport(Tabular):
 def evaluate_zero_shot(
     x: Any,
     class_texts: Any,
-    labels: Any,
     /,
+    labels: Any,
     *,
     class_names: Any = None,
     names: Sequence[str] | None = None,
@@ -370,6 +370,13 @@ def _distinct_rows(sets: UnpairedSets, labels: np.ndarray, *, normalize: bool) -
 def _class_names(labels: np.ndarray, n_classes: int, address: str) -> np.ndarray:
     """Return the class of each class text: 0 to C - 1, or the sorted labels."""
     if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0 and labels.max() < n_classes:
+        n_labels = int(labels.max()) + 1
+        if 2 * n_labels <= n_classes:
+            message = (
+                f"{address}: no row has the label of the class texts {n_labels} to {n_classes - 1}, which still may be "
+                "the nearest; give one text for each class, such as the mean of several, or the class of each text"
+            )
+            warnings.warn(message, IsthmusWarning, stacklevel=4)
         return np.arange(n_classes)
     classes = np.unique(labels)
     if len(classes) != n_classes:

@@ -119,9 +119,9 @@ class ZeroShot:
     def per_class(self) -> dict[Any, float]:
         """Return the accuracy of the rows of each class (its recall), NaN for a class without rows."""
         recalls = {}
-        for name in self.classes:
+        for name in self.classes.tolist():
             is_member = self.labels == name
-            recalls[name.item()] = float(np.mean(self.hits[is_member])) if is_member.any() else float("nan")
+            recalls[name] = float(np.mean(self.hits[is_member])) if is_member.any() else float("nan")
         return recalls
 
     @property

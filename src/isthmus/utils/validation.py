@@ -125,12 +125,20 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
     address_x, address_y : str
         Files or arrays that the message names.
     """
-    if n_x != n_y:
-        raise InputError(
-            f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}: row i of one must match row i of the other; "
-            "give --index FILE.npy for several matches, --unpaired (unpaired=True) for sets without pairs, or class "
-            "texts and labels to isthmus zero-shot (evaluate_zero_shot)"
+    if n_x == n_y:
+        return
+    if 10 * abs(n_x - n_y) < max(n_x, n_y):
+        advice = (
+            "isthmus inspect may show where rows are missing; give --key COLUMN (open_pairs(key=)) if rows have keys, "
+            "or --index FILE.npy (open_pairs(index=))"
         )
+    else:
+        advice = (
+            "give --index FILE.npy (index=) for several matches, --unpaired (measure(unpaired=True)) for sets without "
+            "pairs, or class texts and labels to isthmus zero-shot (evaluate_zero_shot)"
+        )
+    counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
+    raise InputError(f"{counts}: row i of one must match row i of the other; {advice}")
 
 
 def check_labels(labels: np.ndarray, rows: int, name: str) -> None:

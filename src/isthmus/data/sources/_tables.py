@@ -351,9 +351,9 @@ def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
     tokens = pc.split_pattern(separated, ",")
     shortened = pc.match_substring(bare, "...").fill_null(False).to_numpy(zero_copy_only=False)
     if shortened.any():
-        row = first + int(np.flatnonzero(shortened)[0])
+        number = first + int(np.flatnonzero(shortened)[0])
         raise InputError(
-            f"{column_address}: row {row:,} (counted from 0) holds '...', because NumPy left out numbers of the "
+            f"{column_address}: row {number:,} (counted from 0) holds '...', because NumPy left out numbers of the "
             "printed row; write the rows again, as str(row.tolist())"
         )
     try:
