@@ -354,7 +354,7 @@ def test_recall_at_k_of_at_most_k_distinct_rows_is_undefined_whichever_side_repe
     flat, swapped = open_grouped(images, texts[classes]), isthmus.Pairs(text=texts, image=images, index=classes)
     for pairs in (flat, swapped):
         estimate = isthmus.measure(pairs, metrics="image_to_text_R@10")["image_to_text_R@10"]
-        assert estimate.undefined == "the recall at 10 of 8 rows is always 1; more than 10 rows are needed"
+        assert str(estimate.undefined).startswith("the recall at 10 of 8 rows is always 1")
 
 
 def test_random_swaps_of_repeated_rows_keep_items_together(monkeypatch: pytest.MonkeyPatch) -> None:

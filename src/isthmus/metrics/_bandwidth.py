@@ -77,7 +77,7 @@ def _influence_on_median(squares: Squares, middle: float) -> np.ndarray:
 
 
 def _some_squares(squares: Squares) -> np.ndarray:
-    """Return the squared distances of each item from some partner_items, the same ones if x and y are exchanged."""
+    """Return the squared distances of each item from some others, the same ones if x and y are exchanged."""
     within_x, within_y, between = squares
     items = np.arange(len(between))
     shifts = np.arange(1, min(max(PILOT_VALUES // (4 * len(items)), 1), len(items) - 1) + 1)
