@@ -266,6 +266,10 @@ def test_relevance_refuses_corrections_without_bank_and_few_pairs(
         correction.relevance(simulated(30, 0))
     with pytest.raises(InputError, match="share_without_match=1, expected a share"):
         correction.relevance(train, share_without_match=1)
+    with pytest.raises(InputError, match=r"n_stored\['image'\]=1"):
+        correction.relevance(train, n_stored={"image": 1})
+    with pytest.raises(InputError, match="sound"):
+        correction.relevance(train, n_stored={"sound": 10})
 
 
 def test_relevance_refuses_invalid_arguments(relevance: Relevance, test: isthmus.Pairs) -> None:

@@ -305,7 +305,10 @@ class ScoreCorrection(ScoreRows):
             if "relevance" not in self.fit_info_:
                 raise InputError("no relevance was calibrated; give pairs, such as correction.relevance(pairs)")
             return Relevance.from_dict(self, self.fit_info_["relevance"])
-        n_stored = None if n_stored is None else check_count(n_stored, "n_stored", 2)
+        if isinstance(n_stored, Mapping):
+            n_stored = {self._name(name): check_count(n, f"n_stored[{name!r}]", 2) for name, n in n_stored.items()}
+        elif n_stored is not None:
+            n_stored = check_count(n_stored, "n_stored", 2)
         models = calibrate(self, as_pairs(pairs, y), share_without_match=share_without_match, rng=rng)
         relevance = Relevance(self, models, n_stored)
         self.fit_info_["relevance"] = relevance.to_dict()
