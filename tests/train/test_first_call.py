@@ -45,6 +45,8 @@ def test_loss_with_a_temperature_that_is_not_positive_raises(temperature: float)
         (1e-30, 14.3, "rows of mean length 1e-30 and 1e-30 came"),
         (math.nan, 14.3, "32 of 32 rows of image_features and 32 of 32 rows of text_features hold NaN or infinite"),
         (1.0, math.nan, "logit_scale is NaN"),
+        (1.0, math.inf, "logit_scale is inf, and the loss is nan"),
+        (1.0, 0.07, r"logit_scale=0.07 looks like a temperature, expected 1 / temperature: give 14.29"),
         (1.0, math.log(1 / 0.07), "looks like a logarithm"),
         (1.0, torch.tensor(100.0).log(), "looks like a logarithm"),
         (1.0, math.log(10), "looks like a logarithm"),
@@ -102,3 +104,14 @@ def test_loss_of_a_collapsed_first_batch_names_the_modality_once(spread: float) 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(x, y)
+
+
+def test_loss_with_a_bias_that_is_nan_names_it() -> None:
+    with pytest.warns(IsthmusWarning, match="logit_bias is nan, and the loss is nan: look for an overflow"):
+        Sigmoid()(unit_rows(0), unit_rows(1), 10.0, math.nan)
+
+
+def test_loss_with_a_high_temperature_is_silent() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        InfoNCE()(unit_rows(0), unit_rows(1), temperature=5.0)

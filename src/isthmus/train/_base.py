@@ -25,6 +25,8 @@ LENGTH_TOLERANCE = 0.02
 USUAL_SCALES = (1 / DEFAULT_TEMPERATURE, 100.0, 10.0)
 #: Largest difference of a scale from the logarithm of a usual one at which it is taken for this logarithm.
 LOG_TOLERANCE = 1e-3
+#: Scale below which it is taken for a temperature. That of trained models is 4 to 200.
+SMALLEST_SCALE = 0.5
 NAN_SCALE = "logit_scale is NaN, and so is the loss: look for an overflow in an earlier step"
 UNIT_ROWS = "use torch.nn.functional.normalize(features, dim=1)"
 #: Pairs of the first batch whose moments are searched for a collapse.
@@ -107,7 +109,7 @@ class Loss(nn.Module):  # type: ignore[misc]
         IsthmusWarning
             Once, if the loss is not finite, with the reason. On the first call only, if rows are not unit rows. Also if
             all rows of a modality are the same, nearly the same, or vary in few directions. Also if `logit_scale` is
-            not positive, or the logarithm of a usual one.
+            not positive, below 0.5 as temperatures are, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
@@ -139,7 +141,11 @@ class Loss(nn.Module):  # type: ignore[misc]
             # A later loss on a device is not read, because that would wait for the device.
             is_read = is_first or (device == "cpu" and not torch.compiler.is_compiling())
             is_finite = not is_read or math.isfinite(total.detach())
-            messages = first_batch_warnings(batch, logit_scale, is_finite=is_finite) if is_first else []
+            messages = (
+                first_batch_warnings(batch, None if temperature is not None else logit_scale, is_finite=is_finite)
+                if is_first
+                else []
+            )
             if not is_finite and not self.has_warned_of_nan:
                 self.has_warned_of_nan = True
                 messages.insert(0, overflow_reason(batch, float(total.detach())))
@@ -195,16 +201,20 @@ def overflow_reason(batch: Batch, loss: float) -> str:
     ]
     if bad:
         return f"{' and '.join(bad)} hold NaN or infinite values, and so does the loss: look at the encoder"
-    if math.isnan(float(batch.scale.detach())):
+    scale = float(batch.scale.detach())
+    if math.isnan(scale):
         return NAN_SCALE
+    bias = 0.0 if batch.bias is None else float(batch.bias.detach())
+    for name, value in (("logit_scale", scale), ("logit_bias", bias)):
+        if not math.isfinite(value):
+            return f"{name} is {value}, and the loss is {loss}: look for an overflow in an earlier step"
     lengths = non_unit_lengths(batch.x, batch.y)
     if lengths:
         return f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the loss is {loss}: {UNIT_ROWS}"
-    scale = float(batch.scale.detach())
     return f"the loss is {loss} although rows and logit_scale={scale:.4g} are finite: lower the scale, or use float64"
 
 
-def first_batch_warnings(batch: Batch, logit_scale: Tensor | float, *, is_finite: bool) -> list[str]:
+def first_batch_warnings(batch: Batch, logit_scale: Tensor | float | None, *, is_finite: bool) -> list[str]:
     """Return what is suspicious about the rows and the scale of a first batch whose loss is finite or not."""
     messages = []
     lengths = non_unit_lengths(batch.x, batch.y) if is_finite else None
@@ -225,6 +235,11 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float, *, is_finite
         messages.append(
             f"logit_scale={scale:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
             "logarithm, give logit_scale.exp()"
+        )
+    elif 0 < scale < SMALLEST_SCALE and logit_scale is not None:
+        messages.append(
+            f"logit_scale={scale:.4g} looks like a temperature, expected 1 / temperature: give {1 / scale:.4g}, or 1 / "
+            "temperature of the model"
         )
     return messages
 

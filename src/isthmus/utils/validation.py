@@ -134,7 +134,7 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
         )
     else:
         advice = (
-            "give --index FILE.npy (index=) for several matches, --unpaired (measure(unpaired=True)) for sets without "
+            "give --index FILE.npy (index=) for several matches, measure --unpaired (unpaired=) for sets without "
             "pairs, or class texts and labels to isthmus zero-shot (evaluate_zero_shot)"
         )
     counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
