@@ -72,6 +72,13 @@ def test_apply_transforms_a_file_of_one_row(suffix: str, files: Path) -> None:
     np.testing.assert_allclose(np.load("out.npy"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("option", ["--index", "--key"])
+def test_fit_to_unpaired_rows_refuses_options_about_pairs(option: str, files: Path) -> None:
+    message = refused("fit", "Centering", "image.npy", "text.npy", "--unpaired", option, "labels.npy", "-o", "a")
+    assert message == f"{option} is about pairs, and --unpaired rows have none; leave one out"
+    assert not Path("a").exists()
+
+
 def test_apply_leaves_out_bad_rows_until_one_is_left(files: Path) -> None:
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     rows = np.load("image.npy")[:3]

@@ -61,6 +61,9 @@ class TestCompare:
         ("options", "message"),
         [
             (["-o", "table.xlsx"], "a comparison is written as .html, .json, .csv, .md or .tex"),
+            (["--aligners", ","], "--aligners ,: names nothing, expected one or more"),
+            (["--fit-sizes", ","], "--fit-sizes ,: names nothing, expected one or more"),
+            (["--sweep", "energy="], "--sweep energy= : names nothing, expected one or more"),
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
             (["--sample", "9"], "sample=9: expected 100 items or more"),
             (["--fit-sizes", "ten"], "'ten' is not a whole number"),

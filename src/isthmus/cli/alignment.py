@@ -158,6 +158,9 @@ def _fit(
         name_list = split_names(names)
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
+    for option, value in (("--index", index), ("--key", key)):
+        if unpaired and value is not None:
+            raise InputError(f"{option} is about pairs, and --unpaired rows have none; leave one out")
     sources = open_sources([x, y])
     if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
         unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]

@@ -98,18 +98,18 @@ def compare(
     reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
     pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, **reading)
     if tasks is not None and not json_:
-        _announce_work(_items(tasks))
+        _announce_work(_items(tasks, "--tasks"))
     with stages("comparing corrections", quiet=json_):
         table = isthmus.compare(
             pairs,
-            aligners=None if aligners is None else _items(aligners),
-            tasks=None if tasks is None else _items(tasks),
+            aligners=None if aligners is None else _items(aligners, "--aligners"),
+            tasks=None if tasks is None else _items(tasks, "--tasks"),
             fit=None if fit is None else open_pairs(*fit, names, key, **reading),
             splits=splits,
             rng=seed,
             normalize=not raw,
             sweep=_parse_sweep(sweep or []),
-            fit_sizes=None if fit_sizes is None else [_parse_size(size) for size in _items(fit_sizes)],
+            fit_sizes=None if fit_sizes is None else [_parse_size(size) for size in _items(fit_sizes, "--fit-sizes")],
             class_texts=read_class_texts(class_texts, pairs),
             journal=resume,
             sample=sample,
@@ -172,7 +172,7 @@ def intervene(
     with stages("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,
-            interventions=[name.replace("-", "_") for name in _items(interventions)],
+            interventions=[name.replace("-", "_") for name in _items(interventions, "--interventions")],
             shared=shared,
             rng=seed,
             progress=progress,
@@ -298,9 +298,12 @@ def _print_outputs(output: list[Path] | None) -> None:
         typer.echo(f"Wrote {path}")
 
 
-def _items(text: str) -> list[str]:
-    """Split a list with commas."""
-    return [item.strip() for item in text.split(",") if item.strip()]
+def _items(text: str, option: str) -> list[str]:
+    """Split a list with commas, which is not empty."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise InputError(f"{option} {text}: names nothing, expected one or more entries with commas between them")
+    return items
 
 
 def _parse_sweep(settings: list[str]) -> dict[str, list[Any]]:
@@ -308,9 +311,9 @@ def _parse_sweep(settings: list[str]) -> dict[str, list[Any]]:
     sweep: dict[str, list[Any]] = {}
     for setting in settings:
         name, equals, values = setting.partition("=")
-        if not equals or not _items(values):
+        if not equals:
             raise InputError(f"--sweep {setting}: expected NAME=VALUE,VALUE, such as --sweep energy=0.9,0.95")
-        sweep[name.strip()] = [_parse_value(value) for value in _items(values)]
+        sweep[name.strip()] = [_parse_value(value) for value in _items(values, f"--sweep {name}=")]
     return sweep
 
 

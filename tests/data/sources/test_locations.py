@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_filter_of_a_store_behind_a_file_gets_one_sentence(
     (tmp_path / "a.npy").rename(tmp_path / name)
     with pytest.raises(InputError, match=rf"is a file, and '\?modality=image' selects rows of a.*{advice}"):
         open_source(f"{tmp_path / name}?modality=image")
+
+
+def test_open_source_of_a_device_or_pipe_is_refused_without_reading_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npy")  # an open would wait for a writer
+    for path in (tmp_path / "pipe.npy", os.devnull):
+        with pytest.raises(InputError, match="is a pipe or a device, expected a file or a folder"):
+            open_source(path)
 
 
 def test_open_source_of_registered_scheme_asks_its_store(rows: np.ndarray) -> None:

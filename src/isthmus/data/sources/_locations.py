@@ -101,7 +101,10 @@ def resolve(text: str) -> Location:
         error = None if Path(text).exists() else _filtered_file(text) or unknown_scheme(text)
         if error is not None:
             raise error
-        return paths.check_readable(text)
+        path = paths.check_readable(text)
+        if not (path.is_file() or path.is_dir()):  # a pipe or a device may never end
+            raise InputError(f"{text}: is a pipe or a device, expected a file or a folder; save its content to a file")
+        return path
     location = RemotePath(text)
     try:
         if location.exists():
