@@ -24,6 +24,7 @@ from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.row_values import read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
+from isthmus.data.sources._folder_names import warn_of_other_names
 from isthmus.data.sources._members import SeveralArraysError
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
@@ -128,6 +129,8 @@ def open_pairs(
     pairs_class = Pairs if same_dim else CrossDimPairs
     sources, modalities = named_sources(x, y, names, reading)
     if key is None:
+        if index is None:
+            warn_of_other_names(*sources)
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
     if index is not None:

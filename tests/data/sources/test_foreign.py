@@ -28,7 +28,7 @@ X = np.random.default_rng(24).normal(size=(20, 4)).astype(np.float32)
             pickle.dumps({"image": X}),
             r"is a pickle.*pickle.load\(open\(.*\)\['image'\] and np.save\('rows.npy', np.asa",
         ),
-        (pickle.dumps(X), r"is a pickle.*pickle.load\(open\(.*'rb'\)\) and np.save\('rows.npy', np.asarray\(rows\)\)"),
+        (pickle.dumps(X), r"is a pickle.*pickle.load\(open\(.*'rb'\)\) and np.save\('rows.npy', np.asarray\(rows, '"),
         (lzma.compress(X.tobytes()), "is compressed by xz"),
         (X.tobytes() + b"LANC", "is a file of a Lance table; give lancedb://"),
         (b"IxFI" + X.tobytes(), "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"),

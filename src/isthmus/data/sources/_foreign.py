@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickletools
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from isthmus.data.sources._locations import Location
 from isthmus.utils.errors import InputError
 
+#: Suffixes of pickles, also of old ones, whose first bytes do not tell.
+PICKLES = (".pkl", ".pickle", ".p", ".joblib")
 _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ", b"IHNf", b"IHNs", b"IxPq", b"IxSQ")
 #: First bytes -> what the file is, and what to do.
 _MESSAGES = {
@@ -38,11 +41,9 @@ def check_embeddings(location: Path, head: bytes) -> None:
         message = "is an HTML page, such as an error or a login instead of a download; download the file again"
     elif head[:4] in _FAISS and location.suffix.lower() not in (".index", ".faiss"):
         message = "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"
-    elif head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    elif head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or location.suffix.lower() in PICKLES:
         message = (
-            "is a pickle, which can run code and is never loaded; if you trust it, run "
-            f"rows = pickle.load(open({location.name[-24:]!r}, 'rb')){_pickled_key(head)} and np.save('rows.npy', "
-            "np.asarray(rows))"
+            f"is a pickle, which can run code and is never loaded; if you trust it, run {_unpickling(location, head)}"
         )
     elif location.suffix.lower() in _BY_SUFFIX:
         message = _BY_SUFFIX[location.suffix.lower()]
@@ -67,6 +68,18 @@ def check_embeddings_folder(location: Location, names: Collection[str]) -> None:
         )
     if "chroma.sqlite3" in names:
         raise InputError(f"{str(location)[-80:]}: is a Chroma database; save its embeddings with numpy.save")
+
+
+def _unpickling(location: Path, head: bytes) -> str:
+    """Return the statements that turn a pickle into a file of rows. Nothing is unpickled here."""
+    name, rows = repr(location.name[-24:]), "np.asarray(rows, 'float32')"
+    if b"pandas" in head:
+        return f"pandas.read_pickle({name}).to_parquet('rows.parquet')"
+    load = f"joblib.load({name})" if b"joblib" in head else f"pickle.load(open({name}, 'rb'))"
+    key = _pickled_key(head)
+    if re.search(r"\.\w{2,4}'\]$|\[\d+\]$|\['\d+'\]$", key):  # one vector for each file or id
+        return f"rows = list({load}.values()) and np.save('rows.npy', {rows})"
+    return f"rows = {load}{key} and np.save('rows.npy', {rows})"
 
 
 def _pickled_key(head: bytes) -> str:

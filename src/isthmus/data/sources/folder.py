@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.data.sources import parquet
 from isthmus.data.sources._folder_names import check_one_modality, warn_of_kinds_of_names
-from isthmus.data.sources._foreign import check_embeddings_folder
+from isthmus.data.sources._foreign import PICKLES, check_embeddings_folder
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._members import listed
@@ -48,9 +48,13 @@ class Folder(Format):
         check_one_modality(location, [file.name for file in files])
         shards = [_open_shard(shard_format, file, member, len(files)) for file in files]
         _check_equal_shards(files, shards)
-        warn_of_kinds_of_names(location, [file.name for file in files])
+
+        is_file_a_row = shard_format.name != "webdataset" and all(shard.shape[0] == 1 for shard in shards)
+        warn_of_kinds_of_names(location, [file.name for file in files], [shard.shape[0] for shard in shards])
 
         def keys(name: str) -> Any:
+            if name == "__key__" and is_file_a_row:
+                return np.array([file.name.partition(".")[0] for file in files])
             if shards[0].has_keys:
                 return concat_keys([shard.keys(name) for shard in shards])
             return _metadata_keys(location, name, [shard.shape[0] for shard in shards])
@@ -135,8 +139,24 @@ def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Forma
         raise InputError(
             f"{location}: holds the splits {listed(inner)} of a data set; give one, such as {location}/{inner[0]}"
         )
-    hint = f"; it holds the folders {listed(inner)}: give one of them for each side" if inner else ""
+    if inner:
+        hint = f"; it holds the folders {listed(inner)}: give one of them for each modality"
+    else:
+        hint = _advice_on_files([file.suffix.lower() for file in files if file.suffix])
     raise InputError(f"{location}: holds no shard of embeddings (.npy, .parquet, .tar ...){hint}")
+
+
+def _advice_on_files(suffixes: list[str]) -> str:
+    """Return what to do with a folder of files with these suffixes, none of which is a shard."""
+    if not suffixes:
+        return ""
+    suffix = max(set(suffixes), key=suffixes.count)
+    held = f"; it holds {suffixes.count(suffix):,} {suffix} files"
+    if any(suffix in text_format.suffixes for text_format in formats.values()):
+        return f"{held}, which are no shards: give one of them, or write their rows into one .npy file"
+    if suffix in PICKLES:
+        return f"{held}: pickles, which are never loaded; save their rows with np.save"
+    return held
 
 
 def _shard_formats(location: Location) -> list[Format]:
@@ -152,16 +172,26 @@ def _shard_formats(location: Location) -> list[Format]:
 def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> None:
     """Raise InputError if the shards with rows differ in width or in the type of their floats."""
     filled = [(file, shard) for file, shard in zip(files, shards, strict=True) if shard.shape[0]]
+    n_several = sum(shard.shape[0] > 1 for _, shard in filled)
     for file, shard in filled:
         if shard.shape[1] != filled[0][1].shape[1]:
             raise InputError(
                 f"{file}: has width {shard.shape[1]}, but {filled[0][0].name} has {filled[0][1].shape[1]}; all "
                 f"shards of a folder must come from one model{NO_SHARD}"
             )
-        if shard.is_vector and any(other.shape[0] > 1 for _, other in filled):
-            raise InputError(f"{file}: holds one vector, and other shards hold several{NO_SHARD}")
+        if shard.is_vector and n_several:
+            raise InputError(_odd_shard(filled, n_several))
         if shard.convert is not shards[0].convert:
             raise InputError(f"{file}: holds {shard.dtype}, but {files[0].name} holds {shards[0].dtype}; convert one")
+
+
+def _odd_shard(filled: Sequence[tuple[Location, Source]], n_several: int) -> str:
+    """Return a message about the first shard that is a vector between matrices, or a matrix between vectors."""
+    if 2 * n_several < len(filled):
+        file, shard = next((file, shard) for file, shard in filled if shard.shape[0] > 1)
+        return f"{file}: holds {shard.shape[0]:,} rows, and other shards hold one vector{NO_SHARD}"
+    file = next(file for file, shard in filled if shard.is_vector)
+    return f"{file}: holds one vector, and other shards hold several{NO_SHARD}"
 
 
 def _is_folder(source: Source | None) -> TypeGuard[Source]:
@@ -277,7 +307,8 @@ def _metadata_keys(location: Location, name: str, sizes: list[int]) -> Any:
     if metadata is None or not metadata.is_dir():
         raise InputError(
             f"{location}: .npy shards hold no keys and there is no folder {metadata or 'metadata'} beside them; give a "
-            f"file of keys instead of {name!r}, such as --key image_ids.npy,text_ids.npy"
+            f"file of keys instead of {name!r}, such as --key image_ids.npy,text_ids.npy, or __key__ for the names of "
+            "files that hold one row each"
         )
     files = sorted(metadata.glob("*.parquet"), key=natural_key)
     columns = [parquet.read_keys(file, name) for file in files]
