@@ -328,3 +328,15 @@ def test_relevance_of_clip_finds_half_of_the_matches_at_four_fifths_precision(cl
         kept.append(is_right[probability >= thresholds].mean())
     assert (np.mean(recall, axis=0) > (0.42, 0.27)).all()
     assert np.mean(kept) == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are distinct")
+def test_size_of_the_corpus_of_each_modality_is_a_mapping_of_whole_numbers() -> None:
+    """Texts of the demonstration data repeat, so that a query finds more images than texts."""
+    pairs = isthmus.demo.load("collapsed")
+    explanation = isthmus.explain(pairs)
+    sentences = " ".join(explanation.relevance_sentences(0.6))
+    assert "is unknown" not in sentences
+    assert "1,797 image rows" in sentences
+    with pytest.raises(InputError, match=r"n_stored\['text'\]=1, expected a whole number of 2 or more"):
+        isthmus.align.ScoreCalibration().fit(pairs).relevance(pairs, n_stored={"image": 1797, "text": 1})
