@@ -54,7 +54,7 @@ VERBS = {
     ),
     "fit": Verb(
         "alignment",
-        "Fit an aligner to embeddings and save it.",
+        "Fit a correction (an aligner) to embeddings and save it.",
         "isthmus fit Auto image.npy text.npy -o correction.safetensors",
     ),
     "apply": Verb(
@@ -84,12 +84,12 @@ VERBS = {
     ),
     "report": Verb(
         "diagnosis",
-        "Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs.",
+        "Write one self-contained page: verdict, figures, and corrections evaluated on held-out pairs.",
         "isthmus report image.npy text.npy -o report.html",
     ),
     "compare": Verb(
         "comparison",
-        "Evaluate aligners on held-out pairs, with the change of each score from the raw embeddings and its interval.",
+        "Evaluate corrections (aligners) on held-out pairs: scores, and their changes from the raw embeddings.",
         "isthmus compare image.npy text.npy --splits 10 -o compare.html -o compare.csv",
     ),
     "compare-merge": Verb(

@@ -77,7 +77,7 @@ def fit(
     as_is: AsIs = False,
     json_: Json = False,
 ) -> None:
-    """Fit an aligner to embeddings and save it."""
+    """Fit a correction (an aligner) to embeddings and save it."""
     check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y, *(further or []), labels, class_texts, index])
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()

@@ -90,7 +90,7 @@ def compare(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Evaluate aligners on held-out pairs, with the change of each score from the raw embeddings and its interval."""
+    """Evaluate corrections (aligners) on held-out pairs: scores, and their changes from the raw embeddings."""
     for path in output or []:
         check_output(path, _SUFFIXES, "a comparison", [x, y, *(fit or ()), labels, class_texts, index])
     if resume is not None:

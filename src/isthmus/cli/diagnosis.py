@@ -82,7 +82,7 @@ def measure(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="all, fast (only measures that need no rows), a family such as neighbours, or comma-separated names"
+            help="all, fast (means and covariances alone), a family such as neighbours, or comma-separated names"
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="print all measures, as --json and -o do")] = False,
@@ -152,7 +152,7 @@ def explain(
     names: Names = None,
     cosine: Annotated[
         float | None,
-        typer.Option(help="also explain this cosine, such as 0.25, and the relevance of a hit with it"),
+        typer.Option(help="also explain this cosine, such as 0.25, and how often a first hit with it is a match"),
     ] = None,
     temperature: Annotated[
         float, typer.Option(help="temperature that the encoders were trained with, for the assumptions of the theorems")
@@ -235,7 +235,7 @@ def report(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs."""
+    """Write one self-contained page: verdict, figures, and corrections evaluated on held-out pairs."""
     check_output(output, PAGE_SUFFIXES, "a page", [*paths, labels, index, captions, ids, images])
     paths = modality_paths(paths)
     if len(paths) > 2:

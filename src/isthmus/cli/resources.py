@@ -26,7 +26,8 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "max_memory": (
         Annotated[
-            str | None, typer.Option("--max-memory", help="memory that a pass over the rows may add, such as '400 MB'")
+            str | None,
+            typer.Option("--max-memory", help="additional memory of one pass over the rows, such as '400 MB'"),
         ],
         None,
     ),
