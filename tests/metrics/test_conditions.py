@@ -17,6 +17,7 @@ from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
 from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
 from isthmus.metrics.twonn import two_nearest
+from isthmus.statistics.dyads import dyadic_variance
 from isthmus.statistics.mean_intervals import debiased_mean_cosine
 
 #: Fewest items for which a measure is defined.
@@ -272,12 +273,12 @@ def test_power_law_slope_needs_variance_in_half_of_the_directions(rank: int, is_
     assert (estimate.undefined is None) is is_defined
 
 
-def test_two_nearest_error_of_two_groups_is_their_scatter() -> None:
+def test_two_nearest_error_of_two_groups_is_that_of_their_pairs_of_nearest_rows() -> None:
     triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
     rows = np.concatenate([triangle, 100 + triangle * [[1.0, 0.5]]])
     value, error = two_nearest(rows)
     distances = np.sort(squareform(pdist(rows)), axis=1)[:, 1:3]
     logs = np.log(distances[:, 1] / distances[:, 0])
-    sums = (logs - logs.mean()).reshape(2, 3).sum(axis=1)
+    variance = dyadic_variance(np.arange(6), np.array([1, 0, 0, 4, 3, 3]), logs - logs.mean(), 6)
     assert value == pytest.approx(5 / logs.sum(), rel=1e-12)
-    assert error == pytest.approx(5 / logs.sum() ** 2 * np.sqrt(2 * sums @ sums), rel=1e-9)
+    assert error == pytest.approx(5 / logs.sum() ** 2 * np.sqrt(variance), rel=1e-9)
