@@ -12,7 +12,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import InfluenceSample
-from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.intervals import clip_interval, normal_interval, tail_factor
 from isthmus.statistics.result import NAN, Estimate
 
 #: Principal directions of each modality that carry the information.
@@ -22,6 +22,9 @@ MIN_ITEMS = 10 * DIRECTIONS
 #: Largest squared canonical correlation of modalities that are not functions of each other.
 MAX_SQUARED_CORRELATION = 1 - 1e-9
 
+#: Largest p-value of isotropic rows at which leading directions are not arbitrary. At .025, many of the few isotropic
+#: data sets with an interval would be misleading.
+ISOTROPY_P_VALUE = 0.001
 #: Items whose rows are multiplied at once.
 ITEMS_PER_BLOCK = 128
 
@@ -80,7 +83,7 @@ def _isotropy_note(context: MetricContext) -> str:
 
 def _is_isotropic(context: MetricContext) -> bool:
     """Return whether isotropic rows explain the spectrum of x, so that the interval of its anisotropy starts at 1."""
-    return anisotropy_of(context.pca, context.moments.n_distinct[0]).low <= 1
+    return anisotropy_of(context.pca, context.moments.n_distinct[0], level=1 - ISOTROPY_P_VALUE).low <= 1
 
 
 def _jackknife(value: float, left_out: np.ndarray, scores: np.ndarray, n: int) -> tuple[float, float]:
@@ -232,7 +235,7 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
     It fails in three ways. It does not detect dependence without correlation. It counts a direction of little variance
     like one of large variance. If the eigenvalues at the tenth direction are nearly equal, other data of the same
     distribution have other leading directions. These can share more or less. There is no interval if isotropic rows
-    explain the spectrum of a modality (p > .025), because its leading directions are then arbitrary.
+    explain the spectrum of a modality (p > .001), because its leading directions are then arbitrary.
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
@@ -288,7 +291,7 @@ def unique_variance(context: MetricContext) -> Estimate:
     reaches this part of the modality. The value and its interval are without the bias of the plug-in, which includes
     that of leading directions that follow the errors of these rows. The null is the plug-in for shuffled pairs,
     1 - 10 / (n - 1). Like every linear measure, it counts what only a nonlinear map predicts as unique. There is no
-    interval if isotropic rows explain the spectrum of the other modality (p > .025).
+    interval if isotropic rows explain the spectrum of the other modality (p > .001).
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
@@ -311,9 +314,11 @@ def unique_variance(context: MetricContext) -> Estimate:
     other, deviations = context.swapped().pca, np.sqrt(variances[:k])
     terms = [(turned[k:].T, scores.y / deviations), (other.projections[:, k:], turned[:k].T / variances[:k])]
     selection = -2 / total * other.leading_subspace_bias(k, terms)
-    value, variance = value - selection, variance + selection**2  # a correction is as uncertain as it is large
+    # The variance of the correction is taken as half of its square, which simulated data sets need.
+    value, variance = value - selection, variance * tail_factor(without) ** 2 + selection**2 / 2
     if note := _isotropy_note(context.swapped()):
         return Estimate.debiased(value, (NAN, NAN), plugin=plug_in, null=null, note=note)
-    # A regression on k scores leaves n - k - 1 degrees of freedom.
-    interval = clip_interval(normal_interval(value, variance * (n - 1) / (n - k - 1)), 0, 1)
+    # A regression on k scores leaves n - k - 1 degrees of freedom. Items with many pairs have a larger weight.
+    n_effective = pairs**2 / context.moments.by_item.count_sq
+    interval = clip_interval(normal_interval(value, variance * (n_effective - 1) / (n_effective - k - 1)), 0, 1)
     return Estimate.debiased(value, interval, plugin=plug_in, null=null)

@@ -243,8 +243,11 @@ def anisotropy(context: MetricContext) -> Estimate:
     return anisotropy_of(context.pca, context.moments.n_distinct[0])
 
 
-def anisotropy_of(spectral_errors: SpectralErrors, n_rows: int) -> Estimate:
-    """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows."""
+def anisotropy_of(spectral_errors: SpectralErrors, n_rows: int, *, level: float = 0.975) -> Estimate:
+    """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows.
+
+    The interval starts at 1 if the value is below the quantile `level` of isotropic rows.
+    """
     eigenvalues = spectral_errors.values
     d = len(eigenvalues)
     value = float(eigenvalues[0]) * d / float(eigenvalues.sum())
@@ -268,7 +271,7 @@ def anisotropy_of(spectral_errors: SpectralErrors, n_rows: int) -> Estimate:
     midpoint, quantile = math.log(value) - bias, sample.quantile(scores)
     low = max(math.exp(midpoint - quantile * math.hypot(error, max(bias, bias_of_ties))), 1.0)
     high = min(max(math.exp(midpoint + quantile * math.hypot(error, bias)), 1.0), float(d))
-    if noise and value < largest_eigenvalue_quantile(n_rows / noise**2, d, 0.975):
+    if noise and value < largest_eigenvalue_quantile(n_rows / noise**2, d, level):
         low = 1.0
     return Estimate.debiased(max(math.exp(midpoint), 1.0), (low, high), plugin=value, null=null)
 
