@@ -90,3 +90,25 @@ def test_labels_of_text_are_read_with_and_without_heading(tmp_path: Path) -> Non
     assert read_row_values(write(tmp_path / "a.csv", ["label", *names]), "labels").tolist() == names
     assert read_row_values(write(tmp_path / "a.txt", names), "labels").tolist() == names
     assert read_row_values(["cat"], "labels") == ["cat"]
+
+
+@pytest.mark.parametrize("option", ["labels", "index", "key", "scale"])
+@pytest.mark.parametrize("content", ["archive", "broken archive", "text", "nothing"])
+def test_file_of_an_option_that_is_no_array_is_refused(option: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / "values.npz"
+    path.write_bytes({"broken archive": b"PK\x03\x04" + bytes(50), "text": b"1 2"}.get(content, b""))
+    if content == "archive":
+        np.savez(path, a=np.arange(30), b=np.arange(30))
+    rows = np.eye(30)
+    with pytest.raises(
+        InputError, match=r"values.npz: is (no readable file of|not a file of keys|not an .npy file of)"
+    ):
+        isthmus.open_pairs(rows, rows, **{option: str(path)})
+
+
+def test_keys_that_are_one_number_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "key.npy", np.int64(3))
+    with pytest.raises(InputError, match=r"key.npy: is not a file of keys, expected integers or text"):
+        isthmus.open_pairs(np.eye(3), np.eye(3), key=str(tmp_path / "key.npy"))
+    with pytest.raises(InputError, match="holds 1 key, expected one for each of 3 rows|holds 1 keys, expected one"):
+        isthmus.open_pairs(np.eye(3), np.eye(3), key=(np.int64(3), np.int64(3)))

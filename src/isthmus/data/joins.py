@@ -16,7 +16,7 @@ from isthmus.data.hashing import hash_text
 from isthmus.data.row_values import read_row_values
 from isthmus.data.sources import Source, csv, jsonl, parquet, split_member
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import temporary_rows
+from isthmus.utils.files import load_npy, temporary_rows
 
 #: Bytes of text that are hashed at once.
 CHUNK_BYTES = 2**24
@@ -196,7 +196,7 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     `key` is a column of the file, a file of keys (`.npy`, `.txt`, `FILE.csv::COLUMN`), or an array.
     """
     if not isinstance(key, (str, os.PathLike)):
-        keys, address = np.asarray(key), f"the keys of {source.address}"
+        keys, address = np.atleast_1d(key), f"the keys of {source.address}"
     else:
         key_file, column = split_member(key)
         address = str(key)
@@ -301,12 +301,12 @@ def _read_key_file(path: Path, column: str | None) -> Any:
         return parquet.read_keys(path, column)
     if path.suffix.lower() in (".txt", *csv.Csv.suffixes, *jsonl.Jsonl.suffixes):
         return read_row_values(str(path) if column is None else f"{path}::{column}", "key")
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError):
+    keys = load_npy(path, mmap_mode="r")
+    if keys is None or not keys.ndim:
         raise InputError(
             f"{path}: is not a file of keys, expected integers or text saved with numpy.save, or FILE.parquet::COLUMN"
-        ) from None
+        )
+    return keys
 
 
 def _checked_keys(keys: Any, address: str) -> Any:

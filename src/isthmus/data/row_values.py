@@ -15,6 +15,7 @@ from isthmus.data.sources._locations import split_member
 from isthmus.data.sources._members import listed
 from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError, import_optional, unknown_name
+from isthmus.utils.files import load_npy
 
 #: Names of the column of each option. A table of several columns has one of them, or the column is named.
 _CLASS_NAMES = ("label", "labels", "class", "classes", "category", "target")
@@ -64,11 +65,12 @@ def read_row_values(values: Any, name: str, /) -> Any:
         import_optional("pyarrow", "parquet", f"reading {path}")
         return _of_table(path, suffix, column, name)
     try:
-        if suffix == ".txt":
-            return _of_lines(path)
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is no readable file of {name}; expected {EXPECTED}") from None
+        loaded = _of_lines(path) if suffix == ".txt" else load_npy(path)
+    except (ValueError, OSError):
+        loaded = None
+    if loaded is None:
+        raise InputError(f"{path}: is no readable file of {name}; expected {EXPECTED}")
+    return loaded
 
 
 def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndarray:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Version of the format of saved moments, aligners and results.
 FORMAT_VERSION = 1
+#: First bytes of an .npy file.
+NPY_MAGIC = b"\x93NUMPY"
 
 
 @contextmanager
@@ -55,6 +57,40 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def load_npy(path: str | os.PathLike[str], *, mmap_mode: Any = None) -> np.ndarray | None:
+    """Return the array of an .npy file, or None if the file holds something else.
+
+    Parameters
+    ----------
+    path : path-like
+        File, which is not unpickled.
+    mmap_mode : {'r'}, optional
+        Mode in which the array is mapped. Default: it is read.
+
+    Returns
+    -------
+    ndarray or None
+        The array.
+
+    Examples
+    --------
+    >>> import numpy as np, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "labels.npy"
+    ...     np.save(path, [3, 1])
+    ...     load_npy(path)
+    array([3, 1])
+    """
+    import numpy as np
+
+    try:
+        with open(path, "rb") as file:  # an archive or a pickle begins in another way
+            is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False) if is_npy else None
+    except (ValueError, EOFError, OSError):
+        return None
 
 
 def temporary_rows(

@@ -15,6 +15,7 @@ from isthmus.data.sources._vector_sets import VectorSets
 from isthmus.utils import paths, validation
 from isthmus.utils.arguments import check_flags
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.files import load_npy
 
 #: Steps between the minimum and the maximum of a coordinate that is stored in 8 bits.
 STEPS = 255
@@ -254,10 +255,9 @@ def read_numbers(value: Any, shape: tuple[int, ...], name: str, address: str) ->
     """Return a number, or an array of a shape, that is given as such or as the path of an .npy file."""
     if isinstance(value, (str, os.PathLike)):
         path = paths.check_readable(value, "a number or an .npy file")
-        try:
-            value = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError):
-            raise InputError(f"{path}: is not an .npy file of numbers; save the {name} with numpy.save") from None
+        value = load_npy(path)
+        if value is None:
+            raise InputError(f"{path}: is not an .npy file of numbers; save the {name} with numpy.save")
     numbers = np.asarray(arrays.to_numpy(value) if hasattr(value, "shape") else value)
     is_number = numbers.ndim == 0 and len(shape) == 1
     if numbers.dtype.kind not in "iuf" or not (is_number or numbers.shape == shape) or not np.isfinite(numbers).all():

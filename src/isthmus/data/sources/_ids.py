@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.utils import paths
 from isthmus.utils.errors import InputError
+from isthmus.utils.files import load_npy
 
 
 def selected_ids(file: str, ids: np.ndarray, address: str) -> np.ndarray:
@@ -33,10 +34,9 @@ def selected_ids(file: str, ids: np.ndarray, address: str) -> np.ndarray:
         If the file holds no integers, or ids that are not in the index.
     """
     path = paths.check_readable(file, "an .npy file of ids")
-    try:
-        chosen = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is not an .npy file of ids; save them with numpy.save") from None
+    chosen = load_npy(path)
+    if chosen is None:
+        raise InputError(f"{path}: is not an .npy file of ids; save them with numpy.save")
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise InputError(f"{path}: holds {chosen.dtype} of shape {chosen.shape}, expected a list of integer ids")
     chosen = np.unique(chosen).astype(np.int64)
