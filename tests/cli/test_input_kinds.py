@@ -258,3 +258,20 @@ def test_modalities_warn_of_raw_that_no_file_needs(tmp_path: Path) -> None:
         np.save(tmp_path / f"{name}.npy", rows)
     with pytest.warns(IsthmusWarning, match="raw=float32:8 .--raw. is not used"):
         isthmus.Modalities.open(tmp_path / "image.npy", tmp_path / "text.npy", raw="float32:8")
+
+
+@pytest.mark.parametrize("verb", ["measure", "explain"])
+def test_three_modalities_without_pairs_are_refused_with_two_of_them(verb: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.npy" for name in ("image", "text", "audio")]
+    for path, rows in zip(paths, (X, Y[:-5], Y), strict=True):
+        np.save(path, rows)
+    message = (
+        r"got 3 modalities, expected two with --unpaired; run it for each two of them, such as \S*image.npy \S*text"
+    )
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(app, [verb, *map(str, paths), "--unpaired"], catch_exceptions=False)
+
+
+def test_fit_names_its_option_for_rows_without_pairs() -> None:
+    with pytest.raises(InputError, match="an option of measure and explain, expected paired=False in fit"):
+        isthmus.align.Centering().fit(X, Y[:-5], unpaired=True)

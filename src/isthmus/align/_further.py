@@ -109,6 +109,8 @@ def rows_by_name(
             sides = zip(names or fitted_names or ("x", "y"), (X, Y), strict=True)
             X, Y = (None if rows is None else as_source(name, rows, min_rows=min_rows) for name, rows in sides)
         return X, Y, names, {}
+    if isinstance(modalities.get("unpaired"), bool):
+        raise InputError("got unpaired=, which is an option of measure and explain, expected paired=False in fit")
     if X is not None or Y is not None:
         raise InputError("got rows by position and by name, expected all by name, such as image=X, text=Y, audio=Z")
     known = fitted_names or names or tuple(modalities)

@@ -22,6 +22,7 @@ from isthmus.cli._common import (
     Raw,
     Sample,
     Unpaired,
+    check_two_unpaired,
     modality_paths,
     open_pairs,
     open_sets,
@@ -102,6 +103,7 @@ def measure(
     if output is not None:
         check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
+    check_two_unpaired(paths, unpaired)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
@@ -175,6 +177,7 @@ def explain(
     if output is not None:
         check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
+    check_two_unpaired(paths, unpaired)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, None, index, key)
         if cosine is not None:

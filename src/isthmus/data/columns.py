@@ -113,8 +113,8 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
         raise validation.integer_dtype(str(array.dtype), name)
     elif not is_coded and "float" not in str(array.dtype):
         raise InputError(f"{name}: has dtype {array.dtype}, expected floats")
-    if len(array.shape) == 3 and array.shape[1] == 1:
-        array = array[:, 0, :]
+    if len(array.shape) > 2 and sum(size != 1 for size in array.shape[1:]) == 1:
+        array = array.reshape(array.shape[0], -1)  # (n, 1, d), (n, d, 1, 1) ...
     if len(array.shape) == 3:
         array = arrays.to_numpy(array)
     return prepared(Source(array, address=name, min_rows=min_rows), **reading)

@@ -104,6 +104,10 @@ def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2)
         shape = (shape[0], shape[2])
     if len(shape) != 2:
         advice = "; if whole rows follow each other, give array.reshape(-1, WIDTH)" if len(shape) == 1 else ""
+        if len(shape) > 3:
+            is_row = sum(size != 1 for size in shape[1:]) == 1
+            axes = tuple(range(2, len(shape)))
+            advice = f"; {'give array.reshape(len(array), -1)' if is_row else f'average positions, array.mean({axes})'}"
         raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width){advice}")
     if shape[0] < 0 or shape[0] == 0 < min_rows:
         raise InputError(

@@ -254,3 +254,19 @@ def test_reopened_shards_are_cached_and_forgotten(tmp_path: Path, monkeypatch: p
     assert len(_reopened._open_rows) == 2
     del source
     assert not _reopened._open_rows
+
+
+@pytest.mark.parametrize("shape", [(30, 1, 6), (30, 6, 1), (30, 1, 1, 6), (30, 6, 1, 1)])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_axes_of_length_one_are_dropped_in_memory(shape: tuple[int, ...], library: str) -> None:
+    rows = X.reshape(shape) if library == "numpy" else torch.tensor(X.reshape(shape))
+    pairs = isthmus.open_pairs(rows, X)
+    np.testing.assert_array_equal(np.asarray(pairs.x.read(0, 30)), X)
+
+
+def test_more_axes_get_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"shape \(30, 6, 2, 2\), .*; average positions, array.mean\(\(2, 3\)\)"):
+        isthmus.open_pairs(np.ones((30, 6, 2, 2)), X)
+    np.save(tmp_path / "image.npy", X[:, :, None, None])
+    with pytest.raises(InputError, match=r"shape \(30, 6, 1, 1\), .*; give array.reshape\(len\(array\), -1\)"):
+        open_source(tmp_path / "image.npy")
