@@ -124,7 +124,9 @@ def test_sentence_about_the_pairing_is_the_same_in_every_function(
     inspected = inspect_pairing(as_source("image", x), as_source("text", y), names=("image", "text"))
     assert inspected.sentence == sentence
     assert inspected.reason.removeprefix("no: ").removeprefix("only in part: ")[1:] == sentence[1:-1]
-    assert isthmus.measure(Pairs(image=x, text=y), metrics="centroid_angle").pairs["matching"]["sentence"] == sentence
+    result = isthmus.measure(Pairs(image=x, text=y), metrics="centroid_angle")
+    assert result.pairs["matching"]["sentence"] == sentence
+    assert repr(result).splitlines()[:2] == ["Result of 1 measure, image-text", f"  {sentence}"]
     assert isthmus.explain(Pairs(image=x, text=y)).verdict[0] == sentence
     report = isthmus.report(Pairs(image=x, text=y), tmp_path / "r.html")
     assert report.verdict[0] == sentence

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.statistics.intervals import Z95
 from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import json_number, number, number_from_json
+from isthmus.utils.format import counted, json_number, number, number_from_json
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -310,10 +310,14 @@ class Result(Tabular, Mapping[str, Estimate]):
     def __repr__(self) -> str:
         names = self.pairs.get("names", ())
         sizes = [f"{self.pairs['n_pairs']:,} pairs"] if "n_pairs" in self.pairs else []
-        heading = ", ".join([f"Result of {len(self.metrics)} measures", *(["-".join(names)] if names else []), *sizes])
+        heading = ", ".join(
+            [f"Result of {counted(len(self.metrics), 'measure')}", *(["-".join(names)] if names else []), *sizes]
+        )
         shown = [name for name in HEADLINES if name in self.metrics] or list(self.metrics)[:REPR_ROWS]
         width = max(map(len, shown), default=0)
-        lines = [f"  {name:{width}}  {self.metrics[name]}" for name in shown]
+        sentence = self.pairs.get("matching", {}).get("sentence")  # '' if the rows match
+        lines = [f"  {sentence}"] if sentence else []
+        lines += [f"  {name:{width}}  {self.metrics[name]}" for name in shown]
         hidden = len(self.metrics) - len(shown)
         return "\n".join([heading, *lines, *([f"  and {hidden} more in .to_frame()"] if hidden else [])])
 
