@@ -225,7 +225,7 @@ def test_open_pairs_by_a_key_that_repeats_in_both_files_equals_the_index(names: 
     orders = {name: rng.permutation(len(owner)) for name in rows}
     shuffled = {name: rows[name][orders[name]] for name in names}
     ids = [owner[orders[name]] + 100 for name in names]
-    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in both files.*180 pairs of") as caught:
+    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in both modalities.*180 pairs of") as caught:
         pairs = isthmus.open_pairs(*shuffled.values(), names=names, key=ids)
     assert any("60 different rows of text" in str(w.message) for w in caught)
     assert (pairs.n_pairs, pairs.n_components) == (180, 60)
@@ -263,7 +263,7 @@ def test_message_about_a_key_that_repeats_in_the_first_file_alone_names_that_fil
     rng = np.random.default_rng(5)
     captions, images = rng.normal(size=(60, WIDTH)), rng.normal(size=(30, WIDTH))
     ids = (np.repeat(np.arange(30), 2), np.arange(30))
-    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in the file of text, .* 60 pairs of 60"):
+    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in text, .* 60 pairs of 60"):
         pairs = isthmus.open_pairs(captions, images, names=("text", "image"), key=ids)
     assert pairs.key_join is not None
     assert not pairs.key_join.repeats_in_both

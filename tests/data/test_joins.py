@@ -204,7 +204,7 @@ def test_open_pairs_takes_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: P
     (tmp_path / "k.dat").write_text("1\n2\n")
     with pytest.raises(InputError, match=r"k.dat: is not a file of keys, expected integers or text saved"):
         isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.dat"))
-    with pytest.raises(InputError, match="got 3 keys, expected one column for both files"):
+    with pytest.raises(InputError, match="got 3 keys, expected one for both modalities"):
         isthmus.open_pairs(*paths, key=("a", "b", "c"))
     with pytest.raises(InputError, match="got index and key, expected one of them"):
         isthmus.open_pairs(*paths, key="a", index=keys)

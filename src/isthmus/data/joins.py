@@ -101,8 +101,8 @@ class KeyJoin:
             rows = " and ".join(
                 f"{count:,} different rows of {name}" for count, name in zip(different, names, strict=True)
             )
-            files = "both files" if self.repeats_in_both else f"the file of {names[0]}"
-            made = f"its keys repeat in {files}, each row matches all rows of its key: {len(self.y):,} pairs of {rows}"
+            where = "both modalities" if self.repeats_in_both else names[0]
+            made = f"its keys repeat in {where}, each row matches all rows of its key: {len(self.y):,} pairs of {rows}"
         return f"paired by {self.key}: {made}" + (f", without a match for {unmatched}" if any(self.unmatched) else "")
 
 
@@ -146,7 +146,7 @@ def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJo
         first, second = sorted(order[repeated[0] : repeated[0] + 2])
         raise RepeatedKeyError(
             f"{columns[0]}: the key {_example(x, first)} is in rows {first:,} and {second:,} (counted from 0), "
-            "expected one row per key in x; give the file with several rows per key second"
+            "expected one row per key in x; give the modality with several rows per key second"
         )
     position = np.minimum(np.searchsorted(sorted_x[0], codes_y[0]), len(order) - 1)
     # Probability that a first hash collides: 3e-8 for a million keys, 3e-4 for 10^8.

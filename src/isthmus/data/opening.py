@@ -341,7 +341,7 @@ def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(
-            f"got {counted(len(keys), 'key')}, expected one column for both files, or one for each of the two"
+            f"got {counted(len(keys), 'key')}, expected one for both modalities, or one for each of the two"
         )
     (keys_x, address_x), (keys_y, address_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
     key_names = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
