@@ -275,3 +275,14 @@ def test_three_modalities_without_pairs_are_refused_with_two_of_them(verb: str, 
 def test_fit_names_its_option_for_rows_without_pairs() -> None:
     with pytest.raises(InputError, match="an option of measure and explain, expected paired=False in fit"):
         isthmus.align.Centering().fit(X, Y[:-5], unpaired=True)
+
+
+def test_inspect_of_three_files_judges_each_two_of_them(tmp_path: Path) -> None:
+    for name, rows in {"image": X, "text": Y, "audio": Y[::-1]}.items():
+        np.save(tmp_path / f"{name}.npy", rows)
+    paths = [tmp_path / f"{name}.npy" for name in ("image", "text", "audio")]
+    out = run("inspect", *paths)
+    assert "Paired, image.npy and text.npy? yes: mean cosine" in out
+    assert "Paired, image.npy and audio.npy? no" in out
+    pairings = json.loads(run("inspect", *paths, "--json"))["pairings"]
+    assert [entry["looks_paired"] for entry in pairings.values()] == [True, False, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from warnings import catch_warnings, filterwarnings
@@ -116,6 +117,11 @@ def inspect(
             pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources))
         elif len(sources) == 2:
             pairing = looks_paired(*sources, names=_names_of(sources))
+        two_sources = [pair for pair in combinations(sources, 2) if len(sources) > 2 and pair[0].shape == pair[1].shape]
+        pairings = {
+            _names_of(pair): looks_paired(*first_pairs(isthmus.Pairs(x=pair[0], y=pair[1])), names=_names_of(pair))
+            for pair in two_sources
+        }
     if json_:
         content = {
             "format": 1,
@@ -123,6 +129,7 @@ def inspect(
             "sources": [inspection.to_dict() for inspection in inspections],
             "cosines": cosines.to_dict() if cosines else None,
             "pairing": pairing.to_dict() if pairing else None,
+            "pairings": {",".join(names): judged.to_dict() for names, judged in pairings.items()},
         }
         typer.echo(json.dumps(content, indent=1))
         return
@@ -146,6 +153,8 @@ def inspect(
             f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all "
             f"{counted(cosines.pairs, 'usable pair')}"
         )
+    for (x, y), judged in pairings.items():
+        print_line(f"Paired, {x} and {y}? {judged.reason}")
     if pairing:
         print_line(f"Paired? {pairing.reason}")
         rows, widths = ({getattr(inspection, name) for inspection in inspections} for name in ("rows", "width"))
