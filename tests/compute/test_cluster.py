@@ -194,7 +194,7 @@ def test_moments_with_an_invalid_row_name_the_row(cluster: Cluster, paths: Any, 
     pairs = isthmus.open_pairs(paths[0], tmp_path / "text.npy")
     with (
         isthmus.config_context(**SMALL, cluster=cluster),  # type: ignore[arg-type]
-        pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) is"),
+        pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) holds"),
     ):
         Moments.of(pairs)
 

@@ -103,7 +103,7 @@ def test_resources_from_text_are_parsed_and_validated() -> None:
             assert (current().threads, current().max_memory) == (2, 10**9)
         assert current().max_memory is None
     assert current() == Resources()
-    with pytest.raises(InputError, match="threads=0, expected 1 or more"):
+    with pytest.raises(InputError, match="threads=0, expected a whole number of 1 or more"):
         Resources.of(threads=0)
     with pytest.raises(InputError, match="max_memory='much', expected bytes or a size such as '400 MB'"):
         Resources.of(max_memory="much")

@@ -106,7 +106,7 @@ def moments_of_items(x: Tensor, y: Tensor, /) -> Moments | None:
     Examples
     --------
     >>> x, y = torch.eye(24), torch.eye(24).flip(0)
-    >>> moments_of_items(x.repeat_interleave(2, 0), torch.cat((y, y))).by_item.n_items
+    >>> moments_of_items(*(rows.repeat_interleave(2, 0) for rows in (x, y))).by_item.n_items
     24
     """
     if len(x) < 2:

@@ -187,8 +187,8 @@ def fixed(value: float, decimals: int, /, *, sign: bool = False) -> str:
     --------
     >>> [fixed(v, 3) for v in (0.7624, 0.000042, -0.0000301, 0.0, 3e-17)]
     ['0.762', '4.2e-05', '-3e-05', '0.000', '0.000']
-    >>> fixed(0.0662, 1, sign=True), fixed(2.25, 1, sign=True)
-    ('+0.066', '+2.2')
+    >>> fixed(0.0062, 1, sign=True), fixed(2.25, 1, sign=True)
+    ('+0.0062', '+2.2')
     """
     plus = "+" if sign else ""
     text = f"{value:{plus}z.{decimals}f}"
