@@ -49,10 +49,10 @@ measure and kind of data, intervals contain the true value in 92 to 99 % of the 
 Isotropic caps were simulated, too, and are not part of this average. There are these exceptions:
 
 - Intervals of R@k count queries as dependent that share the rows before their matches. They contain the mean over data
-  sets in 92.5 to 98 % for power laws, heavy tails, narrow cones, isotropic caps and collapsed clouds, and in up to
-  99.5 % where recall is above .98 (200 to 300 data sets each). On 1,000 items of caps, cones and collapsed clouds it is
+  sets in 92.5 to 98.7 % for power laws, heavy tails, narrow cones, isotropic caps and collapsed clouds, and in up to
+  99.5 % where recall is above .98 (150 to 300 data sets each). On 1,000 items of caps, cones and collapsed clouds it is
   92 to 98.7 % (150 data sets each). In isotropic caps and narrow cones, few rows are nearest to most queries. Intervals
-  of R@1 are 1.1 to 1.7 times as wide there as the error, which the data hardly show.
+  of R@1 are 1.1 to 1.5 times as wide there as the error, which the data hardly show.
 - `gaussian_mutual_information` and `unique_variance_{side}` are about the leading directions of these data. Their
   intervals contain the value along these directions in 95 to 99 % and 92 to 99 %. Those of `unique_variance_{side}`
   contain the mean over data sets in 93 to 98 %, and in up to 99.7 % for groups of images and texts (300 data sets).

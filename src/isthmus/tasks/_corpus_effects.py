@@ -12,9 +12,9 @@ from isthmus.statistics.intervals import freedom_of_parts, widened_variance
 
 #: Queries whose nearest rows show how many rows of the corpus are near to many queries.
 LISTED_QUERIES = 2_000
-#: Nearest rows for one degree of freedom: 2 / (kurtosis - 1) with a kurtosis of 7. The effect of a row on many queries
-#: has heavy tails. A normal distribution has 3, an exponential one 9.
-ROWS_PER_FREEDOM = 3.0
+#: Nearest rows for one degree of freedom: (kurtosis - 1) / 2 with a kurtosis of 5. The effect of a row on many queries
+#: has heavy tails. A normal distribution has 3, an exponential one 9. It is simulated.
+ROWS_PER_FREEDOM = 2.0
 #: Degrees of freedom from which an estimated variance may be below that of independent queries.
 RELIABLE_FREEDOM = 20.0
 #: Entries of the lists of nearest rows that are held at a time.
@@ -60,7 +60,7 @@ class CorpusEffect:
 
         Notes
         -----
-        The degrees of freedom are those of the parts of the variance, and at most a third of the effective number of
+        The degrees of freedom are those of the parts of the variance, and at most half of the effective number of
         nearest rows [2]_. If few rows are nearest to most queries, the sample does not show how uncertain the
         variance is.
 
