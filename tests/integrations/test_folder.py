@@ -63,5 +63,5 @@ def test_export_verb_names_rows_without_a_graph_and_refuses_a_folder_that_exists
     assert files == ["README.md", "correction.safetensors", "query_image.onnx", "query_text.onnx"]
     assert "bank: stored rows of image, stored rows of text." in (tmp_path / "hub" / "README.md").read_text()
     assert "exists; give the name of a new folder" in outcomes[2].stderr
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="does not exist; create it first"):
         integrations.to_folder(correction, tmp_path / "none" / "hub")
