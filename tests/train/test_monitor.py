@@ -394,18 +394,3 @@ def test_history_is_a_table_of_all_snapshots_and_is_drawn() -> None:
     assert monitor.plot().get_xlabel() == "step"
     names = [name for name in monitor.snapshots[0].to_dict() if name.startswith("gap/p_")]
     assert all(0 <= monitor.snapshots[0].to_dict()[name] <= 1 for name in names)
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-def test_monitor_evaluates_rows_that_repeat_as_one_item(swapped: bool, rng: np.random.Generator) -> None:
-    x, y = clouds(rng, mean=0.5)
-    owner = np.repeat(np.arange(60), 3)
-    captions = torch.nn.functional.normalize(y[owner] + 0.3 * torch.tensor(rng.normal(size=(180, 8))))
-    rows = (captions, x[owner]) if swapped else (x[owner], captions)
-    indexed = isthmus.Pairs(x=x.numpy(), y=captions.numpy(), index=owner)
-    names = ("y", "x") if swapped else ("x", "y")
-    found = GapMonitor(names=names, show=False).evaluate(*rows)
-    expected = GapSnapshot.of(moments_of(indexed), step=1, names=("x", "y"))
-    assert found is not None
-    assert found.to_dict() == pytest.approx(expected.to_dict(), rel=1e-6)
-    assert found.budget.notes[0].startswith("Few pairs (60 of the 80")

@@ -11,6 +11,7 @@ import isthmus
 
 torch = pytest.importorskip("torch")
 
+from isthmus.statistics.moments import moments_of  # noqa: E402
 from isthmus.train import GapMonitor, GapSnapshot  # noqa: E402
 
 
@@ -60,3 +61,19 @@ def test_monitor_of_rows_whose_squares_leave_the_range_agrees_with_unit_rows(fac
     x, y = torch.nn.functional.normalize(torch.randn(2, 32, 8, generator=torch.Generator().manual_seed(0)), dim=2)
     sums = isthmus.train.batch_sums(x, y)
     torch.testing.assert_close(isthmus.train.batch_sums(factor * x, factor * y), sums, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_monitor_evaluates_rows_that_repeat_as_one_item(swapped: bool, rng: np.random.Generator) -> None:
+    latent = rng.normal(size=(60, 8)) + 0.5 * np.eye(8)[0]
+    x, y = (torch.nn.functional.normalize(torch.tensor(latent + 0.4 * rng.normal(size=(60, 8)))) for _ in "xy")
+    owner = np.repeat(np.arange(60), 3)
+    captions = torch.nn.functional.normalize(y[owner] + 0.3 * torch.tensor(rng.normal(size=(180, 8))))
+    rows = (captions, x[owner]) if swapped else (x[owner], captions)
+    indexed = isthmus.Pairs(x=x.numpy(), y=captions.numpy(), index=owner)
+    names = ("y", "x") if swapped else ("x", "y")
+    found = GapMonitor(names=names, show=False).evaluate(*rows)
+    expected = GapSnapshot.of(moments_of(indexed), step=1, names=("x", "y"))
+    assert found is not None
+    assert found.to_dict() == pytest.approx(expected.to_dict(), rel=1e-6)
+    assert found.budget.notes[0].startswith("Few pairs (60 of the 80")
