@@ -49,7 +49,7 @@ measure and kind of data, intervals contain the true value in 92 to 99 % of the 
 Isotropic caps were simulated, too, and are not part of this average. There are these exceptions:
 
 - Intervals of R@k count queries as dependent that share the rows before their matches. They contain the mean over data
-  sets in 95 % on average over the six laws and isotropic caps. Single scores are contained in 90 to 98 %, and in up to
+  sets in 95 % on average over the six laws and isotropic caps. Single scores are contained in 87 to 99 %, and in up to
   100 % where recall is above .9 (100 data sets each, an error of 2 %). On 1,000 items of caps, cones and collapsed
   clouds it is 91 to 98 % (150 data sets each). In caps and narrow cones, few rows are nearest to most queries.
   Intervals of R@1 are 1.2 to 1.7 times as wide there as the error, which the data hardly show.
