@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_catalogue_that_cannot_be_read_or_kept_is_computed(
     (tmp_path / "cache").rmdir()
     (tmp_path / "cache").write_text("a file")
     assert _catalogue.catalogue() == entries
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ["an extension"])
+    declared = EntryPoints([EntryPoint("extra", "math:pi", "isthmus.metrics")])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda: declared)
     assert _catalogue.catalogue() == entries
     assert len(counted) == 5 * len(_catalogue.TOPICS)
 

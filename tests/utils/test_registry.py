@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,7 @@ def test_discover_warns_of_a_module_that_registers_nothing(monkeypatch: pytest.M
     (tmp_path / "empty_plugin_of_a_test.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     points = [EntryPoint("empty", "empty_plugin_of_a_test", "isthmus.tools")]
-    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    monkeypatch.setattr(module, "_entry_points", lambda: EntryPoints(points))
     tools: Registry[int] = Registry("tool", group="isthmus.tools")
     message = "the tool 'empty' of another package: the module empty_plugin_of_a_test registers none"
     with pytest.warns(IsthmusWarning, match=message):
@@ -78,8 +78,23 @@ def test_discover_loads_entry_points_and_survives_a_broken_one(monkeypatch: pyte
         EntryPoint("good", "math:pi", "isthmus.tools"),
         EntryPoint("bad", "no_such_module_here:x", "isthmus.tools"),
     ]
-    monkeypatch.setattr(module, "entry_points", lambda group: points if group == "isthmus.tools" else [])
+    monkeypatch.setattr(module, "_entry_points", lambda: EntryPoints(points))
     tools: Registry[int] = Registry("tool", group="isthmus.tools")
     with pytest.warns(IsthmusWarning, match="tool 'bad' of another package cannot be loaded from no_such_.*: Mod"):
         assert len(tools) == 0
     assert "good" not in tools
+
+
+def test_files_of_installed_packages_are_read_once_for_all_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def count() -> EntryPoints:
+        calls.append(1)
+        return EntryPoints()
+
+    monkeypatch.setattr(module, "entry_points", count)
+    module._entry_points.cache_clear()
+    for noun in ("tool", "colour"):
+        Registry(noun, group=f"isthmus.{noun}s").discover()
+    module._entry_points.cache_clear()
+    assert len(calls) == 1

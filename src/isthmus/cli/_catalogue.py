@@ -75,7 +75,8 @@ def _kept_path() -> Path | None:
     """Return the file of the kept catalogue of this state of the installation, or None if none may be kept."""
     from importlib.metadata import entry_points
 
-    if any(entry_points(group=group) for group in GROUPS):
+    declared = entry_points()
+    if any(declared.select(group=group) for group in GROUPS):
         return None
     root = Path(isthmus.__file__).parent
     state = [__version__, sys.version]

@@ -112,28 +112,34 @@ def moments_along_means(
     blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, n, BLOCK_ROWS)]
     sum_x, sum_y = (rows.sum(axis=0, dtype=np.float64) for rows in (x, y))
     basis = np.linalg.qr(np.column_stack([sum_x, sum_y]))[0]
-    sum_squares = xx is None, yy is None
-    xx, yy = (np.zeros((d, d)) if squares is None else squares for squares in (xx, yy))
+    squares_x, squares_y = xx, yy
     along = np.zeros((2, 2))
     trace = cos_sq = 0.0
     cos_x, cos_y = np.zeros(d), np.zeros(d)
     for block in blocks:
         a, b = x[block].astype(np.float64), y[block].astype(np.float64)
         p = row_dot(a, b)
-        if sum_squares[0]:
-            xx += a.T @ a
-        if sum_squares[1]:
-            yy += b.T @ b
+        if xx is None:
+            squares_x = _added(squares_x, a.T @ a)
+        if yy is None:
+            squares_y = _added(squares_y, b.T @ b)
         along += (a @ basis).T @ (b @ basis)
         trace += float(p.sum())
         cos_sq += float(p @ p)
         cos_x += p @ a
         cos_y += p @ b
+    assert squares_x is not None  # there is at least one block
+    assert squares_y is not None
     xy = _with_trace(basis, along, trace)
     return Moments(
-        n=n, sum_x=sum_x, sum_y=sum_y, xx=xx, yy=yy, xy=xy, cos_sq=cos_sq, cos_x=cos_x, cos_y=cos_y,
+        n=n, sum_x=sum_x, sum_y=sum_y, xx=squares_x, yy=squares_y, xy=xy, cos_sq=cos_sq, cos_x=cos_x, cos_y=cos_y,
         item_moments=None, matmul_dtype="float64", normalize=False,
     )  # fmt: skip
+
+
+def _added(total: np.ndarray | None, product: np.ndarray) -> np.ndarray:
+    """Return the sum, in the memory of the total. The first product is the total: new memory takes long."""
+    return product if total is None else np.add(total, product, out=total)
 
 
 def _with_trace(basis: np.ndarray, along: np.ndarray, trace: float) -> np.ndarray:

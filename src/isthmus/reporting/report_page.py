@@ -169,12 +169,12 @@ def report(
 
 def _load_figures() -> None:
     """Import matplotlib and compile the templates in another thread while the pairs are compared, if it may be used."""
-    from isthmus.reporting.templates import template_environment
+    from isthmus.reporting.templates import PACKAGE, template_environment
 
     def load() -> None:
         for module in ("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.style"):
             importlib.import_module(module)
-        environment = template_environment()
+        environment = template_environment(PACKAGE)
         for name in environment.list_templates(extensions=["j2"]):
             environment.get_template(name)
 

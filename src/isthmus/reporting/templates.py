@@ -11,17 +11,20 @@ from isthmus.reporting.drawing import DARK, FAMILY, INK, VARIABLES
 from isthmus.reporting.svg import UNSAFE
 from isthmus.utils.version import __version__
 
+#: Package of the templates of the report.
+PACKAGE = "isthmus.reporting"
+
 
 @cache
-def template_environment(package: str = "isthmus.reporting") -> Environment:
-    """Return the Jinja environment of the templates that lie in `package`.
+def template_environment(package: str, /) -> Environment:
+    """Return the Jinja environment of the templates that lie in `package`, which compiles each template once.
 
     Text is escaped and an undefined variable is an error. The templates know `version`, the `family` of fonts and the
     `palette` as CSS variables of the light and the dark scheme.
     """
     environment = Environment(
         # A template of another package may extend those of the report.
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("isthmus.reporting", "")]),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(PACKAGE, "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,7 +34,7 @@ def template_environment(package: str = "isthmus.reporting") -> Environment:
     return environment
 
 
-def render_template(name: str, /, *, package: str = "isthmus.reporting", **values: Any) -> str:
+def render_template(name: str, /, *, package: str = PACKAGE, **values: Any) -> str:
     """Return the template `name` of `package`, filled with `values`."""
     return UNSAFE.sub("", template_environment(package).get_template(name).render(**values))
 

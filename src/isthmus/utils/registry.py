@@ -8,6 +8,7 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -112,7 +113,7 @@ class Registry(Mapping[str, T], Generic[T]):
             for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
                 if not module.name.startswith("_"):
                     importlib.import_module(f"{self.package}.{module.name}")
-        for entry in entry_points(group=self.group) if self.group else ():
+        for entry in _entry_points().select(group=self.group) if self.group else ():
             self._load(entry)
 
     def _load(self, entry: EntryPoint) -> None:
@@ -175,6 +176,12 @@ class Registry(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         self.discover()
         return len(self._members)
+
+
+@cache
+def _entry_points() -> Any:
+    """Return the entry points of all installed packages, read once: each package has a file of them."""
+    return entry_points()
 
 
 def _plain(name: str) -> str:
