@@ -119,3 +119,25 @@ def test_transform_of_tensors_with_a_gradient_gives_no_warning_and_keeps_it(rng:
     mapped[:, 0].sum().backward()
     assert x.grad is not None
     assert bool(x.grad.any())
+
+
+@pytest.mark.filterwarnings("ignore:All rows of text are the same.")
+@pytest.mark.parametrize("spread", [0.0, 1e-9])
+@pytest.mark.parametrize(("aim", "constraint"), [("search", "none"), ("search", "rows"), ("retrieval", "no_pairs")])
+def test_auto_keeps_the_rows_where_one_modality_is_constant_whichever_comes_first(
+    aim: str, constraint: str, spread: float
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = {"image": rng.normal(size=(60, D)), "text": rng.normal(size=D) + spread * rng.normal(size=(60, D))}
+    expected = "all rows of text are the same, so that nothing can be fitted"
+    for names in (("image", "text"), ("text", "image")):
+        with pytest.warns(IsthmusWarning, match=f"Auto falls back to Identity: {expected}"):
+            auto = isthmus.align.Auto(aim=aim, constraint=constraint).fit(**{name: rows[name] for name in names})
+        assert auto.reasons_ == [f"Identity, not cross-validated: {expected}."]
+
+
+def test_auto_of_unpaired_rows_keeps_the_rows_where_one_modality_is_constant() -> None:
+    x, y = data_of("equal", "x")
+    auto = isthmus.align.Auto(constraint="rows").fit(x, y, paired=False)
+    assert type(auto.chosen_).__name__ == "Identity"
+    assert "Centering has no fit: all rows of x are the same" in auto.reasons_[0]

@@ -13,6 +13,7 @@ import pytest
 import isthmus
 from isthmus.align import Auto, HyperplaneRotation, ScoreCalibration
 from isthmus.data.components import dependence_reason
+from isthmus.data.grouping import item_groups
 from isthmus.diagnosis import decompose_pairs
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import intervene
@@ -383,3 +384,24 @@ def test_decomposition_of_pairs_that_all_occur_three_times_equals_that_of_one() 
     for name, expected in single.items():
         numbers = [(e.value, e.low, e.high, e.null) for e in (tripled[name], expected)]
         np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize(("share", "group"), [(0.6, True), (0.6, False), (0.2, False), (0.0, False)])
+def test_choice_and_splits_are_those_of_exchanged_modalities_where_rows_of_one_repeat(
+    share: float, group: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    texts = rng.normal(size=(60, WIDTH))
+    number = np.where(rng.random(240) < share, 0, rng.integers(0, 60, size=240))
+    rows = {"image": 2 * texts[number] + rng.normal(size=(240, WIDTH)) + 1, "text": texts[number]}
+    reasons, groups = [], []
+    for names in (("image", "text"), ("text", "image")):
+        modalities = {name: rows[name] for name in names}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", isthmus.IsthmusWarning)
+            reasons.append(Auto(constraint="rows").fit(**modalities, group=group).reasons_)
+        groups.append(item_groups(isthmus.Pairs(**modalities)))
+    assert reasons[0] == reasons[1]
+    assert "held-out pairs of" in reasons[0][0]
+    assert np.array_equal(*groups)
+    assert groups[0].max() + 1 == len(np.unique(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.align._fitting import Fitting
-from isthmus.statistics.degeneracy import constant_message, constant_modalities
+from isthmus.statistics.degeneracy import constant_message, constant_names
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -26,9 +26,9 @@ def require_spread(aligner: Fitting, moments: Moments, reason: str, /) -> None:
         If a modality is constant. The message names it.
     """
     names = (aligner._fit and aligner._fit.names) or ("x", "y")
-    constant_names = [name for name, flag in zip(names, constant_modalities(moments), strict=True) if flag]
-    if constant_names:
+    constant = constant_names(moments, names)
+    if constant:
         raise InputError(
-            f"{constant_message(constant_names, moments)}: {reason}; check the encoder, because no correction can tell "
+            f"{constant_message(constant, moments)}: {reason}; check the encoder, because no correction can tell "
             "equal rows apart"
         )

@@ -20,14 +20,17 @@ from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._fitting_data import FittingData
 from isthmus.align._further import Names, keeps_pairing, pairs_of_rows, rows_by_name
 from isthmus.align._maps import Map
+from isthmus.align._spread import require_spread
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
 from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.align.score_standardization import ScoreStandardization
 from isthmus.data.columns import as_source
 from isthmus.data.grouping import item_groups
+from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.data_warnings import has_unstated_remarks, without_data_warnings
+from isthmus.statistics.degeneracy import constant_message, constant_names
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.tasks import ZeroShot, has_two_sided_truth
@@ -241,7 +244,7 @@ class Auto(ChosenAligner):
             constraint = "no_pairs" if constraint == "none" else constraint
         options = {"normalize": self.normalize, "has_hub_pairs": data.has_hub_pairs}
         aligners = candidates(self.aim, self.constraint, **options)
-        sample = pairs.sample(MAX_ITEMS, rng=self.rng)
+        sample = _sample(pairs, self.rng)
         item_group = item_groups(sample)
         n_items = int(item_group.max()) + 1
         warn_of_rows = partial(
@@ -319,7 +322,10 @@ class Auto(ChosenAligner):
         self.validate_options()
         is_rows = self.constraint in ("rows", "affine") or not self.normalize
         fallback: Aligner
-        if self.aim == "classification" or (self.aim == "retrieval" and (is_rows or data.x is None)):
+        constant = constant_names(data.moments.numpy(), names or ("x", "y")) if data.moments else []
+        if constant and data.moments:
+            reason = f"{constant_message(constant, data.moments)}, so that nothing can be fitted"
+        if constant or self.aim == "classification" or (self.aim == "retrieval" and (is_rows or data.x is None)):
             fallback = Identity(normalize=self.normalize)
         elif is_rows:
             fallback = Centering(normalize=self.normalize)
@@ -328,6 +334,8 @@ class Auto(ChosenAligner):
         name = type(fallback).__name__
         try:
             self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
+            if name == "Centering" and self.moments_:
+                require_spread(self, self.moments_.numpy(), "Centering needs directions in which they differ")
         except InputError as error:
             reason = f"{reason}, and {name} has no fit: {error}"
             fallback, name = Identity(normalize=self.normalize), "Identity"
@@ -371,6 +379,20 @@ class Auto(ChosenAligner):
             "independent": self._choice.independent,
         }
         return aligner.map_x_, aligner.map_y_
+
+
+def _sample(pairs: Pairs, rng: int) -> Pairs:
+    """Return the pairs that candidates are judged on, the same whichever modality comes first.
+
+    If components of pairs that share rows are too large to be folds, or too many of them depend on each other, these
+    are pairs that share no row.
+    """
+    if pairs.dependence is None or (pairs.split_groups is pairs.components and pairs.n_components <= MAX_ITEMS):
+        return pairs.sample(MAX_ITEMS, rng=rng)
+    items, rows = pairs.first_pairs
+    labels = None if pairs.labels is None else pairs.labels[items]
+    x, y = (select_rows(source, numbers) for source, numbers in ((pairs.x, items), (pairs.y, rows)))
+    return Pairs(labels=labels, **dict(zip(pairs.names, (x, y), strict=True))).sample(MAX_ITEMS, rng=rng)
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.data.components import connected_items
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.numbering import renumber
@@ -237,7 +238,8 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     -------
     numpy.ndarray
         Group numbers (n_items,) from 0: `Pairs.split_groups`. If equal rows have not been grouped, items with equal
-        rows of x are a group.
+        rows of x or of y are a group, directly or through other items. If more than half of the pairs but not all of
+        them are one such group, the equal rows of the modality with fewer distinct rows are groups.
 
     Examples
     --------
@@ -249,8 +251,17 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     """
     if pairs.grouped is not None or pairs.y_groups is not None:
         return pairs.split_groups
-    groups = find_equal_rows(pairs.x)
-    return np.arange(pairs.n_items) if groups is None else groups
+    equal = [_equal_rows(source, normalize=True) for source in (pairs.x, pairs.y)]
+    x_groups, y_groups = (
+        np.arange(source.shape[0]) if numbers is None else numbers
+        for numbers, source in zip(equal, (pairs.x, pairs.y), strict=True)
+    )
+    if equal[1] is None:
+        return x_groups
+    connected = connected_items(x_groups[pairs.owner], y_groups, int(x_groups.max()) + 1)[x_groups]
+    if not connected.any() or 2 * np.bincount(connected[pairs.owner]).max() <= pairs.n_pairs:
+        return connected
+    return y_groups if pairs.index is None and y_groups.max() < x_groups.max() else x_groups
 
 
 def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize: bool = True) -> np.ndarray | None:

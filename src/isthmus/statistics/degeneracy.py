@@ -91,19 +91,18 @@ def find_degeneracies(moments: Moments, names: tuple[str, str], /) -> list[Degen
     >>> [entry.message for entry in find_degeneracies(Moments.of(np.ones((50, 16)), X), ("image", "text"))]
     ['all rows of image are the same']
     """
-    constant_names = [name for name, flag in zip(names, constant_modalities(moments), strict=True) if flag]
+    constant = constant_names(moments, names)
     degeneracies = []
-    if constant_names:
-        message = constant_message(constant_names, moments)
-        degeneracies.append(Degeneracy("constant", tuple(constant_names), message))
+    if constant:
+        degeneracies.append(Degeneracy("constant", tuple(constant), constant_message(constant, moments)))
     for name, mean, gram in zip(names, (moments.mean_x, moments.mean_y), (moments.xx, moments.yy), strict=True):
-        if name not in constant_names:
+        if name not in constant:
             noise = MAX_FLOAT32_SPREAD if _has_float32_products(moments) else 1e-13
             degeneracies += _collapsed_modality(name, mean, gram / moments.n, moments.by_item.n_items, noise)
-    degeneracies += _equal_pairs(moments, names, constant_names)
+    degeneracies += _equal_pairs(moments, names, constant)
     items = moments.by_item.n_items
     # Many pairs of a constant modality are few items because their rows are the same, which is already said.
-    if items <= MAX_FEW_ITEMS and not (constant_names and moments.n > MAX_FEW_ITEMS):
+    if items <= MAX_FEW_ITEMS and not (constant and moments.n > MAX_FEW_ITEMS):
         count = "is only 1 item" if items == 1 else f"are only {items} items"
         degeneracies.append(Degeneracy("few items", names, f"there {count}"))
     return degeneracies
@@ -134,6 +133,29 @@ def constant_modalities(moments: Moments) -> tuple[bool, bool]:
         for squared_length, mean in zip(squared_lengths, (moments.mean_x, moments.mean_y), strict=True)
     ]
     return is_constant[0], is_constant[1]
+
+
+def constant_names(moments: Moments, names: tuple[str, str], /) -> list[str]:
+    """Return the names of the modalities whose rows are all the same but for rounding.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs, as NumPy arrays.
+    names : tuple of str
+        Names of the two modalities.
+
+    Returns
+    -------
+    list of str
+        Those of `constant_modalities`.
+
+    Examples
+    --------
+    >>> constant_names(Moments.of(np.ones((4, 2)), np.eye(4, 2) + 1), ("image", "text"))
+    ['image']
+    """
+    return [name for name, flag in zip(names, constant_modalities(moments), strict=True) if flag]
 
 
 def find_collapse(rows: np.ndarray, name: str) -> str:
