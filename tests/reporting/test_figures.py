@@ -38,6 +38,16 @@ def test_cosine_densities_integrate_to_one():
         assert density.sum() * width == pytest.approx(1, abs=0.01), kind
 
 
+def test_principal_angles_of_one_dimension_have_whole_numbers_and_a_visible_range():
+    x = np.random.default_rng(0).normal(size=(200, 8))
+    result = isthmus.measure(np.tile(x[:1], (200, 1)) + 1e-5 * x, x)
+    assert len(result.curves["principal_angles"]) == 1
+    fig = figures.principal_angles_figure(result, np.full((50, 1), 40.0) + np.linspace(-5, 5, 50)[:, None])
+    (ax,) = fig.axes
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+    assert [len(c.get_paths()) for c in ax.collections] == [1, 1]  # the band, and the line of the range
+
+
 def test_formatting_of_numbers():
     assert formatting.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
     assert formatting.value(Estimate(float("nan"), undefined="no")) == "undefined"

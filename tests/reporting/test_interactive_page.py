@@ -187,6 +187,28 @@ def test_controls_above_the_clouds_do_not_overlap_on_a_phone(browser: Any, page:
     view.context.close()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_buttons_of_figures_do_not_cover_their_headings(browser: Any, page: Path, width: int) -> None:
+    view, _, _ = opened(browser, page, width=width)
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    headings, covered = view.evaluate(
+        """() => {
+        const figures = [...document.querySelectorAll('figure:has(> .tools):has(> h3)')].map((figure) => {
+          const words = document.createRange();
+          words.selectNodeContents(figure.querySelector('h3'));
+          const tools = figure.querySelector('.tools').getBoundingClientRect();
+          const lines = [...words.getClientRects()];
+          return lines.some((box) => box.right > tools.left + 1 && box.left < tools.right - 1
+            && box.bottom > tools.top + 1 && box.top < tools.bottom - 1) ? figure.querySelector('h3').textContent : '';
+        });
+        return [figures.length, figures.filter(Boolean)];
+      }"""
+    )
+    assert headings >= 4
+    assert covered == []
+    view.context.close()
+
+
 def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
     view, said, _ = opened(browser, page, accept_downloads=True)
     table = view.locator("section[aria-labelledby=s-table] table").first

@@ -12,6 +12,7 @@ import pytest
 
 import isthmus
 import report_pages as pages
+from isthmus.reporting.models_page import models_page
 
 CHROMIUM = shutil.which("chromium")
 
@@ -67,6 +68,26 @@ def test_page_is_quiet_and_readable(browser: Any, written: dict[str, Path], name
     assert view.evaluate("document.documentElement.scrollWidth") <= width
     assert pages.smallest_text(view) >= 12
     context.close()
+
+
+def test_tables_of_models_fit_into_a_wide_window(browser: Any, tmp_path: Path) -> None:
+    runs = {run: isthmus.demo.load(run) for run in ("plain", "warm", "collapsed")}
+    models_page(isthmus.compare_models(runs), tmp_path / "models.html")
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    view.goto((tmp_path / "models.html").as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    widths = "[...document.querySelectorAll('.scroll')].map((table) => table.scrollWidth - table.clientWidth)"
+    assert view.evaluate(widths) == [0, 0, 0]
+    view.close()
+
+
+def test_wide_figures_on_a_phone_state_that_they_scroll(browser: Any, written: dict[str, Path]) -> None:
+    for width, is_stated in ((1280, False), (390, True)):
+        view = browser.new_page(viewport={"width": width, "height": 900})
+        view.goto(written["models"].as_uri())
+        hint = view.evaluate("getComputedStyle(document.querySelector('figcaption'), '::before').content")
+        assert ("Scroll the figure sideways" in hint) == is_stated
+        view.close()
 
 
 @pytest.fixture(scope="module")

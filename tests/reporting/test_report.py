@@ -365,7 +365,7 @@ def test_report_leads_with_the_score_correction_and_its_use_in_an_index(tmp_path
     start = Page(text).text[:4000]
     assert "Recommended: ScoreCalibration" in start
     change = explanation.comparison["ScoreCalibration"].changes["exchange_R@1"]
-    assert f"(recommended) on pairs that it has not seen (95 %: {formatting.points_interval(change)})" in start
+    assert f"(recommended) on unseen pairs (95 %: {formatting.points_interval(change)})" in start
     commands = re.findall(r'<pre class="code" tabindex="0"><code>(.*?)</code>', text, flags=re.DOTALL)
     assert "isthmus fit ScoreCalibration image.npy text.npy -o correction.safetensors" in commands[0]
     assert "index.add(correction.stored(rows, modality=" in commands[1]

@@ -117,6 +117,25 @@ def _best_of(comparison: Comparison, rows: Sequence[Summary]) -> Summary | None:
     return max(_without_loss(judged, score) or judged, key=lambda row: row.scores[score].value, default=None)
 
 
+def improves_beyond_interval(comparison: Comparison) -> bool:
+    """Return whether the aligner of `best_row` raises the deciding score, with an interval above 0.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    bool
+        Whether `recommendation_sentence` recommends an aligner.
+    """
+    score, best_summary = deciding_score(comparison), best_row(comparison)
+    if score is None or best_summary is None or comparison.data.get("no_interval"):
+        return False
+    return best_summary.changes[score].low > 0
+
+
 def _corrections(rows: Sequence[Summary]) -> list[Summary]:
     """Return the rows of corrections that could be fitted."""
     return [row for row in rows if row.scores and row.name != "Identity"]

@@ -54,7 +54,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
             return Estimate(NAN, null=null, undefined="every corpus row is retrieved equally often")
         return Estimate(value, null=null)
 
-    hubness.__doc__ = f"""Skewness of how often a {{{corpus}}} row is among the 10 nearest of {{{query}}} queries.
+    hubness.__doc__ = f"""Skewness of how often each row of {{{corpus}}} is among the 10 nearest of {{{query}}} queries.
 
     It is 0 without hubs. Rows are compared by cosine. It is measured on at most 10,000 random items with one pair each.
     The null is the skewness of a binomial count with n queries and the share k / n.

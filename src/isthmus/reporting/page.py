@@ -16,6 +16,7 @@ from isthmus.compute.threads import run_parallel
 from isthmus.data.grouping import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
+from isthmus.diagnosis.recommendation import SCORE_TITLES, deciding_score, improves_beyond_interval
 from isthmus.evaluation import Comparison, Summary
 from isthmus.evaluation.summary import missing_intervals
 from isthmus.metrics import registry
@@ -76,6 +77,7 @@ def render(
     normalize = bool(result.pairs["normalize"])
     texts = texts or {}
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
+    deciding = "" if comparison is None else deciding_score(comparison) or ""
     held_out = held_out or HeldOutClouds(pairs, fit, is_compared=comparison is not None, normalize=normalize)
     examples, figure_values = _sampled_and_drawn(explanation, comparison, held_out, mapped, texts)
     clouds = cloud_views(
@@ -105,6 +107,9 @@ def render(
         component_names=COMPONENT_NAMES,
         raw=None if comparison is None else comparison["Identity"],
         best=best_summary,
+        improves=comparison is not None and improves_beyond_interval(comparison),
+        deciding_score=deciding,
+        deciding_title=SCORE_TITLES.get(deciding, ""),
         mapped=mapped,
         comparison=comparison,
         no_comparison=no_comparison,
@@ -205,7 +210,8 @@ def _percentages(explanation: Explanation) -> dict[str, float]:
 
 def _table_row(row: Summary, best: Summary | None) -> TableRow:
     """Return one row of the table as text. The zero-width space allows a line break before the options."""
-    table_row = TableRow(row.name.replace("(", "\u200b("), row is best, list(row.notes))
+    notes = [f"{note[:1].upper()}{note[1:]}" for note in row.notes]
+    table_row = TableRow(row.name.replace("(", "\u200b("), row is best, notes)
     if not row.scores:
         return table_row
     gap = row.scores["gap"]

@@ -162,6 +162,8 @@ def draw_principal_angles(ax: Any, result: Result, random_angles: np.ndarray) ->
     low, median, high = np.quantile(random_angles, [0.05, 0.5, 0.95], axis=0)
     ax.fill_between(numbers, low, high, color=MUTED, alpha=0.45, linewidth=0)
     ax.plot(numbers, median, color=MUTED, lw=1.6)
+    if len(numbers) == 1:  # a line and a band of one point are invisible
+        ax.vlines(numbers, low, high, color=MUTED, lw=4)
     ax.plot(numbers, degrees, color=ACCENT, lw=2, marker="o" if len(numbers) <= MAX_MARKED_ANGLES else None, ms=4)
     if guaranteed:
         ax.axvline(guaranteed + 0.5, color=INK, lw=1, dashes=(3, 3))
@@ -169,6 +171,7 @@ def draw_principal_angles(ax: Any, result: Result, random_angles: np.ndarray) ->
         ax.text(guaranteed + 0.5, 92, f" {guaranteed} guaranteed ", ha=alignment, va="bottom", fontsize=FONT_SIZE)
     # The space above 90 degrees, where no curve can be, is for the labels.
     ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 126), xlim=(0, len(numbers) + 1))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_yticks([0, 30, 60, 90])
     style = {"weight": "bold", "ha": "right", "va": "top", "transform": ax.transAxes}
     ax.text(0.98, 0.99, "measured", color=ACCENT, **style)
