@@ -127,3 +127,18 @@ def test_work_that_steps_of_a_verb_share_is_computed_once(verb: str, work: Work,
         run(labelled_pairs(), tmp_path)
     assert kinds <= work.kinds(1).keys()
     assert work.kinds(2) == {}
+
+
+def test_covariances_are_decomposed_once_however_they_were_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 150, remembered.MIN_SIZE)) + 0.3
+    decomposed, eigh = [], np.linalg.eigh
+
+    def counted(matrix: np.ndarray) -> Any:
+        decomposed.append(matrix.copy())
+        return eigh(matrix)
+
+    monkeypatch.setattr(np.linalg, "eigh", counted)
+    isthmus.explain(x, y, metrics="all")
+    wide = [matrix for matrix in decomposed if len(matrix) == x.shape[1]]
+    assert len(wide) > 4
+    assert not [(a, b) for b in range(len(wide)) for a in range(b) if np.allclose(wide[a], wide[b], rtol=1e-9, atol=0)]

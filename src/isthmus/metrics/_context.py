@@ -16,6 +16,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.linalg import remembered
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
+from isthmus.statistics.item_moments import covariance_of_sums
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -109,7 +110,8 @@ class SecondMoment:
         assert self.mean is not None
         with self._lock:
             if self._centred is None:
-                values, vectors = remembered.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
+                # The bits of `Moments.cov_x`, which diagnoses decompose too.
+                values, vectors = remembered.eigh(covariance_of_sums(self.gram, self.n, self.mean, self.mean))
                 # The subtraction of the mean leaves rounding errors of this size in place of a zero.
                 floor = self.rounding * float(np.trace(self.gram)) / self.n
                 self._centred = np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
