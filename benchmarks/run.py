@@ -31,7 +31,7 @@ PACKAGES = (
 INTRODUCTION = """# Benchmarks
 
 How fast is isthmus, and how much memory does it need? Each line compares it with another library, or with a limit. Both
-sides do the same work on the same data with the same threads, in turns in one run, and the shortest time of each
+sides do the same work on the same data with the same threads. They take turns in one run, and the shortest time of each
 counts. If *needed* is "at least", a larger *ratio* is better, and above 1 isthmus is faster. If it is "at most",
 *ratio* is the used part of the other value or of the limit. *met* is **no** where the claim was not met. Lines without
 *needed* are for information. *machine's limit* compares with the fastest possible computation.

@@ -144,7 +144,7 @@ def measure(
         hidden = len(families) - len(printed)
         typer.echo("")
         print_line(
-            f"{hidden} more measures: add --all, or --metrics with names from `isthmus list metrics`. "
+            f"{hidden} more values: add --all, or --metrics with names from `isthmus list metrics`. "
             "`isthmus list NAME` states the formula of a measure."
         )
 

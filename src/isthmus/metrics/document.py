@@ -49,27 +49,27 @@ measure and kind of data, intervals contain the true value in 92 to 99 % of the 
 Isotropic caps were simulated, too, and are not part of this average. There are these exceptions:
 
 - Intervals of R@k count queries as dependent that share the rows before their matches. They contain the mean over data
-  sets in 95 % on average over the six laws and isotropic caps. Single scores are contained in 87 to 99 %, and in up to
-  100 % where recall is above .9 (100 data sets each, an error of 2 %). On 1,000 items of caps, cones and collapsed
-  clouds it is 91 to 98 % (150 data sets each). In caps and narrow cones, few rows are nearest to most queries.
-  Intervals of R@1 are 1.2 to 1.7 times as wide there as the error, which the data hardly show.
+  sets in 95 % on average over the six laws and isotropic caps. For single laws it is 87 to 99 %, and up to 100 % if
+  recall is above .9 (100 data sets each, an error of 2 %). On 1,000 items of caps, cones and collapsed clouds it is 91
+  to 98 % (150 data sets each). In caps and narrow cones, few rows are nearest to most queries. Intervals of R@1 are 1.2
+  to 1.7 times as wide there as the error, which the data hardly show.
 - `gaussian_mutual_information` and `unique_variance_{side}` are about the leading directions of these data. Their
   intervals contain the value along these directions in 95 to 99 % and 92 to 99 %. Intervals of `unique_variance_{side}`
-  contain the mean over data sets in 93 to 98 %, and in up to 99.7 % for groups of images and texts (300 data sets).
-- In isotropic caps, intervals of `mutual_knn` contain the mean over data sets in 92 to 96 %, and those of
-  `intrinsic_dimension_{side}` in 95 to 97 % (300 data sets each). Intervals of `linear_separability` near 1 contain it
-  in 98.7 to 100 %.
+  contain the mean over data sets in 93 to 98 % (300 data sets). For groups of images and texts it is up to 99.7 %.
+- In isotropic caps, intervals of `mutual_knn` contain the mean over data sets in 92 to 96 % (300 data sets). Those of
+  `intrinsic_dimension_{side}` contain it in 95 to 97 %. Intervals of `linear_separability` near 1 contain it in 98.7 to
+  100 %.
 - Where the truth is at the end of the range, intervals contain it in up to 100 %: `mixing_rate` and `separability_auc`
   of clouds far apart, and `residual_anisotropy` of isotropic differences.
 
 On plain pairs of 1,000 items in 32 dimensions, three laws were simulated: a power law, a narrow cone and a collapsed
 cloud. On 100 data sets each, intervals contain the true value in 88 to 100 %. Six of the measures below 91 % were
-simulated again on 200 to 500 other data sets, and these are 93 to 97 %. In the power law and the cone, the interval of
-`gaussian_mutual_information` contains the value along the directions of these data in 96 % (400 data sets each). Other
-data sets have other directions and values, so it contains the mean over data sets in 77 and 78 % only.
+simulated again on 200 to 500 other data sets, and these are 93 to 97 %. `gaussian_mutual_information` was simulated on
+400 data sets of the power law and of the cone. Its interval contains the value along the directions of these data in 96
+%. Other data sets have other directions and values, so it contains the mean over data sets in 77 and 78 % only.
 
-If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. One
-text on a third of the images is an example.
+If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
+example is one text that belongs to a third of the images.
 
 **Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes.
 `isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose
