@@ -125,11 +125,13 @@ def test_score_calibration_of_narrow_cones_has_the_spread_of_their_scores(
 def test_auto_leaves_out_what_has_no_fit(n: int, constant: str, rng: np.random.Generator) -> None:
     x = unit(rng.normal(size=(n, 6)))
     same = np.tile(x[:1], (n, 1))
-    auto = align.Auto().fit(same if constant != "y" else x, same if constant != "x" else x)
-    assert auto.fit_info_["chosen"] == "Identity"
-    reasons = " ".join(auto.fit_info_["reasons"])
-    assert re.search("ScoreCalibration has no fit|Left out, because it has no fit: .*ScoreCalibration", reasons)
-    assert "nan" not in reasons
+    rows = (same if constant != "y" else x, same if constant != "x" else x)
+    for options in ({}, {"paired": False}):
+        auto = align.Auto().fit(*rows, **options)
+        assert auto.fit_info_["chosen"] == "Identity"
+        reasons = " ".join(auto.fit_info_["reasons"])
+        assert re.search("so that nothing can be fitted|ScoreCalibration has no fit", reasons)
+        assert "nan" not in reasons
 
 
 def test_auto_cross_validates_from_forty_items(rng: np.random.Generator) -> None:
