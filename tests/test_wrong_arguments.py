@@ -77,6 +77,9 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
             ({"fit_sizes": 5}, "fit_sizes=5, expected a list"),
             ({"fit_sizes": ["a"]}, "fit_sizes='a', expected a whole"),
             ({"journal": 5}, "got 5, expected the name of a file"),
+            ({"class_texts": {0: X[0, :3]}}, "class_texts: got .* for the class 0, expected a vector of 4"),
+            ({"progress": 5}, "progress=5, expected a function"),
+            ({"pool": np.arange(2)}, "pool=.*, expected 'mean'"),
         ],
     ),
     (
@@ -94,7 +97,36 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
     (
         "fit",
         lambda **k: Centering().fit(X, Y, **k),
-        [*NAMES, ({"group": "no"}, "group=")],
+        [
+            *NAMES,
+            ({"group": "no"}, "group="),
+            ({"group": np.array([True, False])}, "group=.*, expected True or False"),
+            *[({"paired": value}, "paired=.*, expected True or False") for value in ("no", None, 2, [1])],
+            ({"index": [[1, 2], [3]]}, "index=.*, expected one entry for each row"),
+            ({"labels": LABELS}, "got labels=, which the fit of Auto alone uses"),
+            ({"class_texts": {}}, "got class_texts=, which the fit of Auto alone uses"),
+        ],
+    ),
+    (
+        "fit by name",
+        lambda **k: Centering().fit(image=X, text=Y, **k),
+        [({"labels": LABELS}, "got labels="), ({"paired": "no"}, "paired='no'")],
+    ),
+    ("partial_fit", lambda **k: Centering().partial_fit(X, Y, **k), [({"paired": "no"}, "paired='no', expected True")]),
+    ("corrections", lambda **k: ScoreCalibration().fit(X, Y, **k), [({"paired": "no"}, "paired='no', expected True")]),
+    (
+        "fit of Auto",
+        lambda **k: Auto(aim="classification").fit(X, Y, **{"labels": LABELS, **k}),
+        [
+            ({"paired": "no"}, "paired='no', expected True or False"),
+            ({"labels": [[1, 2], [3]]}, "labels=.*, expected one entry for each row"),
+            *[({"class_texts": value}, "class_texts=.*, expected a dict") for value in ("no", 5, [X[0], X[1]])],
+            *[
+                ({"class_texts": {0: X[0], 1: value}}, "class_texts: got .* for the class 1, expected a vector of 4")
+                for value in ("no", X[0, :3], X[:2], np.zeros(4), [math.nan] * 4)
+            ],
+            ({"class_texts": {0: X[0]}}, "no class text for 1 of the labels"),
+        ],
     ),
     (
         "Auto",
@@ -125,7 +157,21 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
         ),
         wrong_counts("k"),
     ),
-    ("query", lambda **k: correction().query(Y, **k), [({"modality": value}, "modality") for value in (5, None, "no")]),
+    (
+        "query",
+        lambda **k: correction().query(Y, **k),
+        [({"modality": value}, "modality") for value in (5, None, "no", np.arange(2))],
+    ),
+    (
+        "scores",
+        lambda a=X, b=Y: correction().scores(a, b, query="image", stored="text"),
+        [({"a": X[0]}, "scores got a single row"), ({"b": Y[0]}, "scores got a single row")],
+    ),
+    (
+        "transform",
+        lambda rows: Centering().fit(X, Y).transform_x(rows),
+        [({"rows": X.astype(kind)}, "x: ") for kind in (complex, object, str)],
+    ),
     (
         "relevance",
         lambda **k: correction().relevance(X, Y, **k),
@@ -153,6 +199,7 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
             ({"interventions": 5}, "interventions=5"),
             ({"interventions": [5]}, "interventions="),
             ({"interventions": None}, "interventions=None, expected a list of names"),
+            ({"progress": 5}, "progress=5, expected a function"),
         ],
     ),
     (
@@ -172,12 +219,17 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
             *NAMES,
             ({"key": 5}, "key=5, expected the name of a column"),
             ({"bits": "a"}, "bits='a', expected True or False"),
+            ({"labels": [[1, 2], [3]]}, "labels="),
         ],
     ),
     (
         "config_context",
         lambda **k: isthmus.config_context(**k).__enter__(),
-        [*[({"threads": value}, "threads=") for value in ("a", 0, math.nan, 1.5, [])], ({"device": 5}, "device=5")],
+        [
+            *[({"threads": value}, "threads=") for value in ("a", 0, math.nan, 1.5, [])],
+            ({"device": 5}, "device=5"),
+            *[({"cluster": value}, "cluster=.*, expected isthmus.compute.cluster.Cluster") for value in ("a", 5, [])],
+        ],
     ),
     (
         "load",

@@ -72,10 +72,34 @@ def test_apply_transforms_a_file_of_one_row(suffix: str, files: Path) -> None:
     np.testing.assert_allclose(np.load("out.npy"), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("option", ["--index", "--key"])
+@pytest.mark.parametrize("option", ["--index", "--key", "--labels"])
 def test_fit_to_unpaired_rows_refuses_options_about_pairs(option: str, files: Path) -> None:
-    message = refused("fit", "Centering", "image.npy", "text.npy", "--unpaired", option, "labels.npy", "-o", "a")
+    message = refused("fit", "Auto", "image.npy", "text.npy", "--unpaired", option, "labels.npy", "-o", "a")
     assert message == f"{option} is about pairs, and --unpaired rows have none; leave one out"
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("option", ["--index", "--key", "--labels"])
+def test_fit_to_saved_moments_refuses_options_about_pairs(option: str, files: Path) -> None:
+    isthmus.Moments.of(np.load("image.npy"), np.load("text.npy")).save("moments.safetensors")
+    message = refused("fit", "Auto", "moments.safetensors", option, "labels.npy", "-o", "a")
+    assert message == f"{option} is about pairs, and saved moments hold none; leave it out"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "option", "aims"),
+    [
+        ("Centering", (), "--labels", "aim=search or aim=classification"),
+        ("Auto", ("--set", "aim=retrieval"), "--labels", "aim=search or aim=classification"),
+        ("Centering", (), "--class-texts", "aim=classification"),
+        ("Auto", (), "--class-texts", "aim=classification"),
+    ],
+)
+def test_fit_refuses_classes_that_the_aligner_does_not_use(
+    name: str, settings: tuple[str, ...], option: str, aims: str, files: Path
+) -> None:
+    message = refused("fit", name, "image.npy", "text.npy", *settings, option, "labels.npy", "-o", "a")
+    assert message == f"{option} is for Auto with --set {aims}; this {name} does not use it"
     assert not Path("a").exists()
 
 

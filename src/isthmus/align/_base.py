@@ -20,11 +20,11 @@ from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision, to_device_cached
 from isthmus.compute.resources import current
 from isthmus.compute.rows import dtype_name
-from isthmus.data.columns import to_array
+from isthmus.data.columns import as_source, to_array
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import save_arrays
-from isthmus.utils.validation import format_rows, integer_dtype
+from isthmus.utils.validation import format_rows
 
 
 @dataclass(kw_only=True, eq=False)
@@ -304,8 +304,8 @@ class Aligner(Adaptation):
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]
         name = dtype_name(rows.dtype)
-        if name.endswith("int8"):
-            raise integer_dtype(name, self.modalities[number])
+        if name.endswith("int8") or (isinstance(rows, np.ndarray) and rows.dtype.kind not in "fiub"):
+            as_source(self.modalities[number], rows, min_rows=1)  # raises
         rows = rows[:, 0] if rows.ndim == 3 and rows.shape[1] == 1 else rows
         self._check_shape(rows, number)
         dtype, devices = arrays.compute_dtype(name), current().devices

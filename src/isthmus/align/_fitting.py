@@ -116,7 +116,7 @@ class Fitting(Options, abc.ABC):
         InputError
             If an option or a row is invalid, a modality is missing, or an aligner that requires pairs gets none.
         """
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None, paired=paired)
         if modalities and self._accepts_unpaired:
             paired = keeps_pairing(paired, index, X, Y)
         self._more = {}
@@ -175,7 +175,7 @@ class Fitting(Options, abc.ABC):
             If an option or a row is invalid, or if paired and unpaired rows or other modalities are mixed.
         """
         known_names = None if self._fit is None else self._fit.names
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, min_rows=1)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, paired=paired, min_rows=1)
         if names and known_names and names != known_names:
             raise self._wrong_names(names, known_names)
         names = names or known_names

@@ -26,6 +26,9 @@ MAP = "map."
 #: Variance that every direction gets where two maps of the first modality are compared, relative to the mean variance.
 RIDGE = 0.1
 
+#: Arguments of the fit of `Auto` that no other fit has.
+OPTIONS_OF_AUTO = ("labels", "class_texts")
+
 Names = tuple[str, str]
 
 
@@ -93,12 +96,23 @@ class Further:
 
 
 def rows_by_name(
-    X: Any, Y: Any, names: Names | None, modalities: Mapping[str, Any], fitted_names: Names | None, *, min_rows: int = 2
+    X: Any,
+    Y: Any,
+    names: Names | None,
+    modalities: Mapping[str, Any],
+    fitted_names: Names | None,
+    *,
+    paired: bool = True,
+    min_rows: int = 2,
 ) -> tuple[Any, Any, Names | None, dict[str, Source]]:
     """Return the rows and names of the first two modalities, and the rows of further ones by name.
 
     Blocks of a stream may have fewer rows than other data: `min_rows`.
     """
+    check_flags(paired=paired)
+    for name in OPTIONS_OF_AUTO:
+        if name in modalities and (X is not None or np.ndim(modalities[name]) != 2):
+            raise InputError(f"got {name}=, which the fit of Auto alone uses; leave it out, or fit Auto")
     names = None if names is None else _pair_of_names(names)
     if Y is None and not modalities and fitted_names is None and is_stack(X):
         X, Y = two_modalities(X)

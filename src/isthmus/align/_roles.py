@@ -51,9 +51,9 @@ class Roles(Fitting):
             If the modality is unknown.
         """
         names = self.modalities
-        if modality in names:
+        if isinstance(modality, str) and modality in names:
             return names.index(modality)
-        if modality not in ("x", "y"):
+        if not isinstance(modality, str) or modality not in ("x", "y"):
             unnamed = " (fit(image=X, text=Y) gives them names)" if self._require_fit().names is None else ""
             raise InputError(f"{unknown_name('modality', str(modality), names)}{unnamed}")
         return 0 if modality == "x" else 1

@@ -22,7 +22,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.columns import as_source
 from isthmus.data.opening import as_pairs
-from isthmus.utils.arguments import check_count
+from isthmus.utils.arguments import check_count, shown
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.warning import warn
 
@@ -113,8 +113,7 @@ class ScoreCorrection(ScoreRows):
         return model.levels[self._name(query), self._name(stored)]
 
     def _name(self, modality: str) -> str:
-        names = self.modalities
-        return modality if modality in names else names[self.modality_number(modality)]
+        return self.modalities[self.modality_number(modality)]
 
     def scores(self, queries: Array, rows: Array, /, *, query: str, stored: str) -> Any:
         """Return the corrected scores of queries and stored rows.
@@ -142,6 +141,8 @@ class ScoreCorrection(ScoreRows):
         """
         mapped = self._transform(queries, self.modality_number(query))
         mapped_rows = self._transform(rows, self.modality_number(stored))
+        if mapped.ndim != 2 or mapped_rows.ndim != 2:
+            raise InputError("scores got a single row, expected queries (m, d) and rows (n, d); give row[None]")
         scores = self.score_model.scores(
             arrays.to_numpy(mapped), arrays.to_numpy(mapped_rows), query=self._name(query), stored=self._name(stored)
         )
@@ -320,8 +321,8 @@ class ScoreCorrection(ScoreRows):
         return self.relevance().of_hits(hits, best(), queries, modality) if "relevance" in self.fit_info_ else hits
 
     def _form(self, index: str) -> IndexForm:
-        if index not in INDEX_FORMS:
-            raise InputError(f"index={index!r}, expected 'lists', 'centered', 'exact' or 'shared'")
+        if not isinstance(index, str) or index not in INDEX_FORMS:
+            raise InputError(f"index={shown(index)}, expected 'lists', 'centered', 'exact' or 'shared'")
         model = self.score_model
         form = self._forms.get(index)
         if form is None or form.model is not model:

@@ -226,7 +226,7 @@ class ScoreFitting(Aligner):
     ) -> Self:  # fmt: skip
         self.validate_options()
         known_names = None if self._fit is None else self._fit.names
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, min_rows=min_rows)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, paired=paired, min_rows=min_rows)
         if not isinstance(X, Pairs):  # sources remember which of their rows are equal
             X, Y = (None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True))
         paired = keeps_pairing(paired, index, X, Y) if modalities else paired

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from isthmus.align._base import Aligner
 from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, display_name
 from isthmus.align._choice import TWO_SIDED, choose, explain_choice, independent_scores
@@ -214,7 +212,7 @@ class Auto(ChosenAligner):
             If an option or a row is invalid, or aim='classification' has no labels.
         """
         self.validate_options()
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None, paired=paired)
         if Y is None and not isinstance(X, Pairs):
             return super().fit(X, Y, paired=paired)  # raises
         by_length = bool(modalities) or (self.constraint == "no_pairs" and not isinstance(X, Pairs))
@@ -237,8 +235,8 @@ class Auto(ChosenAligner):
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
                 "in the shell --labels FILE.npy"
             )
-        if class_texts is not None and pairs.labels is not None:
-            ZeroShot.check_class_names(pairs.labels, np.asarray(list(class_texts)))
+        if class_texts is not None:
+            ZeroShot.check_class_texts(class_texts, pairs.y.shape[1], labels=pairs.labels)
         constraint = self.constraint
         if not data.has_hub_pairs:  # of a modality after the second
             constraint = "no_pairs" if constraint == "none" else constraint

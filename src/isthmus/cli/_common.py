@@ -148,6 +148,17 @@ def split_names(names: str | None) -> list[str] | None:
     return None if names is None else names.split(",")
 
 
+def check_classes_used(estimator: Any, labels: Path | None, class_texts: Path | None) -> None:
+    """Raise `InputError` if classes are given to an aligner that does not use them."""
+    aims = {"--class-texts": ("classification",), "--labels": ("search", "classification")}
+    for (option, used_by), path in zip(aims.items(), (class_texts, labels), strict=True):
+        if path is not None and getattr(estimator, "aim", None) not in used_by:
+            settings = " or ".join(f"aim={aim}" for aim in used_by)
+            raise InputError(
+                f"{option} is for Auto with --set {settings}; this {type(estimator).__name__} does not use it"
+            )
+
+
 def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | None:
     """Return the text vector of each class by its label. Row c belongs to the c-th of the sorted classes."""
     if path is None:

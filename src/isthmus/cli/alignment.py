@@ -21,6 +21,7 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
+    check_classes_used,
     modality_paths,
     open_pairs,
     print_exchange_score,
@@ -81,6 +82,7 @@ def fit(
     check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y, *(further or []), labels, class_texts, index])
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
+    check_classes_used(estimator, labels, class_texts)
     if relevance is not None and (further or unpaired or y is None or not hasattr(estimator, "relevance")):
         raise InputError(
             f"--relevance {relevance:g}: needs pairs of two files and a score correction, such as: isthmus fit "
@@ -149,18 +151,20 @@ def _fit(
     quiet: bool,
 ) -> str:
     """Fit `estimator` to the files and return a phrase that describes the data."""
+    given = [o for o, v in {"--index": index, "--key": key, "--labels": labels}.items() if v is not None]
     if y is None:
         if Path(x).suffix not in ALIGNER_SUFFIXES or Path(x).is_dir():
             two_paths(x, None)  # its error says what is expected
         moments = isthmus.align.load(x)
         if not isinstance(moments, isthmus.Moments):
             raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")
+        if given:
+            raise InputError(f"{given[0]} is about pairs, and saved moments hold none; leave it out")
         name_list = split_names(names)
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
-    for option, value in (("--index", index), ("--key", key)):
-        if unpaired and value is not None:
-            raise InputError(f"{option} is about pairs, and --unpaired rows have none; leave one out")
+    if unpaired and given:
+        raise InputError(f"{given[0]} is about pairs, and --unpaired rows have none; leave one out")
     sources = open_sources([x, y])
     if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
         unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
@@ -176,10 +180,6 @@ def _fit(
     reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": getattr(estimator, "normalize", True)}
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, **reading)
     texts = read_class_texts(class_texts, pairs)
-    if texts is not None and not isinstance(estimator, isthmus.align.Auto):
-        raise InputError(
-            f"--class-texts is for Auto with --set aim=classification; {type(estimator).__name__} has no use for it"
-        )
     with stages(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown

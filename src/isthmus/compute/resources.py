@@ -15,7 +15,7 @@ import numpy as np
 
 from isthmus.compute.devices import validate_device
 from isthmus.compute.threads import available_threads, in_parallel_task
-from isthmus.utils.arguments import check_count, list_of_names
+from isthmus.utils.arguments import check_count, list_of_names, shown
 from isthmus.utils.errors import InputError
 
 #: Smallest and largest number of rows in a block of one modality.
@@ -97,6 +97,8 @@ class Resources:
         threads = None if threads is None else check_count(threads, "threads")
         names = [] if device is None else list_of_names(device, "device")
         names = [validate_device(name) for name in names]
+        if cluster is not None and not all(hasattr(cluster, name) for name in ("split", "tree_reduce")):
+            raise InputError(f"cluster={shown(cluster)}, expected isthmus.compute.cluster.Cluster")
         return cls(threads, None if max_memory is None else _parse_bytes(max_memory), tuple(names), cluster)
 
 

@@ -95,7 +95,7 @@ def checked_index(index: Any, n_x: int, n_y: int, /) -> np.ndarray:
     >>> checked_index([0, 0, 1], 2, 3).tolist()
     [0, 0, 1]
     """
-    index = np.asarray(index)
+    index = validation.one_per_row(index, "index")
     if index.shape != (n_y,) or index.dtype.kind not in "iu":
         advice = "; give y first, if the index is for the rows of x" if index.shape == (n_x,) else ""
         raise InputError(

@@ -90,7 +90,7 @@ class Pairs:
         self.rows_are_items = False  #: True if equal rows have been grouped or are to stay apart.
         #: The pairs before equal rows were grouped, and whether rows of different lengths could be equal then.
         self.ungrouped: tuple[Pairs, bool] | None = None
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = None if labels is None else validation.one_per_row(labels, "labels")
         if self.labels is not None:
             validation.check_labels(self.labels, self.x.shape[0], self.names[0])
 

@@ -29,8 +29,8 @@ from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
-from isthmus.tasks import Task, has_two_sided_truth, select_tasks
-from isthmus.utils.arguments import check_count, check_seed, shown
+from isthmus.tasks import Task, ZeroShot, has_two_sided_truth, select_tasks
+from isthmus.utils.arguments import check_callable, check_count, check_seed, shown
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.format import too_few
 from isthmus.utils.progress import as_steps_of, report_progress
@@ -182,15 +182,17 @@ def compare(
     check_sample(sample)
     splits = check_count(splits, "splits")
     check_seed(rng)
-    for name, value in (("sweep", sweep), ("class_texts", class_texts)):
-        if value is not None and not isinstance(value, Mapping):
-            raise InputError(f"{name}={shown(value)}, expected a dictionary")
+    check_callable(progress, "progress")
+    if sweep is not None and not isinstance(sweep, Mapping):
+        raise InputError(f"sweep={shown(sweep)}, expected a dictionary")
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     fit = (
         None
         if fit is None
         else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     )
+    if class_texts is not None:
+        ZeroShot.check_class_texts(class_texts, pairs.y.shape[1])
     selected_tasks = select_tasks(_default_tasks(pairs) if tasks is None else tasks)
     _check_arguments(pairs, fit, selected_tasks, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)

@@ -26,7 +26,7 @@ from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
-from isthmus.utils.arguments import check_count, check_seed, list_of_names
+from isthmus.utils.arguments import check_callable, check_count, check_seed, list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.format import counted, sample_words, too_few
 
@@ -92,6 +92,7 @@ def intervene(
     (13, 'gap')
     """
     check_seed(rng)
+    check_callable(progress, "progress")
     interventions = list_of_names(interventions, "interventions")
     pairs = as_pairs(pairs, y, group=group)
     _check(pairs, interventions)

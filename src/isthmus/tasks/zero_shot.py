@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import unit_rows
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.score_matrix import TILE_SHAPE
 from isthmus.statistics.concentration import gini
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._labels import require_labels
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
 
 
@@ -104,6 +106,44 @@ class ZeroShot:
             raise InputError(
                 f"no class text for {len(missing)} of the labels ({examples}); give one vector for each class"
             )
+
+    @staticmethod
+    def check_class_texts(class_texts: Any, dim: int, /, *, labels: np.ndarray | None = None) -> None:
+        """Raise if class texts are no vectors by class, or if a label has none.
+
+        Parameters
+        ----------
+        class_texts : mapping of label to array of shape (d,)
+            A vector for each class.
+        dim : int
+            Width d of the vectors.
+        labels : np.ndarray of shape (n,), optional
+            Classes that need a vector.
+
+        Raises
+        ------
+        InputError
+            If there is no dictionary, a label is missing, or an entry is not a vector of d finite numbers with a
+            direction.
+
+        Examples
+        --------
+        >>> ZeroShot.check_class_texts({"cat": [1.0, 0.0]}, 2)
+        """
+        if not isinstance(class_texts, Mapping):
+            raise InputError(f"class_texts={shown(class_texts)}, expected a dictionary of a vector for each class")
+        for label, vector in class_texts.items():
+            try:
+                values = np.asarray(to_numpy(vector), dtype=np.float64)
+            except (TypeError, ValueError):
+                values = np.empty(0)
+            if values.shape != (dim,) or not np.isfinite(values).all() or not values.any():
+                raise InputError(
+                    f"class_texts: got {shown(vector)} for the class {shown(label)}, expected a vector of {dim} finite "
+                    "numbers that are not all zero"
+                )
+        if labels is not None:
+            ZeroShot.check_class_names(labels, np.asarray(list(class_texts)))
 
     @property
     def hits(self) -> np.ndarray:

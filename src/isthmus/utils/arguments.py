@@ -86,6 +86,24 @@ def check_seed(value: Any, /) -> None:
         raise InputError(f"rng={shown(value)}, expected a whole number of 0 or more")
 
 
+def check_callable(value: Any, name: str, /) -> None:
+    """Raise `InputError` for a callback that is neither None nor a function.
+
+    Parameters
+    ----------
+    value : callable or None
+        The callback.
+    name : str
+        Name of the argument, for the message.
+
+    Examples
+    --------
+    >>> check_callable(print, "progress")
+    """
+    if value is not None and not callable(value):
+        raise InputError(f"{name}={shown(value)}, expected a function")
+
+
 def check_number(value: Any, name: str, expected: str, /, low: float = -math.inf, high: float = math.inf) -> float:
     """Return a number between two others, without them.
 
@@ -168,5 +186,6 @@ def check_flags(**flags: Any) -> None:
     >>> check_flags(normalize=True)
     """
     for name, value in flags.items():
-        if type(value).__name__ not in ("bool", "bool_") and (value not in (0, 1) or isinstance(value, str)):
+        is_flag = type(value).__name__ in ("bool", "bool_") or (isinstance(value, numbers.Real) and value in (0, 1))
+        if not is_flag:
             raise InputError(f"{name}={shown(value)}, expected True or False")

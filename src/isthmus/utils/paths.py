@@ -55,6 +55,30 @@ def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> 
     return path
 
 
+def exists(path: str) -> bool:
+    """Return whether a file or folder exists, or raise `InputError` if no file can have this name.
+
+    Parameters
+    ----------
+    path : str
+        Path.
+
+    Returns
+    -------
+    bool
+        True if it exists.
+
+    Examples
+    --------
+    >>> exists("."), exists("no such file")
+    (True, False)
+    """
+    try:
+        return Path(path).exists()
+    except OSError as error:
+        raise InputError(f"{shown(path)}: {(error.strerror or 'no path').lower()}, expected a path") from None
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Return the path of a file that can be written. A temporary file beside it is created and removed.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.utils.arguments import check_count
+from isthmus.utils.arguments import check_count, shown
 from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,6 +143,29 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
         )
     counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
     raise InputError(f"{counts}: row i of one must match row i of the other; {advice}")
+
+
+def one_per_row(values: Any, name: str) -> np.ndarray:
+    """Return the entries of a list as an array, or raise `InputError` for lists of different lengths.
+
+    Parameters
+    ----------
+    values : array-like
+        An entry for each row.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    ndarray
+        The array.
+    """
+    import numpy as np
+
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name}={shown(values)}, expected one entry for each row") from None
 
 
 def check_labels(labels: np.ndarray, rows: int, name: str) -> None:

@@ -98,7 +98,7 @@ def resolve(text: str) -> Location:
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:
-        error = None if Path(text).exists() else _filtered_file(text) or unknown_scheme(text)
+        error = None if paths.exists(text) else _filtered_file(text) or unknown_scheme(text)
         if error is not None:
             raise error
         path = paths.check_readable(text)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute import arrays
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
 
 #: Ways to reduce the vectors of an item to one. Vectors that are all zero are padding, and are left out.
@@ -68,8 +69,8 @@ def pool_vectors(sets: np.ndarray, pool: str) -> np.ndarray:
 
 def set_pool(rows: Any, pool: str | None) -> None:
     """Pool the sets of `rows`, or of its shards, and raise `InputError` if they need a choice that is not made."""
-    if pool is not None and pool not in POOLS:
-        raise InputError(f"pool={pool!r}, expected 'mean', 'max' or 'first'")
+    if pool is not None and not (isinstance(pool, str) and pool in POOLS):
+        raise InputError(f"pool={shown(pool)}, expected 'mean', 'max' or 'first'")
     for shard in getattr(rows, "shards", [rows]):
         if getattr(shard, "n_vectors", 1) != 1:  # `VectorSets`, also of a shard that is closed until it is read
             shard.pool = pool
