@@ -17,13 +17,22 @@ N = 40
 TASKS = ("retrieval", "mixed_search")
 
 
+#: Captions of the items of each half. Above a tenth of the pairs in one item, comparisons have no interval.
+CAPTIONS = [2] * N, [1] * (N - 1) + [4]
+
+
 @pytest.fixture
 def halves(rng: np.random.Generator) -> tuple[Pairs, Pairs]:
-    latent = rng.normal(size=(2 * N, 6))
-    index = np.repeat(np.arange(N), 2)
-    x, y = latent + rng.normal(size=(2 * N, 6)), np.repeat(latent, 2, axis=0) + rng.normal(size=(4 * N, 6))
-    fit, test = (Pairs(image=x[i : i + N] + 1, text=y[2 * i : 2 * (i + N)] - 1, index=index) for i in (0, N))
-    return fit, test
+    return halves_with(rng, CAPTIONS[0])
+
+
+def halves_with(rng: np.random.Generator, captions: list[int]) -> tuple[Pairs, Pairs]:
+    index, halves = np.repeat(np.arange(N), captions), []
+    for _ in range(2):
+        latent = rng.normal(size=(N, 6))
+        x, y = latent + rng.normal(size=(N, 6)), latent[index] + rng.normal(size=(len(index), 6))
+        halves.append(Pairs(image=x + 1, text=y - 1, index=index))
+    return halves[0], halves[1]
 
 
 def searched(test: Pairs, fitted: object) -> TaskData:
@@ -39,11 +48,12 @@ def means(data: TaskData) -> dict[str, float]:
     return {name: float(values.mean()) for result in scores for name, values in result.per_item.items()}
 
 
+@pytest.mark.parametrize("captions", CAPTIONS, ids=["two captions", "more of one item"])
 @pytest.mark.parametrize("correction", [ScoreCalibration, ScoreStandardization, InvertedSoftmax])
 def test_reduced_terms_are_those_of_fits_without_the_group(
-    correction: type[ScoreCalibration], halves: tuple[Pairs, Pairs]
+    correction: type[ScoreCalibration], captions: list[int], rng: np.random.Generator
 ) -> None:
-    fit, test = halves
+    fit, test = halves_with(rng, captions)
     group = np.arange(N) % N_FIT_GROUPS
     fitted = correction(hubness_weight=0.3) if correction is ScoreCalibration else correction()
     fitted.fit(fit)
@@ -59,11 +69,12 @@ def test_reduced_terms_are_those_of_fits_without_the_group(
             assert of_query == pytest.approx(expected[direction][2], abs=1e-4)
 
 
+@pytest.mark.parametrize("captions", CAPTIONS, ids=["two captions", "more of one item"])
 @pytest.mark.parametrize("aligner", [ScoreStandardization, MeanRotation])
 def test_fit_effects_are_the_changes_of_tasks_after_fits_without_the_group(
-    aligner: type[MeanRotation], halves: tuple[Pairs, Pairs]
+    aligner: type[MeanRotation], captions: list[int], rng: np.random.Generator
 ) -> None:
-    fit, test = halves
+    fit, test = halves_with(rng, captions)
     group = np.arange(N) % N_FIT_GROUPS
     fitted = aligner().fit(fit)
     data = searched(test, fitted)
@@ -77,7 +88,8 @@ def test_fit_effects_are_the_changes_of_tasks_after_fits_without_the_group(
     assert linear - {"same_modality_ratio"} < effects.keys()
     for name in whole.keys() & effects.keys() - linear:
         expected = np.array([change[name] for change in changes])
-        assert effects[name].sums == pytest.approx(expected - expected.mean(), abs=1e-6), name
+        tolerance = 0.01 if name == "exchange_R@1" else 1e-6  # all fits share one ratio of the spreads there
+        assert effects[name].sums == pytest.approx(expected - expected.mean(), abs=tolerance), name
     assert np.any(effects["mixed_MRR"].sums)
 
 

@@ -115,9 +115,7 @@ def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: flo
         n = query.n
         if n < 3:
             raise InputError(f"got {counted(n, 'row')} of {name}, expected 3 or more, because scores need a spread")
-        shift = (1 - mean) / (n - 1)
-        mean -= shift
-        variance = (n * (variance + shift**2) - (1 - mean) ** 2) / (n - 1)
+        mean, variance = without_own_scores(mean, variance, n)
     if not variance > rounding:
         advice = "ScoreCalibration, which keeps rows" if rounding == ROUNDING else "CSLS"
         raise InputError(
@@ -125,6 +123,17 @@ def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: flo
             f"{advice}"
         )
     return mean, math.sqrt(variance)
+
+
+def without_own_scores(mean: Any, variance: Any, n_rows: Any) -> tuple[Any, Any]:
+    """Return mean and variance of the scores of n unit rows against each other, without those of a row with itself.
+
+    >>> mean, variance = without_own_scores(0.5, 0.25, 2)  # the scores 1, 0, 0 and 1
+    >>> (mean, variance)
+    (0.0, 0.0)
+    """
+    others = mean - (1 - mean) / (n_rows - 1)
+    return others, (n_rows * (variance + (mean - others) ** 2) - (1 - others) ** 2) / (n_rows - 1)
 
 
 def _choose_weights(

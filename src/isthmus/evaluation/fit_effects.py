@@ -254,17 +254,20 @@ class _Direction:
             sum(np.count_nonzero(scores >= match[:, :, None] - slack, axis=2) for scores in stored)
             for match in np.moveaxis(relevant, 2, 0)
         ]
-        n_own, n_other = (int(mask.sum(axis=1).min()) for mask in (self.is_stored_own, self.is_stored_other))
         largest = [-np.sort(-np.partition(scores, -TOP, axis=2)[:, :, -TOP:], axis=2) for scores in stored]
         corpus_values = [np.empty(relevant.shape[:2]) for _ in QueryResults._fields]
         for queries in (self.half, ~self.half):
             if not queries.any():
                 continue
-            arrays = [array[:, queries] for array in (relevant, np.stack(above, axis=2), *largest)]
+            # Queries of one half search one corpus.
+            n_own, n_other = (int(mask[queries][0].sum()) for mask in (self.is_stored_own, self.is_stored_other))
+            n_relevant = int(self.is_relevant[queries].sum(axis=1).max())
+            of_relevant = relevant[:, :, :n_relevant], np.stack(above[:n_relevant], axis=2)
+            arrays = [array[:, queries] for array in (*of_relevant, *largest)]
             searched = SearchedScores(*(array.reshape(-1, array.shape[2]) for array in arrays))
             for values, of_queries in zip(corpus_values, searched.results(n_own, n_other, slack), strict=True):
                 values[:, queries] = of_queries.reshape(len(relevant), -1)
-        results = QueryResults(*corpus_values)
+        results = QueryResults(*corpus_values)  # all fits together give the ratio of the spreads of an exchanged corpus
         hits = (results.ranks == 1).astype(float)
         exchange = (hits + results.exchanged) / 2
         return {

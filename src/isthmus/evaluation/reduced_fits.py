@@ -7,12 +7,13 @@ Both are computed without each group from the products of all rows. So no correc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isthmus.align import ScoreCorrection
 from isthmus.align._score_model import MIN_VARIANCE, mean_of_first
+from isthmus.align._score_solution import without_own_scores
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import moments_of
@@ -51,16 +52,18 @@ def reduced_terms(
     first = np.unique(fit.components, return_index=True)[1]
     bank_groups = {name: group[first][items] for name, items in zip("xy", correction.bank_items, strict=False)}
     banks = {name: to_numpy(model.banks[names[name]]) for name in bank_groups}
-    y_rows = np.arange(fit.n_pairs) if fit.y_groups is None else np.unique(fit.y_groups, return_index=True)[1]
-    if [len(values) for values in bank_groups.values()] == [fit.n_items, len(y_rows)]:
-        fit_rows, groups = banks, bank_groups
-    else:
-        x, y = (to_numpy(values) for values in fit.unit())
-        fit_rows, groups = {"x": x, "y": y[y_rows]}, {"x": group, "y": group[fit.owner[y_rows]]}
+    x, y = (to_numpy(values) for values in fit.unit())
+    y_rows, y_pairs = np.arange(len(y)), np.ones(len(y), dtype=np.int64)
+    if fit.y_groups is not None:
+        y_rows, y_pairs = np.unique(fit.y_groups, return_index=True, return_counts=True)[1:]
+    fit_rows = {
+        "x": _FitRows(x, group, np.bincount(fit.owner, minlength=len(x))),
+        "y": _FitRows(y[y_rows], group[fit.owner[y_rows]], y_pairs),
+    }
     products = {(a, b): rows[a] @ banks[b].T for a in "xy" for b in bank_groups}
     directions = [(a, b) for a in "xy" for b in "xy"]
     if correction.rule().standardizes:
-        levels = {(a, b): _levels(fit_rows[a], fit_rows[b], groups[a], groups[b], a == b) for a, b in directions}
+        levels = {(a, b): _levels(fit_rows[a], fit_rows[b]) for a, b in directions}
     else:
         levels = {direction: np.tile([0.0, 1.0], (N_FIT_GROUPS + 1, 1)) for direction in directions}
     pools = _Pools(products, bank_groups, model)
@@ -105,20 +108,47 @@ def reduced_rows(
         yield to_numpy(x), to_numpy(y)
 
 
-def _levels(x: np.ndarray, y: np.ndarray, x_group: np.ndarray, y_group: np.ndarray, is_own: bool) -> np.ndarray:
-    """Return mean and standard deviation of the scores of rows, of all and without each group, (1 + groups, 2)."""
-    scores = (x @ y.T).astype(np.float64)
-    if is_own:
-        np.fill_diagonal(scores, 0.0)
-    of_x, of_y = (np.equal.outer(group, np.arange(N_FIT_GROUPS)).astype(np.float64) for group in (x_group, y_group))
-    n_x, n_y = of_x.sum(axis=0), of_y.sum(axis=0)
-    counts = np.outer(n_x, n_y) - (np.diag(n_x) if is_own else 0.0)
-    sums = np.stack([counts, of_x.T @ scores @ of_y, of_x.T @ scores**2 @ of_y])
+class _FitRows(NamedTuple):
+    """Distinct rows of a modality.
+
+    Attributes
+    ----------
+    rows : (n, d), unit rows
+    group : (n,), their groups, below `N_FIT_GROUPS`
+    n_pairs : (n,), how many pairs each belongs to, which is its weight
+    """
+
+    rows: np.ndarray
+    group: np.ndarray
+    n_pairs: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Return the weight of each row in its group, and zeros in others, (n, N_FIT_GROUPS)."""
+        in_group: np.ndarray = np.equal.outer(self.group, np.arange(N_FIT_GROUPS)) * self.n_pairs[:, None].astype(float)
+        return in_group
+
+
+def _levels(query: _FitRows, stored: _FitRows) -> np.ndarray:
+    """Return mean and standard deviation of the scores of rows, of all and without each group, (1 + groups, 2).
+
+    Within one modality the scores of a row with itself, which are 1, are taken out as the correction does it.
+    """
+    scores = (query.rows @ stored.rows.T).astype(np.float64)
+    left, right = query.weights, stored.weights
+    sums = np.stack(
+        [np.outer(left.sum(axis=0), right.sum(axis=0)), left.T @ scores @ right, left.T @ scores**2 @ right]
+    )
     totals = sums.sum(axis=(1, 2))[:, None]
     without = totals - sums.sum(axis=1) - sums.sum(axis=2) + np.diagonal(sums, axis1=1, axis2=2)
     number, first, second = np.concatenate([totals, without], axis=1)
     mean = first / number
-    return np.stack([mean, np.sqrt(np.maximum(second / number - mean**2, MIN_VARIANCE))], axis=1)
+    variance = second / number - mean**2
+    if query is stored:
+        in_groups = np.bincount(query.group, minlength=N_FIT_GROUPS)
+        n_rows = len(query.rows) - np.concatenate([[0], in_groups])
+        mean, variance = without_own_scores(mean, variance, n_rows)
+    return np.stack([mean, np.sqrt(np.maximum(variance, MIN_VARIANCE))], axis=1)
 
 
 class _Pools:
