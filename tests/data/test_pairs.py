@@ -122,7 +122,11 @@ def test_unit_normalises_rows(cones: Any) -> None:
         ({"a": np.ones((0, 3)), "b": np.ones((0, 3))}, {}, "a: is empty"),
         ({"a": np.ones((1, 3)), "b": np.ones((1, 3))}, {}, "a: has one row"),
         ({"a": np.eye(3, dtype=int), "b": np.eye(3)}, {}, "a: has dtype int64, expected floats; whole numbers"),
-        ({"a": np.eye(3).astype(object), "b": np.eye(3)}, {}, "a: holds Python objects, expected floats; if they"),
+        (
+            {"a": np.array([["u"] * 3] * 3, object), "b": np.eye(3)},
+            {},
+            "a: holds Python objects, expected floats; give",
+        ),
         ({"a": {1}, "b": np.eye(3)}, {}, "a: is a set, expected an array"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of x at row 2"),
         (

@@ -14,6 +14,8 @@ from isthmus.align._base import Aligner
 from isthmus.align._cluster import RowForm
 from isthmus.data.sources import Source, _tables, modality_of_column
 from isthmus.data.sources._arrow_lists import translated_errors
+from isthmus.data.sources._cells import matrix_of_cells
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._whole_tables import READ_SUFFIXES, WRITTEN_SUFFIXES, TableWriter, table_batches
 from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError
@@ -149,16 +151,20 @@ def apply_to_table(
     paths.check_writable(output)
     forms = {modality: RowForm(aligner, modality, role, queries) for modality in columns}
     samples = {modality: _Sample() for modality in columns}
+    ragged = {modality: RaggedRows(f"{path}::{column}") for modality, column in columns.items()}
     writer: TableWriter | None = None
     first = n_rows = 0
     widths: dict[str, int] = {}
     with atomic_path(output) as temporary, translated_errors(str(path), "table"), table_batches(path) as batches:
         for whole_batch in batches:
-            rows = {name: _rows_of(whole_batch, columns[name], aligner, name, first, str(path)) for name in columns}
+            rows = {
+                name: _rows_of(whole_batch, columns[name], aligner, name, first, str(path), ragged[name])
+                for name in columns
+            }
             n_read = whole_batch.num_rows
             valid = np.ones(n_read, dtype=bool)
             for modality, block in rows.items():
-                valid &= _valid_rows(block, f"{path}::{columns[modality]}", first, drop_bad=drop_bad)
+                valid &= _valid_rows(block, ragged[modality], first, drop_bad=drop_bad)
             batch = whole_batch if valid.all() else whole_batch.filter(_mask(valid))
             if len(batch) < n_read:
                 rows = {modality: block[valid] for modality, block in rows.items()}
@@ -184,12 +190,16 @@ def apply_to_table(
     return AppliedTable(dict(columns), n_rows, first - n_rows, widths, sources)
 
 
-def _rows_of(batch: Any, column: str, aligner: Aligner, modality: str, first: int, path: str) -> np.ndarray:
-    """Return a column of a batch as rows of floats of the width of the fit."""
-    embedding = _tables.find_embedding(batch, column, path)
-    rows = _tables.matrix_of_cells(batch, embedding, None, first, path)
+def _rows_of(
+    batch: Any, column: str, aligner: Aligner, modality: str, first: int, path: str, ragged: RaggedRows
+) -> np.ndarray:
+    """Return a column of a batch as rows of floats of the width of the fit. Rows of other widths are NaN."""
     dim = aligner.dim(modality)
-    if not rows.shape[1]:  # all cells of the batch are null
+    if batch.column(column).null_count == batch.num_rows:
+        return np.full((batch.num_rows, dim), np.nan, dtype=np.float32)
+    embedding = _tables.find_embedding([batch], column, path)
+    rows = matrix_of_cells(batch, embedding, None, first, path, ragged)
+    if not rows.shape[1]:  # all cells of the batch are null or empty
         return np.full((len(rows), dim), np.nan, dtype=rows.dtype)
     if rows.shape[1] != dim:
         raise InputError(
@@ -199,12 +209,15 @@ def _rows_of(batch: Any, column: str, aligner: Aligner, modality: str, first: in
     return rows
 
 
-def _valid_rows(rows: np.ndarray, address: str, first: int, *, drop_bad: bool) -> np.ndarray:
+def _valid_rows(rows: np.ndarray, ragged: RaggedRows, first: int, *, drop_bad: bool) -> np.ndarray:
     """Return which rows have a direction. Raise `InputError` for others unless `drop_bad`."""
     finite, nonzero = np.isfinite(rows).all(axis=1), rows.any(axis=1)
     if not drop_bad and not (finite & nonzero).all():
-        invalid = first + np.flatnonzero(~finite), first + np.flatnonzero(~nonzero)
-        raise validation.invalid_rows({address: invalid}, paired=False)
+        non_finite, zero = first + np.flatnonzero(~finite), first + np.flatnonzero(~nonzero)
+        unequal = np.intersect1d(ragged.numbers, non_finite)
+        raise validation.invalid_rows(
+            {ragged.address: (np.setdiff1d(non_finite, unequal), zero, unequal)}, paired=False
+        )
     mask: np.ndarray = finite & nonzero
     return mask
 

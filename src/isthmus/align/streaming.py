@@ -21,7 +21,7 @@ from isthmus.align._maps import arrays_of_map
 from isthmus.align._store_target import write_to_store
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, current
-from isthmus.data.invalid_rows import find_invalid_rows
+from isthmus.data.invalid_rows import invalid_rows_by_state
 from isthmus.data.sources import Format, Source, Writer, formats, writable_format
 from isthmus.data.sources._registry import split_format
 from isthmus.data.sources._store import find_store
@@ -279,9 +279,9 @@ def _named_invalid_rows(source: Source) -> Iterator[None]:
     try:
         yield
     except InputError:
-        non_finite_rows, zero_rows = find_invalid_rows(source)
-        if len(non_finite_rows) or len(zero_rows):
-            raise validation.invalid_rows({source.address: (non_finite_rows, zero_rows)}, paired=False) from None
+        invalid = invalid_rows_by_state(source)
+        if any(map(len, invalid)):
+            raise validation.invalid_rows({source.address: invalid}, paired=False) from None
         raise
 
 

@@ -141,6 +141,9 @@ def inspect(
         norms = (number(inspection.norm_low), number(inspection.norm_high), number(inspection.norm_mean))
         typer.echo("  norms       {} to {}, mean {}".format(*norms))
         typer.echo(f"  NaN or inf  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
+        if inspection.ragged:
+            listed = _rows(inspection.ragged, inspection.ragged_rows)
+            print_line(f"  lengths     not {inspection.width:,} numbers in {listed} (read as NaN)")
         typer.echo(f"  all zeros   {_rows(inspection.zero, inspection.zero_rows)}")
         scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
         duplicates = counted(inspection.duplicates, "row")

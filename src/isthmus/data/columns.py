@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
+from isthmus.data.sources._cells import sets_of_lists
+from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
+from isthmus.data.sources._vector_sets import padded_sets, unpooled
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -20,7 +25,7 @@ from isthmus.utils.format import counted
 MAX_LISTED_COLUMNS = 3
 
 
-def to_array(rows: Any, name: str) -> Array:
+def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRows | None = None) -> Array:
     """Return rows of any kind as an array.
 
     Parameters
@@ -30,11 +35,16 @@ def to_array(rows: Any, name: str) -> Array:
         Any object of the Arrow PyCapsule interface, such as a table. A column of Hugging Face `datasets`.
     name : str
         Name of the modality for messages.
+    pool : str, optional
+        If given, a list of arrays (k, d) holds sets of vectors, with the largest k and vectors of zeros as padding.
+        Default: it holds batches.
+    ragged : RaggedRows, optional
+        Record of the rows of another length than most, which are NaN then. Default: they raise an error.
 
     Returns
     -------
     array
-        The rows, in the array library of `rows` if it has one, else in NumPy.
+        The rows (n, d), or sets of vectors (n, k, d), in the array library of `rows` if it has one, else in NumPy.
 
     Raises
     ------
@@ -48,8 +58,9 @@ def to_array(rows: Any, name: str) -> Array:
     """
     if isinstance(rows, Source):
         return rows.read(0, rows.shape[0])
+    lists = _ListReader(name, pool, ragged)
     if isinstance(rows, (list, tuple)):
-        return _from_sequence(rows, name)
+        return lists.of_sequence(rows)
     if isinstance(rows, np.ma.MaskedArray):
         return np.ma.filled(rows.astype(np.result_type(rows.dtype, np.float16)), np.nan)
     if isinstance(rows, np.matrix):  # its products and its rows have two dimensions
@@ -57,24 +68,24 @@ def to_array(rows: Any, name: str) -> Array:
     if hasattr(rows, "toarray") and hasattr(rows, "nnz"):
         raise InputError(f"{name}: is a sparse {type(rows).__name__}, expected dense rows; convert it with .toarray()")
     if isinstance(rows, np.ndarray):
-        return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
+        return rows if rows.dtype != object else lists.of_objects(rows)
     if arrays.is_non_numpy(rows):
         _check_tensor(rows, name)
         return rows.detach() if getattr(rows, "requires_grad", False) else rows
     if hasattr(rows, "to_native"):  # narwhals
-        return to_array(rows.to_native(), name)
+        return to_array(rows.to_native(), name, pool=pool, ragged=ragged)
     if hasattr(getattr(rows, "source", rows), "with_format") and not hasattr(getattr(rows, "source", rows), "num_rows"):
         raise InputError(f"{name}: is a streamed data set, expected rows in memory; load it without streaming=True")
     if hasattr(rows, "with_format"):  # a data set of Hugging Face
-        return _from_arrow(rows.with_format("arrow")[:], name)
+        return _from_arrow(rows.with_format("arrow")[:], lists)
     if hasattr(rows, "source") and hasattr(rows, "column_name"):  # a column of one
-        return _from_arrow(rows.source.with_format("arrow")[:][rows.column_name], name)
+        return _from_arrow(rows.source.with_format("arrow")[:][rows.column_name], lists)
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
-        return _from_capsule(rows, name)
+        return _from_capsule(rows, lists)
     if hasattr(rows, "to_numpy"):
-        return _from_data_frame(rows, name)
+        return _from_data_frame(rows, lists)
     if isinstance(rows, Sequence) and not isinstance(rows, (str, bytes)):
-        return _from_sequence(list(rows), name)
+        return lists.of_sequence(list(rows))
     if hasattr(rows, "__array__"):
         return np.asarray(rows)
     if not hasattr(rows, "shape"):
@@ -98,15 +109,11 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
         return rows
     if isinstance(rows, (str, os.PathLike)):
         return open_source(rows, **reading)
-    array = to_array(rows, name)
+    ragged = RaggedRows(name)
+    array = to_array(rows, name, pool=reading.get("pool"), ragged=ragged)
     reading.pop("raw", None)
     is_coded = reading.get("bits") or any(reading.get(key) is not None for key in ("scale", "offset", "ranges"))
     if isinstance(array, np.ndarray):
-        if array.dtype.kind == "O":
-            raise InputError(
-                f"{name}: holds Python objects, expected floats; if they are numbers, give "
-                "np.array(rows.tolist(), 'float32')"
-            )
         if not (is_coded and array.dtype.kind in "iu"):
             validation.check_float_dtype(array.dtype, name)
     elif not is_coded and ("int" in str(array.dtype) or "bool" in str(array.dtype)):
@@ -117,7 +124,9 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
         array = array.reshape(array.shape[0], -1)  # (n, 1, d), (n, d, 1, 1) ...
     if len(array.shape) == 3:
         array = arrays.to_numpy(array)
-    return prepared(Source(array, address=name, min_rows=min_rows), **reading)
+    source = prepared(Source(array, address=name, min_rows=min_rows), **reading)
+    source.ragged = ragged
+    return source
 
 
 def _check_tensor(rows: Any, name: str) -> None:
@@ -147,27 +156,104 @@ def _to_host(source: Source) -> Source:
     return Source(arrays.to_numpy(source.rows), address=source.address, format=source.format)
 
 
-def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
-    """Return a list of rows, or of batches that are concatenated, as an array. A missing row is NaN."""
-    is_missing = np.array([_is_missing(row) for row in rows], dtype=bool)
-    if is_missing.any():
-        return _with_missing(rows, is_missing, name)
-    if not len(rows) or not (hasattr(rows[0], "shape") or arrays.is_non_numpy(rows[0])):
-        return _from_numbers(rows, name)
-    blocks = [arrays.to_numpy(row) if hasattr(row, "shape") else np.asarray(row) for row in rows]
-    widths = np.array([block.shape[-1] if block.ndim else 0 for block in blocks])
-    unequal = np.flatnonzero([b.ndim != blocks[0].ndim for b in blocks] | (widths != widths[0]))
-    if len(unequal):
-        raise _unequal_rows(name, int(unequal[0]), blocks[unequal[0]].shape, blocks[0].shape)
-    if blocks[0].ndim != 2:
-        return np.stack(blocks)
-    sizes = [len(block) for block in blocks]
-    if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
-        raise InputError(
-            f"{name}: holds {counted(len(sizes), 'array')} of {min(sizes)} to {max(sizes)} rows, expected one vector "
-            "an item; average the vectors of each item, or concatenate them if they are batches"
-        )
-    return np.concatenate(blocks)
+@dataclass(frozen=True)
+class _ListReader:
+    """How the lists of a modality become an array. The fields are those of `to_array`."""
+
+    name: str
+    pool: str | None
+    ragged: RaggedRows | None
+
+    def of_objects(self, rows: np.ndarray) -> np.ndarray:
+        """Return an array of Python objects as an array of numbers."""
+        if rows.ndim == 1:
+            return self.of_sequence(rows.tolist(), are_sets=True)
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            numbers = np.array(rows.tolist())
+            numbers = numbers.astype(np.float64) if numbers.dtype == object else numbers  # None is NaN
+            if numbers.dtype.kind in "iufc":
+                return numbers
+        raise InputError(f"{self.name}: holds Python objects, expected floats; give np.array(rows.tolist(), 'float32')")
+
+    def of_sequence(self, rows: Sequence[Any], *, are_sets: bool = False) -> np.ndarray:
+        """Return a list of rows, of sets of vectors, or of batches that are concatenated. A missing row is NaN."""
+        is_missing = np.array([_is_missing(row) for row in rows], dtype=bool)
+        if is_missing.any():
+            return self._with_missing(rows, is_missing, are_sets=are_sets)
+        if not len(rows) or not (hasattr(rows[0], "shape") or arrays.is_non_numpy(rows[0])):
+            return self._of_numbers(rows)
+        blocks = [arrays.to_numpy(row) if hasattr(row, "shape") else np.asarray(row) for row in rows]
+        return self._of_blocks(blocks, are_sets=are_sets)
+
+    def _of_blocks(self, blocks: list[np.ndarray], *, are_sets: bool = False) -> np.ndarray:
+        """Return vectors, sets of vectors, or batches of them."""
+        name, ndim = self.name, blocks[0].ndim
+        widths = np.array([block.shape[-1] if block.ndim else 0 for block in blocks], dtype=np.int64)
+        unlike_first = np.flatnonzero([block.ndim != ndim for block in blocks])
+        if len(unlike_first):
+            rows_are = validation.rows_are(unlike_first, f"of shape {blocks[unlike_first[0]].shape}")
+            raise InputError(
+                f"{name}: {rows_are}, expected {blocks[0].shape} as the first; remove these rows or embed them again"
+            )
+        width = usual_length(widths[widths > 0], name)
+        unequal = np.flatnonzero(widths != width)
+        are_sets = ndim == 2 and (are_sets or self.pool is not None)
+        is_float = np.result_type(*{block.dtype for block in blocks}).kind == "f"  # codes have no NaN
+        if len(unequal) and (self.ragged is None or not is_float or (ndim == 2 and not are_sets)):
+            raise InputError(
+                f"{name}: {validation.rows_are(unequal, f'not of {width:,} numbers as most rows')}; remove these rows "
+                "or embed them again"
+            )
+        if len(unequal) and self.ragged is not None:
+            self.ragged.add(0, unequal, widths[unequal])
+            shape = (1, width)[2 - ndim :]
+            for row in unequal.tolist():
+                blocks[row] = np.full(shape, np.nan, dtype=np.result_type(blocks[row].dtype, np.float16))
+        if ndim != 2:
+            return np.stack(blocks)
+        sizes = np.array([len(block) for block in blocks])
+        if are_sets and (sizes != 1).any():
+            if self.pool is None:
+                raise unpooled(name, f"holds up to {sizes.max():,} vectors an item")
+            return padded_sets(np.concatenate(blocks), sizes)
+        if (sizes[:-1] != sizes[0]).any() or sizes[-1] > sizes[0]:
+            raise InputError(
+                f"{name}: holds {counted(len(sizes), 'array')} of {min(sizes)} to {max(sizes)} rows, expected one "
+                "vector an item; give pool='mean', 'max' or 'first' if they are vectors of one item each, or "
+                "concatenate them if they are batches"
+            )
+        return np.concatenate(blocks)
+
+    def _with_missing(self, rows: Sequence[Any], is_missing: np.ndarray, *, are_sets: bool) -> np.ndarray:
+        """Return a list of rows as an array whose missing rows are NaN."""
+        missing, present = np.flatnonzero(is_missing), np.flatnonzero(~is_missing)
+        of_present = RaggedRows(self.name)
+        reader = replace(self, ragged=None if self.ragged is None else of_present)
+        matrix = None
+        if len(present):
+            matrix = reader.of_sequence([rows[row] for row in present.tolist()], are_sets=are_sets)
+        if matrix is None or matrix.ndim not in (2, 3) or len(matrix) != len(present) or matrix.dtype.kind in "iu":
+            raise InputError(
+                f"{self.name}: {validation.rows_are(missing, 'None')}, expected one vector in each row; remove these "
+                "pairs"
+            )
+        if self.ragged is not None:
+            self.ragged.add(0, present[of_present.numbers], of_present.lengths)
+        full = np.full((len(rows), *matrix.shape[1:]), np.nan, dtype=np.result_type(matrix.dtype, np.float16))
+        full[present] = matrix
+        return full
+
+    def _of_numbers(self, rows: Sequence[Any]) -> np.ndarray:
+        """Return a list of lists of numbers as an array of float64."""
+        try:
+            return np.asarray(rows, dtype=np.float64)
+        except (ValueError, TypeError):
+            pass
+        try:
+            blocks = [np.asarray(row, dtype=np.float64) for row in rows]
+        except (ValueError, TypeError):
+            raise InputError(f"{self.name}: is a list of {type(rows[0]).__name__}, expected rows of numbers") from None
+        return self._of_blocks(blocks, are_sets=True)
 
 
 def _is_missing(row: Any) -> bool:
@@ -175,49 +261,15 @@ def _is_missing(row: Any) -> bool:
     return row is None or (isinstance(row, float) and row != row) or type(row).__name__ == "NAType"
 
 
-def _with_missing(rows: Sequence[Any], is_missing: np.ndarray, name: str) -> np.ndarray:
-    """Return a list of rows as an array whose missing rows are NaN."""
-    missing = np.flatnonzero(is_missing)
-    present = next((row for row in rows if not _is_missing(row)), None)
-    matrix = None if present is None else _from_sequence([present if _is_missing(row) else row for row in rows], name)
-    if matrix is None or matrix.ndim != 2 or len(matrix) != len(rows):
-        raise InputError(
-            f"{name}: {validation.rows_are(missing, 'None')}, expected one vector in each row; remove these pairs"
-        )
-    matrix = matrix.astype(np.result_type(matrix.dtype, np.float16), copy=False)
-    matrix[missing] = np.nan
-    return matrix
-
-
-def _from_numbers(rows: Sequence[Any], name: str) -> np.ndarray:
-    """Return a list of lists of numbers as an array of float64."""
-    try:
-        return np.asarray(rows, dtype=np.float64)
-    except (ValueError, TypeError):
-        lengths = [len(row) if isinstance(row, Sequence) and not isinstance(row, str) else -1 for row in rows]
-    unequal = np.flatnonzero(np.array(lengths) != lengths[0])
-    if len(unequal):
-        first = int(unequal[0])
-        raise _unequal_rows(name, first, (max(lengths[first], 0),), (max(lengths[0], 0),)) from None
-    raise InputError(f"{name}: is a list of {type(rows[0]).__name__}, expected rows of numbers")
-
-
-def _unequal_rows(name: str, row: int, shape: tuple[int, ...], expected: tuple[int, ...]) -> InputError:
-    return InputError(
-        f"{name}: row {row:,} (counted from 0) has shape {shape}, expected {expected} as the first row; remove it or "
-        "embed it again"
-    )
-
-
-def _from_capsule(rows: Any, name: str) -> np.ndarray:
+def _from_capsule(rows: Any, lists: _ListReader) -> np.ndarray:
     """Return an object of the Arrow PyCapsule interface as an array."""
     if hasattr(rows, "to_numpy") and all(dtype.startswith("float") for dtype in _dtypes(rows)):
-        return _from_data_frame(rows, name)
+        return _from_data_frame(rows, lists)
     try:
         pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(rows).__name__}")
     except errors.MissingDependencyError:
         if hasattr(rows, "to_numpy"):
-            return _from_data_frame(rows, name)
+            return _from_data_frame(rows, lists)
         raise
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pandas announces that it converts names of columns to text
@@ -225,63 +277,85 @@ def _from_capsule(rows: Any, name: str) -> np.ndarray:
             column = pa.chunked_array(rows if hasattr(rows, "__arrow_c_stream__") else [pa.array(rows)])
         except pa.ArrowException:
             if hasattr(rows, "to_numpy"):  # a column of tensors, which Arrow does not know
-                return _from_data_frame(rows, name)
+                return _from_data_frame(rows, lists)
             raise
-    return _from_arrow(column, name)
+    return _from_arrow(column, lists)
 
 
-def _from_arrow(table: Any, name: str) -> np.ndarray:
+def _from_arrow(table: Any, lists: _ListReader) -> np.ndarray:
     """Return a table, or a column of lists or structures, as an array."""
     import pyarrow as pa
 
+    name = lists.name
     if isinstance(table, pa.Table):
         columns = dict(zip(table.column_names, table.columns, strict=True))
     elif pa.types.is_struct(table.type):
         columns = dict(zip([field.name for field in table.type], table.flatten(), strict=True))
     else:
-        return _from_lists(table, name)
-    lists = [column for column in columns if _arrow_lists.is_list(columns[column].type)]
-    if len(lists) == 1:
-        return _from_lists(columns[lists[0]], f"{name}: column {lists[0]}")
-    if lists:
-        raise InputError(f"{name}: holds several columns of lists, {_first(lists)}; give one column")
+        return _from_lists(table, lists)
+    of_lists = [column for column in columns if _arrow_lists.is_list(columns[column].type)]
+    if len(of_lists) == 1:
+        return _from_lists(columns[of_lists[0]], replace(lists, name=f"{name}: column {of_lists[0]}"))
+    if of_lists:
+        raise InputError(f"{name}: holds several columns of lists, {_first(of_lists)}; give one column")
     _check_float_columns(name, [c for c in columns if not pa.types.is_floating(columns[c].type)], len(columns))
     return np.column_stack([column.to_numpy() for column in columns.values()])  # null is NaN
 
 
-def _from_lists(column: Any, name: str) -> np.ndarray:
-    """Return an Arrow column of lists of floats as an array."""
-    if not (_arrow_lists.is_float_list(column.type) or _arrow_lists.is_code_list(column.type)):
+def _from_lists(column: Any, lists: _ListReader) -> np.ndarray:
+    """Return an Arrow column of lists of floats, or of lists of such lists, as an array."""
+    name, is_nested = lists.name, _is_nested(column.type)
+    if not (_arrow_lists.is_float_list(column.type) or _arrow_lists.is_code_list(column.type) or is_nested):
         advice = (
             "; run [json.loads(text) for text in column] if each text is a list" if "string" in str(column.type) else ""
         )
         raise InputError(f"{name}: holds {str(column.type)[:60]}, expected a list of floats in each row{advice}")
     blocks: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
     first, width = 0, None
     for chunk in column.chunks:
         if len(chunk):
             with _arrow_lists.translated_errors(name, "Arrow"):
-                blocks.append(_arrow_lists.to_matrix(chunk, width, first, name))
-            first, width = first + len(chunk), blocks[-1].shape[1] or None
+                if is_nested:
+                    block, sizes = sets_of_lists(chunk, np.dtype(np.float64), width, first, name, lists.ragged)
+                    counts.append(sizes)
+                else:
+                    block = _arrow_lists.to_matrix(chunk, width, first, name, ragged=lists.ragged)
+            blocks.append(block)
+            first, width = first + len(chunk), block.shape[1] or None
     if first and width is None:
         raise _arrow_lists.all_null(name)
     dim = width or 2
     blocks = [block if block.shape[1] else np.full((len(block), dim), np.nan, block.dtype) for block in blocks]
-    return np.concatenate(blocks) if blocks else np.empty((0, dim))
+    rows = np.concatenate(blocks) if blocks else np.empty((0, dim))
+    n_vectors = np.concatenate(counts) if counts else np.ones(len(rows), dtype=np.int64)
+    if (n_vectors == 1).all():
+        return rows
+    if lists.pool is None:
+        raise unpooled(name, f"holds up to {n_vectors.max():,} vectors an item")
+    return padded_sets(rows, n_vectors)
 
 
-def _from_data_frame(rows: Any, name: str) -> np.ndarray:
+def _is_nested(data_type: Any) -> bool:
+    """Return whether a column of this type holds lists of lists of floats."""
+    if not _arrow_lists.is_list(data_type):
+        return False
+    inner = getattr(data_type, "storage_type", data_type).value_type
+    return _arrow_lists.is_float_list(inner) or _is_nested(inner)
+
+
+def _from_data_frame(rows: Any, lists: _ListReader) -> np.ndarray:
     """Return a data frame, or a column of one, through NumPy."""
-    dtypes = _dtypes(rows)
+    dtypes, name = _dtypes(rows), lists.name
     if hasattr(rows, "columns"):
         if len(dtypes) == 1 and not dtypes[0].startswith("float"):
-            return to_array(rows[rows.columns[0]].to_numpy(), name)
+            return lists.of_objects(rows[rows.columns[0]].to_numpy())
         columns = [str(c) for c, dtype in zip(rows.columns, dtypes, strict=True) if not dtype.startswith("float")]
         _check_float_columns(name, columns, len(dtypes))
     array = rows.to_numpy()
     if array.dtype.kind == "O" and all(dtype.startswith("float") for dtype in dtypes):
         array = rows.to_numpy(dtype=np.float64, na_value=np.nan)  # columns of pandas that know a missing value
-    return to_array(array, name)
+    return lists.of_objects(array) if array.dtype == object else array
 
 
 def _dtypes(rows: Any) -> list[str]:

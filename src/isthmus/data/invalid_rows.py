@@ -1,4 +1,4 @@
-"""Rows without a direction: NaN, infinite or all zero. They are found, reported, or left out with their pairs."""
+"""Rows without a direction: NaN, infinite, all zero or of another length. They are found, reported or left out."""
 
 from __future__ import annotations
 
@@ -24,17 +24,31 @@ def invalid_rows_error(
     It is called after a pass over the pairs met such a row. All rows of y are searched unless they are paired by
     position.
     """
-    invalid = {x.address: find_invalid_rows(x, first, last)}
-    if y is x:  # a set without pairs, whose moments are those of the rows with themselves
-        if any(map(len, invalid[x.address])):
-            return validation.invalid_rows(invalid, paired=False)
-        return _out_of_range(x.address)
-    invalid[y.address if y.address != x.address else f"{y.address} (y)"] = find_invalid_rows(
-        y, *((first, last) if by_position else (0, None))
-    )
-    if any(len(rows) for kinds in invalid.values() for rows in kinds):
-        return validation.invalid_rows(invalid)
-    return _out_of_range(f"{x.address} or {y.address}")
+    invalid = {x.address: invalid_rows_by_state(x, first, last)}
+    if y is not x:
+        name = y.address if y.address != x.address else f"{y.address} (y)"
+        invalid[name] = invalid_rows_by_state(y, *((first, last) if by_position else (0, None)))
+    if any(len(rows) for states in invalid.values() for rows in states):
+        return validation.invalid_rows(invalid, paired=y is not x)
+    return _out_of_range(x.address if y is x else f"{x.address} or {y.address}")
+
+
+def invalid_rows_by_state(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, ...]:
+    """Return the numbers of the rows with NaN or infinite values, of those that are all zero, and of other lengths.
+
+    The parameters are those of `find_invalid_rows`, which counts rows of other lengths as NaN.
+    """
+    non_finite, zero = find_invalid_rows(source, first, last)
+    if source.ragged is None or not len(source.ragged):
+        return non_finite, zero
+    ragged = np.intersect1d(source.ragged.numbers, non_finite)
+    return np.setdiff1d(non_finite, ragged), zero, ragged
+
+
+def invalid_states(*sources: Source) -> str:
+    """Return the states of the invalid rows of sources, whose rows were read: those of other lengths if there are."""
+    has_ragged = any(source.ragged is not None and len(source.ragged) for source in sources)
+    return "NaN, infinite, all zeros or of another length" if has_ragged else "NaN, infinite or all zeros"
 
 
 def _out_of_range(address: str) -> InputError:
@@ -148,7 +162,7 @@ def usable_sources(sources: Mapping[str, Source], /, *, paired: bool, min_rows: 
     described = " and ".join(
         f"{count:,} of {len(masks[name]):,} {name} rows" for name, count in counts.items() if count
     )
-    message = f"left out {described}: they, or their matches, are NaN, infinite or all zeros"
+    message = f"left out {described}: they, or their matches, are {invalid_states(*sources.values())}"
     warnings.warn(
         message if paired else message.replace("they, or their matches,", "they"), IsthmusWarning, stacklevel=3
     )
@@ -164,4 +178,6 @@ def _positions(source: Source, first: int = 0, last: int | None = None) -> tuple
         block = arrays.to_numpy(source.read(start, min(start + size, last)))
         non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
         zero.append(start + np.flatnonzero(~block.any(axis=1)))
+    if source.ragged is not None and not source.is_subset:
+        source.ragged.check(source.shape[0])
     return np.concatenate(non_finite), np.concatenate(zero)

@@ -239,7 +239,7 @@ def select_rows(source: Source, rows: np.ndarray, /, *, min_rows: int = 2) -> So
     if not source.is_numpy:
         taken = arrays.take(source.rows, rows)
         return Source(taken, address=source.address, format=source.format, numbers=rows, min_rows=min_rows)
-    return Source(
+    subset = Source(
         RowSubset(source, rows),
         address=source.address,
         format=source.format,
@@ -250,6 +250,8 @@ def select_rows(source: Source, rows: np.ndarray, /, *, min_rows: int = 2) -> So
         numbers=source.numbers(rows),
         min_rows=min_rows,
     )
+    subset.ragged = source.ragged
+    return subset
 
 
 class RowSubset:

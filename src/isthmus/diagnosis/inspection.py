@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -67,6 +67,10 @@ class Inspection:
     collapse : str
         How the rows are collapsed, judged by at most 2,000 of them: all or nearly the same, along one direction, or
         in few directions. Empty if they are not.
+    ragged : int
+        Number of rows of another length than most. They are read as NaN, and count in `non_finite` too.
+    ragged_rows : list of int
+        Numbers of the first five of them.
 
     Examples
     --------
@@ -91,6 +95,8 @@ class Inspection:
     duplicates: int
     rows_compared: int
     collapse: str = ""
+    ragged: int = 0
+    ragged_rows: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values.
@@ -271,6 +277,7 @@ class _Tally:
             remember_equal_rows(source, groups)
         duplicates = 0 if groups is None else self.n_compared - int(groups.max()) - 1
         non_finite_rows, zero_rows = np.concatenate(self.non_finite), np.concatenate(self.zero)
+        ragged_rows = np.empty(0, dtype=np.int64) if source.ragged is None else source.ragged.numbers
         low, mean, high = self.norms.values
         return Inspection(
             where=source.address,
@@ -288,6 +295,8 @@ class _Tally:
             duplicates=duplicates,
             rows_compared=self.n_compared,
             collapse=_collapse(source),
+            ragged=len(ragged_rows),
+            ragged_rows=ragged_rows[:MAX_LISTED_ROWS].tolist(),
         )
 
 

@@ -297,14 +297,14 @@ def ids_are(ids: np.ndarray, state: str, max_listed: int = 5) -> str:
 MAX_MESSAGE, SHORTENED = 300, ((5, 1000), (5, 60), (2, 30), (1, 20))
 
 
-def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired: bool = True) -> InputError:
+def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = True) -> InputError:
     """Return the error for rows that have no direction.
 
     Parameters
     ----------
-    invalid : mapping of str to two int arrays
+    invalid : mapping of str to two or three int arrays
         For each file or array the numbers of the rows with null, NaN or infinite values, and of those that are all
-        zero.
+        zero. The third array holds the numbers of rows of another length than most.
     paired : bool, default True
         Whether these are the files of pairs.
 
@@ -316,7 +316,7 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
     message = ""
     for max_listed, max_path in SHORTENED:
         clauses = [
-            f"{address[-max_path:]}: {_invalid_clause(*rows, max_listed)}"
+            f"{address[-max_path:]}: {_invalid_clause(rows, max_listed)}"
             for address, rows in invalid.items()
             if any(map(len, rows))
         ]
@@ -331,13 +331,18 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
     return InputError(message)
 
 
-def _invalid_clause(non_finite: np.ndarray, zero: np.ndarray, max_listed: int) -> str:
+#: States of invalid rows, for one row and for several.
+INVALID_STATES = (
+    ("holds null, NaN or infinite values", "hold null, NaN or infinite values"),
+    ("is all zeros and has no direction", "are all zeros and have no direction"),
+    ("has another length than most rows", "have other lengths than most rows"),
+)
+
+
+def _invalid_clause(rows_of_state: Sequence[np.ndarray], max_listed: int) -> str:
     """Return 'rows 3, 4 (counted from 0) hold null, NaN or infinite values and row 9 is all zeros'."""
     kinds: list[str] = []
-    for rows, singular, plural in (
-        (non_finite, "holds null, NaN or infinite values", "hold null, NaN or infinite values"),
-        (zero, "is all zeros and has no direction", "are all zeros and have no direction"),
-    ):
+    for rows, (singular, plural) in zip(rows_of_state, INVALID_STATES, strict=False):
         if len(rows):
             counted = "" if kinds or max_listed == 1 else " (counted from 0)"
             state = plural if len(rows) > 1 else singular

@@ -55,12 +55,16 @@ def test_read_of_nulls_gives_nan_in_their_rows(
     np.testing.assert_array_equal(source.take(np.array([30, 4, 3])), expected[[30, 4, 3]])
 
 
-def test_read_of_lists_of_unequal_length_is_refused(rows: np.ndarray, tmp_path: Path) -> None:
+def test_lists_of_another_length_are_rows_of_nan(rows: np.ndarray, tmp_path: Path) -> None:
     values = [list(map(float, row)) for row in rows]
     values[21] = values[21][:4]
     pq.write_table(pa.table({"e": pa.array(values, type=pa.list_(pa.float32()))}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a.parquet::e: row 21 \(counted from 0\) holds 4 numbers, expected 6"):
-        open_source(tmp_path / "a.parquet").read(0, 43)
+    source = open_source(tmp_path / "a.parquet")
+    expected = rows.copy()
+    expected[21] = np.nan
+    np.testing.assert_array_equal(source.read(0, 43), expected)
+    assert source.ragged is not None
+    assert source.ragged.numbers.tolist() == [21]
 
 
 @pytest.mark.parametrize("list_kind", ["fixed", "variable", "large", "required"])
@@ -105,14 +109,17 @@ def test_read_of_other_pages_agrees_with_pyarrow(options: dict[str, Any], rows: 
     np.testing.assert_array_equal(open_source(tmp_path / "a.parquet").read(0, 99), rows)
 
 
-@pytest.mark.parametrize("lengths", [(6, 5, 7, 6), (6, 12, 0, 6), (6, 7, 5, 6)])
-def test_read_of_unequal_lists_with_the_right_total_is_refused(lengths: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("lengths", [(6, 5, 7, 6, 6), (6, 12, 0, 6, 6), (6, 7, 5, 6, 6)])
+def test_unequal_lists_with_the_right_total_are_not_moved_into_other_rows(
+    lengths: tuple[int, ...], tmp_path: Path
+) -> None:
     values = [[float(i)] * n for i, n in enumerate(lengths)]
     table = pa.table({"e": pa.array(values * 300, type=pa.list_(pa.float32()))})
     for name, options in {"plain": {"use_dictionary": False}, "dictionary": {}}.items():
         pq.write_table(table, tmp_path / f"{name}.parquet", **options)
-        with pytest.raises(InputError, match=rf"row 1 \(counted from 0\) holds {lengths[1]} numbers, expected 6"):
-            open_source(tmp_path / f"{name}.parquet").read(0, 999)
+        read = open_source(tmp_path / f"{name}.parquet").read(0, 1500)
+        expected = np.tile([[i] * 6 if n == 6 else [np.nan] * 6 for i, n in enumerate(lengths)], (300, 1))
+        np.testing.assert_array_equal(read, expected)
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy"])

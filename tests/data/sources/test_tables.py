@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,69 +166,24 @@ def test_measure_of_a_table_equals_that_of_the_array(tmp_path: Path) -> None:
     assert str(measured["centroid_angle"]) == str(expected["centroid_angle"])
 
 
-def ragged(cells: list[Any]) -> list[Any]:
-    """Return the cells with a shorter one at row 60."""
-    cell = cells[60]
-    shorter = cell[: len(cell) // 2] if len(cell) > 1 else [cell[0][:4]]
-    return [*cells[:60], str(ROWS[60, :4].tolist()) if isinstance(cell, str) else shorter, *cells[61:]]
-
-
-def null(cells: list[Any], row: int) -> list[Any]:
-    """Return the cells without one."""
-    return [*cells[:row], None, *cells[row + 1 :]]
-
-
 BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "ragged csv": (
-        lambda d: write_cells(d / "a.csv", ragged([str(row) for row in ROWS.tolist()])),
-        r"row 60 \(counted from 0\) holds 4 numbers, expected 7",
-    ),
     "word in csv": (
         lambda d: write_cells(d / "a.csv", ["[a, b]" if i == 62 else str(r) for i, r in enumerate(ROWS.tolist())]),
         r"row 62 \(counted from 0\) holds text that is no list of numbers",
     ),
     "csv of captions": (lambda d: write_cells(d / "a.csv", ["a cat"] * N), "holds no embeddings, only the columns id"),
-    "ragged jsonl": (
-        lambda d: write_lines(d / "a.jsonl", json_lines(ragged(ROWS.tolist()))),
-        r"row 60 \(counted from 0\) holds 3 numbers, expected 7",
-    ),
     "ragged text": (
         lambda d: write_lines(d / "a.txt", ["1 2 3"] * 60 + ["1 2"] + ["1 2 3"] * 10),
         "the number of columns changed from 3 to 2 at row 61",
     ),
     "words in text": (lambda d: write_lines(d / "a.txt", ["the 1 2"] * 5), "could not convert string 'the'"),
-    "ragged bytes": (
-        lambda d: write_parquet(d / "a.parquet", vector=ragged([row.tobytes() for row in ROWS])),
-        r"row 60 \(counted from 0\) holds 28 bytes, expected 56",
-    ),
-    **{
-        f"short row before a null in {kind}": (
-            lambda d, cells=cells: write_parquet(d / "a.parquet", vector=null(ragged(cells), 62)),
-            r"row 60 \(counted from 0\) holds .* as in the other rows; remove",
-        )
-        for kind, cells in {
-            "text": [str(row) for row in ROWS.tolist()],
-            "bytes": [row.tobytes() for row in ROWS],
-            "nested lists": [[row] for row in ROWS.tolist()],
-        }.items()
-    },
-    "null before a short row": (
-        lambda d: write_parquet(d / "a.parquet", vector=null(ragged([row.tobytes() for row in ROWS]), 3)),
-        r"row 60 \(counted from 0\) holds 28 bytes, expected 56",
-    ),
-    "short first row": (
-        lambda d: write_parquet(
-            d / "a.parquet", vector=[str(row.tolist()[: 3 + 4 * (i > 0)]) for i, row in enumerate(ROWS)]
-        ),
-        r"row 1 \(counted from 0\) holds 7 numbers, expected 3 as in the first row \(88 later rows differ too\)",
-    ),
     "null cells only": (
         lambda d: write_parquet(d / "a.parquet", vector=pa.array([None] * N, pa.list_(pa.float32()))),
         "::vector: every row is null or empty, expected rows of numbers",
     ),
     "several vectors in a row": (
         lambda d: write_parquet(d / "a.parquet", vector=[[row, row] for row in ROWS.tolist()]),
-        r"row 0 \(counted from 0\) holds 2 vectors, expected one",
+        "::vector: holds up to 2 vectors an item, expected one; pool them with --pool mean",
     ),
     "null in a dimension of codes": (
         lambda d: write_parquet(
@@ -240,11 +196,51 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
-def test_read_of_a_short_list_before_a_null_names_the_short_row(tmp_path: Path) -> None:
-    cells = null(ragged(ROWS.tolist()), 62)
-    for path in (write_parquet(tmp_path / "a.parquet", vector=cells), write_arrow(tmp_path / "a.arrow", vector=cells)):
-        with pytest.raises(isthmus.InputError, match=r"row 60 \(counted .* expected 7 as in"):
-            open_source(path).read(50, N)
+TEXT, BYTES = [str(row) for row in ROWS.tolist()], [row.tobytes() for row in ROWS]
+RAGGED: dict[str, Callable[[Path, list[Any]], Path]] = {
+    "csv": lambda d, cells: write_cells(d / "a.csv", cells),
+    "jsonl": lambda d, cells: write_lines(d / "a.jsonl", json_lines(cells)),
+    "parquet": lambda d, cells: write_parquet(d / "a.parquet", vector=cells),
+    "arrow": lambda d, cells: write_arrow(d / "a.arrow", vector=cells),
+    "text": lambda d, cells: write_parquet(d / "a.parquet", vector=[c and str(c) for c in cells]),
+    "bytes": lambda d, cells: write_parquet(d / "a.parquet", vector=[c and np.array(c).tobytes() for c in cells]),
+    "nested lists": lambda d, cells: write_parquet(d / "a.parquet", vector=[c and [c] for c in cells]),
+}
+
+
+@pytest.mark.parametrize("kind", RAGGED)
+@pytest.mark.parametrize("row", [0, 60])
+def test_rows_of_another_length_are_named_and_left_out(row: int, kind: str, tmp_path: Path) -> None:
+    cells: list[Any] = ROWS.tolist()
+    cells[row], cells[80], cells[62] = cells[row][:4], [*cells[80], 1.0], None
+    path, other = RAGGED[kind](tmp_path, cells), np.random.default_rng(1).normal(size=(N, WIDTH))
+    other[5] = np.inf
+    with pytest.raises(isthmus.InputError) as caught:
+        isthmus.measure(path, other, metrics="centroid_angle")
+    listed = rf"row 62 .* holds null, .* and rows {row}, 80 have other lengths than most rows; y: row 5 .* holds null"
+    assert re.search(listed, str(caught.value))
+    assert len(str(caught.value)) <= 300
+    with pytest.warns(isthmus.IsthmusWarning, match="3 rows of x and 1 of y are NaN, .* or of another length"):
+        pairs = isthmus.open_pairs(path, other, names=("x", "y"), drop_bad=True)
+    kept = np.setdiff1d(np.arange(N), [row, 80, 62, 5])
+    np.testing.assert_allclose(pairs.x.read(0, N), ROWS[kept], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", RAGGED)
+def test_rows_of_two_lengths_without_a_majority_are_refused(kind: str, tmp_path: Path) -> None:
+    cells = [row if i % 2 else row[:4] for i, row in enumerate(ROWS.tolist())]
+    path = RAGGED[kind](tmp_path, cells)
+    with pytest.raises(isthmus.InputError, match=r"the first \d+ rows have several lengths \(\d+ of \d+, "):
+        open_source(path)
+
+
+@pytest.mark.parametrize("drop_bad", [False, True])
+def test_first_rows_of_a_rare_length_are_not_taken_for_the_usual_one(drop_bad: bool, tmp_path: Path) -> None:
+    lists = [row[:4] if i < 20 else row for i, row in enumerate(ROWS.tolist())]
+    path = write_parquet(tmp_path / "a.parquet", vector=lists)
+    with pytest.raises(isthmus.InputError, match="70 rows of 90 differ in length from the first rows, so the right"):
+        isthmus.open_pairs(path, ROWS[:, :4], drop_bad=drop_bad)
+        isthmus.measure(path, ROWS[:, :4], metrics="centroid_angle")
 
 
 @pytest.mark.parametrize("kind", BROKEN)

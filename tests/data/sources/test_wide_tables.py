@@ -71,16 +71,6 @@ def test_dimensions_alone_are_read_without_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
-@pytest.mark.parametrize("row", [0, 5])
-def test_list_of_another_length_is_named_wherever_it_stands(row: int, suffix: str, tmp_path: Path) -> None:
-    lists = X.tolist()
-    lists[row] = lists[row][:4]
-    path = save(tmp_path / f"image{suffix}", embedding=lists)
-    with pytest.raises(InputError, match=rf"row {row} \(counted from 0\) holds 4 numbers, expected 9"):
-        open_source(path)
-
-
-@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
 @pytest.mark.parametrize("row", [0, 39])
 def test_empty_list_is_a_bad_row(row: int, suffix: str, tmp_path: Path) -> None:
     lists = X.tolist()
@@ -95,7 +85,7 @@ def test_lists_of_lists_of_one_list_are_rows(tmp_path: Path) -> None:
     path = save(tmp_path / "image.parquet", embedding=[[[row]] for row in X.tolist()])
     np.testing.assert_array_equal(open_source(path).read(0, 40), X)
     path = save(tmp_path / "sets.parquet", embedding=[[row, row] for row in X.tolist()])
-    with pytest.raises(InputError, match=r"row 0 .* holds 2 vectors, .* average them, or save .*--pool mean"):
+    with pytest.raises(InputError, match="holds up to 2 vectors an item, expected one; pool them with --pool mean"):
         open_source(path)
 
 

@@ -59,6 +59,8 @@ __all__ = [
 GENERIC_COLUMN_NAMES = {"embedding", "embeddings", "emb", "vector", "vectors", "features", "rows", "npy", "arr_0"}
 _ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "_features", "_vectors", "_vector")
 _SYNONYMS = {"img": "image", "images": "image", "txt": "text", "texts": "text", "captions": "text"}
+#: Modalities that a field of a structure names before its other fields.
+_COMMON_MODALITIES = ("image", "text", "audio", "video")
 
 
 def open_source(
@@ -210,7 +212,7 @@ def modality_of_column(name: str) -> str | None:
     Parameters
     ----------
     name : str
-        Name of the array or column.
+        Name of the array or column, or of a field of a structure.
 
     Returns
     -------
@@ -219,11 +221,12 @@ def modality_of_column(name: str) -> str | None:
 
     Examples
     --------
-    >>> modality_of_column("img_emb"), modality_of_column("embedding")
-    ('image', None)
+    >>> modality_of_column("img_emb"), modality_of_column("clip.text.embedding"), modality_of_column("embedding")
+    ('image', 'text', None)
     """
-    modality = _modality_of_file(Path(name))
-    return None if modality in GENERIC_COLUMN_NAMES else modality
+    fields = [_modality_of_file(Path(field)) for field in Path(name).name.split(".")]
+    named = [field for field in fields if field and field not in GENERIC_COLUMN_NAMES]
+    return next((field for field in named if field in _COMMON_MODALITIES), named[0] if named else None)
 
 
 def _modality_of_file(path: Path) -> str:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.data.sources._members import SeveralArraysError, listed
+from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: Lists of several lengths by which the usual length is judged.
+MIN_JUDGED = 1024
 
 
 @contextmanager
@@ -62,36 +66,36 @@ def list_dtype(list_type: pa.DataType) -> np.dtype:
 
 
 def list_width(list_type: pa.DataType, cells: Iterable[pa.Array], address: str) -> int:
-    """Return the length of the first list that is not null. The width declared by the type is not trusted.
+    """Return the length of the first lists, or of most of them. The width declared by the type is not trusted.
 
-    `cells` are arrays of the column in the order of the rows, which are read up to this list.
+    `cells` are arrays of the column in the order of the rows. They are read up to the first list that is not null, and
+    further if the lists of its array differ in length.
     """
-    list_type, n_nulls = _storage_type(list_type), 0
+    list_type, n_rows = _storage_type(list_type), 0
+    sizes = np.empty(0, dtype=np.int64)
     for array in cells:
         storage = getattr(array, "storage", array)
         storage.validate(full=True)
-        if not _is_fixed(list_type):
-            _check_first_lengths(storage, n_nulls, address)
-            storage = without_empty(storage)
-        lists = storage.drop_null()[:1]
-        if len(lists):
-            return len(to_matrix(lists, None, n_nulls, address)[0])
-        n_nulls += len(array)
-    if n_nulls and not _is_fixed(list_type):
+        n_rows += len(array)
+        if _is_fixed(list_type):
+            lists = storage.drop_null()[:1]
+            if len(lists):
+                return len(to_matrix(lists, None, 0, address)[0])
+            continue
+        sizes = np.concatenate([sizes, _lengths_of_filled(storage)])
+        if len(sizes) >= MIN_JUDGED or (len(sizes) and (sizes == sizes[0]).all()):
+            break
+    if n_rows and not len(sizes) and not _is_fixed(list_type):
         raise all_null(address)
-    return int(list_type.list_size) if _is_fixed(list_type) else 0
+    return int(list_type.list_size) if _is_fixed(list_type) else usual_length(sizes, address)
 
 
-def _check_first_lengths(lists: pa.Array, first: int, address: str) -> None:
-    """Raise `InputError` if one of the first lists has another length than most of them, also the first one."""
+def _lengths_of_filled(lists: pa.Array) -> np.ndarray:
+    """Return the lengths of the lists that are not null, nor empty if they hold floats."""
     import pyarrow.compute as pc
 
-    lengths = pc.list_value_length(lists)
-    sizes = lengths.drop_null().to_numpy(zero_copy_only=False)
-    sizes = sizes[sizes > 0]
-    if len(sizes) > 2 and np.bincount(sizes).max() > len(sizes) / 2:
-        usual = int(np.bincount(sizes).argmax())
-        check_lengths(pc.list_value_length(without_empty(lists)), usual, first, address, keeps_nulls=True)
+    lengths: np.ndarray = pc.list_value_length(without_empty(lists)).drop_null().to_numpy(zero_copy_only=False)
+    return lengths
 
 
 def without_empty(lists: pa.Array) -> pa.Array:
@@ -111,7 +115,12 @@ def all_null(address: str) -> InputError:
 
 
 def to_matrix(
-    array: pa.Array, width: int | None, first: int, address: str, ids: np.ndarray | None = None
+    array: pa.Array,
+    width: int | None,
+    first: int,
+    address: str,
+    ids: np.ndarray | None = None,
+    ragged: RaggedRows | None = None,
 ) -> np.ndarray:
     """Return the lists of `array` as rows (n, width), given the number `first` of its first row.
 
@@ -119,8 +128,8 @@ def to_matrix(
     invalid rows. They raise an error if the lists hold codes, which have no NaN, or if rows have `ids`, which are those
     of a store. Messages name rows by their ids if these are given, else by their numbers.
 
-    A row of another length than `width` raises an error. If `width` is None, it is the length of the first list, or 0
-    if all are null.
+    A row of another length than `width` is NaN and recorded if `ragged` is given and the lists hold floats, else it
+    raises an error. If `width` is None, it is the length of most lists, or 0 if all are null.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -136,8 +145,11 @@ def to_matrix(
     else:
         array = without_empty(array) if keeps_nulls else array
         lengths = pc.list_value_length(array)
-        width = first_length(lengths) if width is None else width
-        check_lengths(lengths, width, first, address, ids=ids, keeps_nulls=keeps_nulls)
+        width = usual_length(_lengths_of_filled(array), address) if width is None else width
+        if ragged is not None and keeps_nulls:
+            array = without_unequal(array, lengths, width, first, ragged)
+        else:
+            check_lengths(lengths, width, first, address, ids=ids, keeps_nulls=keeps_nulls)
     # A null among fixed-size lists has values in the buffer, which `flatten` drops.
     values = array.flatten()
     if values.null_count and not keeps_nulls:
@@ -148,10 +160,17 @@ def to_matrix(
     return with_null_rows(numbers, array) if array.null_count else numbers
 
 
-def first_length(lengths: pa.Array) -> int:
-    """Return the first length that is not null, or 0 if all are."""
-    lengths = lengths.drop_null()
-    return int(lengths[0].as_py()) if len(lengths) else 0
+def without_unequal(cells: pa.Array, lengths: pa.Array, expected: int, first: int, ragged: RaggedRows) -> pa.Array:
+    """Return cells with null in place of those of another length than `expected`, which are recorded in `ragged`."""
+    import pyarrow as pa
+
+    sizes = lengths.fill_null(expected).to_numpy(zero_copy_only=False)
+    is_unequal = sizes != expected
+    if not is_unequal.any():
+        return cells
+    unequal = np.flatnonzero(is_unequal)
+    ragged.add(first, unequal, sizes[unequal])
+    return cells.take(pa.array(np.arange(len(cells)), mask=is_unequal))
 
 
 def with_null_rows(rows: np.ndarray, cells: pa.Array) -> np.ndarray:
@@ -171,7 +190,7 @@ def check_lengths(
     ids: Any = None,
     keeps_nulls: bool = False,
 ) -> None:
-    """Raise `InputError` if a cell is null or has another length than `expected`, and name the first such row first.
+    """Raise `InputError` if a cell is null or has another length than `expected`, and name the first such rows.
 
     `lengths` are those of the cells, null where the cell is, and `first` is the number of the first row. If `expected`
     is None, only nulls are refused, and no null is if `keeps_nulls`.
@@ -182,11 +201,7 @@ def check_lengths(
     unequal = np.flatnonzero((sizes >= 0) & (sizes != (expected or 0)))
     clauses = {}
     if len(unequal):
-        number, n_more = unequal[0], len(unequal) - 1
-        row = f"row {first + number:,} (counted from 0)" if ids is None else f"the row of the id {ids[number]}"
-        reference = "the other rows" if n_more < len(sizes) // 2 else "the first row"
-        remainder = f" ({n_more:,} later row{'s differ' if n_more > 1 else ' differs'} too)" if n_more else ""
-        clauses[number] = f"{row} holds {sizes[number]:,} {unit}, expected {expected:,} as in {reference}{remainder}"
+        clauses[unequal[0]] = _rows_are(first, ids, unequal, f"not of {expected:,} {unit} as most rows")
     if len(nulls):
         clauses[nulls[0]] = _rows_are(first, ids, nulls, "null")
     if clauses:

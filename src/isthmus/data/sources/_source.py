@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute import arrays
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._vector_sets import VectorSets
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
@@ -83,6 +84,8 @@ class Source:
         self.member = member
         #: Options of `open_source` that opened it, so that another process can open the same rows.
         self.reading: dict[str, Any] = {}
+        #: Record of rows of another length than the others, which are read as NaN, if the format can hold any.
+        self.ragged: RaggedRows | None = getattr(rows, "ragged", None)
         self._keys = keys
         self._numbers = numbers
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))

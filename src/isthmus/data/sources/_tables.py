@@ -10,55 +10,38 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from isthmus.data.sources import _arrow_lists
+from isthmus.data.sources._cells import Embedding, matrix_of_cells, null_rows, sets_of_cells
 from isthmus.data.sources._locations import Location
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._structs import flatten_structs
+from isthmus.data.sources._vector_sets import VectorLists
 from isthmus.data.sources._wide_columns import numbered_groups, wide_columns
-from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import spooled_rows
 
 #: Rows of the first block by which the kind of a column is judged.
 JUDGED_ROWS = 64
-#: Null rows that are written at once.
-NULL_BLOCK = 1024
 #: Fewest bytes of a cell that count as codes.
 MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
 BYTE_DTYPES = {"float32": (1e-12, 1e6), "float64": (1e-12, 1e6), "float16": (1e-8, 1e3)}
 
 
-@dataclass(frozen=True)
-class Embedding:
-    """Columns of a table that hold one embedding in each row.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        The column, or one column for each dimension.
-    kind : {'list', 'nested', 'text', 'bytes', 'wide'}
-        What the cells hold.
-    dtype : str
-        Dtype of the rows, or of the numbers in cells of bytes.
-    """
-
-    columns: tuple[str, ...]
-    kind: str
-    dtype: str
-
-
-def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
+def find_embedding(batches: Iterable[Any], member: str | None, address: str) -> Embedding:
     """Return the columns of a table that hold embeddings, judged by its first rows.
+
+    If a column of text or bytes is null in the first batch, the next ones are read up to its first value.
 
     Parameters
     ----------
-    batch : pyarrow.RecordBatch
-        The first rows.
+    batches : iterable of pyarrow.RecordBatch
+        The table. Fields of structures are columns such as 'image.embedding'.
     member : str or None
         Name of the column. Default: the only one that can hold embeddings.
     address : str
@@ -74,33 +57,71 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
     InputError
         If there is no such column, or several and none is chosen.
     """
-    first_rows = batch.slice(0, JUDGED_ROWS)
-    every_judgement = [_judge(batch, name, is_selected=name == member) for name in first_rows.schema.names]
+    first = None
+    for batch in map(flatten_structs, batches):
+        if not batch.num_rows:
+            continue
+        embedding = _embedding_of_batch(batch, member, address)
+        if embedding is not None:
+            return embedding
+        first = batch if first is None else first
+        named_columns = zip(batch.schema.names, batch.columns, strict=True)
+        is_clear = not any(member in (None, name) and is_undecided(column) for name, column in named_columns)
+        if is_clear or (member is None and numbered_groups(batch.schema)):
+            break
+    if first is None:
+        raise InputError(f"{address[-120:]}: has no rows")
+    if member is None:
+        columns = wide_columns(first, address)
+        types = {first.schema.field(name).type for name in columns}
+        is_coded = len(types) == 1 and _arrow_lists.is_code(next(iter(types)))
+        return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
+    if member not in first.schema.names:
+        embedding_names = [name for name in first.schema.names if _judge(first, name, is_selected=False) is not None]
+        raise unknown_name(f"column in {address[-80:]}", member, embedding_names or first.schema.names)
+    if is_undecided(first.column(member)):
+        raise _arrow_lists.all_null(f"{address[-120:]}::{member}")
+    raise InputError(f"{address[-120:]}::{member}: holds no numbers, lists or text such as '[0.1, 0.2]'")
+
+
+def _embedding_of_batch(batch: Any, member: str | None, address: str) -> Embedding | None:
+    """Return the columns of embeddings that a batch shows, or None. A column that is not chosen may be undecided."""
+    names = list(batch.schema.names)
+    if member is not None:
+        groups = numbered_groups(batch.schema)
+        if member in names:
+            return _judge(batch, member, is_selected=True)
+        return Embedding(groups[member], "wide", "float64") if member in groups else None
+    every_judgement = [_judge(batch, name, is_selected=False) for name in names]
     judgements = [embedding for embedding in every_judgement if embedding is not None]
     # Bytes that are no floats may be codes, where the table holds nothing else.
     floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
-    candidates = judgements if member is not None else floats or judgements
-    if member is not None:
-        selected = next((entry for entry in candidates if entry.columns == (member,)), None)
-        if selected is not None:
-            return selected
-        if member in (groups := numbered_groups(first_rows.schema)):
-            return Embedding(groups[member], "wide", "float64")
-        if member not in first_rows.schema.names:
-            raise unknown_name(f"column in {address[-80:]}", member, [entry.columns[0] for entry in candidates])
-        raise InputError(f"{address[-120:]}::{member}: holds no numbers, lists or text such as '[0.1, 0.2]'")
+    candidates = floats or judgements
+    candidates = [entry for entry in candidates if "." not in entry.columns[0]] or candidates
     if len(candidates) > 1:
-        names = ", ".join(entry.columns[0] for entry in candidates[:4])
+        columns = ", ".join(entry.columns[0] for entry in candidates[:4])
         raise InputError(
-            f"{address[-120:]}: holds several columns of embeddings ({names}); give one, such as "
+            f"{address[-120:]}: holds several columns of embeddings ({columns}); give one, such as "
             f"::{candidates[0].columns[0]} after the name of the file"
         )
     if candidates:
         return candidates[0]
-    columns = wide_columns(first_rows, address)
-    types = {first_rows.schema.field(name).type for name in columns}
-    is_coded = len(types) == 1 and _arrow_lists.is_code(next(iter(types)))
-    return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
+    return None
+
+
+def is_undecided(column: Any) -> bool:
+    """Return whether nothing in a column shows what it holds: text or bytes that are all null, or empty lists.
+
+    >>> import pyarrow as pa
+    >>> is_undecided(pa.array([None, None], pa.string())), is_undecided(pa.array(["a cat", None]))
+    (True, False)
+    """
+    import pyarrow.types as t
+
+    if _arrow_lists.is_list(column.type):
+        return t.is_null(getattr(column.type, "storage_type", column.type).value_type)
+    kinds = (t.is_null, t.is_string, t.is_large_string, t.is_binary, t.is_large_binary, t.is_fixed_size_binary)
+    return column.null_count == len(column) and any(is_kind(column.type) for is_kind in kinds)
 
 
 def _judge(batch: Any, name: str, *, is_selected: bool) -> Embedding | None:
@@ -121,6 +142,8 @@ def _judge(batch: Any, name: str, *, is_selected: bool) -> Embedding | None:
             inner = getattr(inner, "storage_type", inner).value_type
         if _arrow_lists.is_float_list(inner) or _arrow_lists.is_code_list(inner):
             return Embedding((name,), "nested", str(np.dtype(_arrow_lists.list_dtype(inner))))
+        if _arrow_lists.is_list(inner) and t.is_integer(getattr(inner, "storage_type", inner).value_type):
+            return Embedding((name,), "nested", "float64")
     if (t.is_string(data_type) or t.is_large_string(data_type)) and len(values):
         first = values[0].as_py().strip()
         if first[:1] in "[(" and re.fullmatch(r"[\[(][\s\d.,eE+naifNAIF-]*[\])]", first):
@@ -216,17 +239,21 @@ def open_cells(
     InputError
         If a row has another width than the others or holds no numbers, or is null among codes.
     """
-    rows = spooled_rows(_matrices(batches, embedding, str(location)))
     column = embedding.columns[0] if len(embedding.columns) == 1 else None
-    return Source(
+    address = str(location) if column is None else f"{location}::{column}"
+    ragged = RaggedRows(address)
+    rows = _spooled_cells(map(flatten_structs, batches), embedding, str(location), ragged)
+    source = Source(
         np.empty((0, len(embedding.columns)), dtype=embedding.dtype) if rows is None else rows,
-        address=str(location) if column is None else f"{location}::{column}",
+        address=address,
         format=format,
         location=location,
         member=column,
         keys=keys,
         min_rows=min_rows,
     )
+    source.ragged = ragged
+    return source
 
 
 def warn_of_missing_end(location: Any) -> None:
@@ -248,13 +275,32 @@ def warn_of_missing_end(location: Any) -> None:
         warnings.warn(message, IsthmusWarning, stacklevel=2)
 
 
-def _matrices(batches: Iterable[Any], embedding: Embedding, address: str) -> Iterator[np.ndarray]:
-    """Yield the rows of each batch as a matrix, all of the width of the first."""
+def _spooled_cells(batches: Iterable[Any], embedding: Embedding, address: str, ragged: RaggedRows) -> Any:
+    """Return the rows of all batches, mapped from a temporary file, or None if there are none."""
+    counts: list[np.ndarray] = []
+    vectors = spooled_rows(_matrices(batches, embedding, address, ragged, counts))
+    if vectors is None or embedding.kind != "nested":
+        return vectors
+    n_vectors = np.concatenate(counts)
+    return vectors if (n_vectors == 1).all() else VectorLists(vectors, n_vectors, ragged.address)
+
+
+def _matrices(
+    batches: Iterable[Any], embedding: Embedding, address: str, ragged: RaggedRows, counts: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield the rows of each batch as a matrix, all of the width of the first.
+
+    Nested lists give the vectors of all rows. Their numbers are appended to `counts`.
+    """
     first, width = 0, None
     for batch in batches:
         if not batch.num_rows:
             continue
-        block = matrix_of_cells(batch, embedding, width, first, address)
+        if embedding.kind == "nested":
+            block, n_vectors = sets_of_cells(batch, embedding, width, first, address, ragged)
+            counts.append(n_vectors)
+        else:
+            block = matrix_of_cells(batch, embedding, width, first, address, ragged)
         first += batch.num_rows
         if not block.shape[1]:  # all cells are null
             continue
@@ -264,113 +310,3 @@ def _matrices(batches: Iterable[Any], embedding: Embedding, address: str) -> Ite
         yield block
     if first and width is None:
         raise _arrow_lists.all_null(f"{address[-120:]}::{embedding.columns[0]}")
-
-
-def null_rows(count: int, block: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield blocks of `count` rows that are NaN, of the width and dtype of `block`."""
-    for start in range(0, count, NULL_BLOCK):
-        yield np.full((min(NULL_BLOCK, count - start), block.shape[1]), np.nan, dtype=block.dtype)
-
-
-def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: int, address: str) -> np.ndarray:
-    """Return the rows of one batch as a matrix.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-        Rows of the table.
-    embedding : Embedding
-        Its columns.
-    width : int or None
-        Width of the earlier rows, None for the first.
-    first : int
-        Number of the first row in the table.
-    address : str
-        Name of the file, for messages.
-
-    Returns
-    -------
-    numpy.ndarray
-        Rows (m, d), of width 0 if `width` is None and all cells are null.
-
-    Raises
-    ------
-    InputError
-        If a row has another width or holds no numbers, or is null among codes. Other null cells are NaN.
-    """
-    import pyarrow as pa
-
-    if embedding.kind == "wide":
-        block = np.empty((batch.num_rows, len(embedding.columns)), dtype=embedding.dtype)
-        for position, name in enumerate(embedding.columns):
-            column = batch.column(name)
-            if column.null_count and block.dtype.kind != "f":
-                rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-                raise InputError(f"{address[-120:]}::{name}: {validation.rows_are(rows, 'null')}; remove these rows")
-            # An empty cell becomes NaN.
-            block[:, position] = column.cast(pa.from_numpy_dtype(block.dtype)).to_numpy(zero_copy_only=False)
-        return block
-    column = batch.column(embedding.columns[0])
-    column_address = f"{address[-120:]}::{embedding.columns[0]}"
-    if embedding.kind == "bytes":
-        column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
-        lengths, dtype = pa.compute.binary_length(column), np.dtype(embedding.dtype)
-        expected = _arrow_lists.first_length(lengths) if width is None else width * dtype.itemsize
-        _arrow_lists.check_lengths(
-            lengths, expected, first, column_address, unit="bytes", keeps_nulls=dtype.kind == "f"
-        )
-        cells = column.drop_null()
-        numbers = np.frombuffer(b"".join(cells.to_pylist()), dtype=dtype)
-        block = numbers.reshape(len(cells), expected // dtype.itemsize)
-        return _arrow_lists.with_null_rows(block, column) if column.null_count else block
-    lists = column
-    if embedding.kind == "text":
-        lists = _lists_of_text(column, first, column_address)
-    elif embedding.kind == "nested":
-        while _arrow_lists.is_list(lists.type.value_type):
-            inner = pa.compute.list_value_length(lists).fill_null(1).to_numpy(zero_copy_only=False)
-            if (inner != 1).any():
-                row = first + int(np.flatnonzero(inner != 1)[0])
-                raise InputError(
-                    f"{column_address}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one; "
-                    "average them, or save sets of one size as an .npy file (n, k, d) and give --pool mean"
-                )
-            lists = pa.compute.list_element(lists, 0)
-    elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
-        lists = lists.cast(pa.list_(pa.float64()))
-    return _arrow_lists.to_matrix(lists, width, first, column_address)
-
-
-def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
-    """Return lists of numbers from text such as '[0.1, 0.2]' or '[0.1 0.2]'. Each number equals ``float(text)``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    bare = pc.utf8_trim(column, "[]() \t\r\n")
-    separated = pc.replace_substring_regex(bare, r"\s*[,\s]\s*", ",")
-    tokens = pc.split_pattern(separated, ",")
-    shortened = pc.match_substring(bare, "...").fill_null(False).to_numpy(zero_copy_only=False)
-    if shortened.any():
-        number = first + int(np.flatnonzero(shortened)[0])
-        raise InputError(
-            f"{column_address}: row {number:,} (counted from 0) holds '...', because NumPy left out numbers of the "
-            "printed row; write the rows again, as str(row.tolist())"
-        )
-    try:
-        numbers = pc.cast(tokens.flatten(), pa.float64())
-    except pa.ArrowInvalid:
-        valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$")
-        valid = valid.fill_null(True).to_numpy(zero_copy_only=False)
-        row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
-        place = "a row" if row is None else f"row {row:,} (counted from 0)"
-        raise InputError(
-            f"{column_address}: {place} holds text that is no list of numbers, expected '[0.1, 0.2]'"
-        ) from None
-    closed = pc.and_(pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$"))
-    closed = closed.fill_null(True).to_numpy(zero_copy_only=False)
-    if not closed.all():
-        row = first + int(np.flatnonzero(~closed)[0])
-        raise InputError(
-            f"{column_address}: row {row:,} (counted from 0) is no complete list in brackets; write it again"
-        )
-    return pa.ListArray.from_arrays(tokens.offsets, numbers, mask=column.is_null())

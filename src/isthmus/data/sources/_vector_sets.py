@@ -42,11 +42,79 @@ class VectorSets:
         if self.pool is None:
             n_items, width = self.shape
             stack = f", or select one of {n_items} modalities as FILE::0" if n_items <= 4 else ""
-            raise InputError(
-                f"{self.address[-120:]}: has shape ({n_items}, {self.n_vectors}, {width}): {self.n_vectors} vectors an "
-                f"item, expected one; pool them with --pool mean, max or first (pool='mean'){stack}"
-            )
+            shape = f"({n_items}, {self.n_vectors}, {width})"
+            raise unpooled(self.address, f"has shape {shape}: {self.n_vectors} vectors an item", stack)
         return self.pool
+
+
+class VectorLists:
+    """Sets of different numbers of vectors as rows of a matrix (n, d), which are pooled block by block.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray
+        Vectors of all sets (v, d), in order.
+    counts : numpy.ndarray
+        Number of vectors of each set (n,), one or more.
+    address : str
+        File and column, for messages.
+    """
+
+    random_access = True
+
+    def __init__(self, vectors: np.ndarray, counts: np.ndarray, address: str):
+        self.vectors, self.counts, self.address = vectors, counts, address
+        self.starts = np.cumsum(counts) - counts
+        self.shape = (len(counts), int(vectors.shape[1]))
+        self.n_vectors = int(counts.max(initial=0))
+        self.pool: str | None = None
+        self.dtype = vectors.dtype if vectors.dtype.itemsize > 4 else np.dtype(np.float32)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        key = key[0] if isinstance(key, tuple) else key
+        starts, counts = self.starts[key], self.counts[key]
+        first = int(starts[0]) if len(starts) else 0
+        n_read = int(counts.sum())
+        is_range = len(starts) > 0 and int(starts[-1] + counts[-1]) - first == n_read and np.all(np.diff(starts) > 0)
+        positions = slice(first, first + n_read) if is_range else places_of_sets(starts, counts)
+        return pool_vectors(
+            padded_sets(self.vectors[positions].astype(self.dtype, copy=False), counts), self.require_pool()
+        )
+
+    def require_pool(self) -> str:
+        """Return how vectors are pooled. Raise `InputError` if nothing was chosen."""
+        if self.pool is None:
+            raise unpooled(self.address, f"holds up to {self.n_vectors:,} vectors an item")
+        return self.pool
+
+
+def unpooled(address: str, holds: str, alternative: str = "") -> InputError:
+    """Return the error for items of several vectors if no pooling is chosen."""
+    return InputError(
+        f"{address[-120:]}: {holds}, expected one; pool them with --pool mean, max or first (pool='mean'){alternative}"
+    )
+
+
+def places_of_sets(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the positions of the vectors of sets, given the first position and the size of each set.
+
+    >>> places_of_sets(np.array([7, 2]), np.array([1, 3])).tolist()
+    [7, 2, 3, 4]
+    """
+    begins = np.cumsum(counts) - counts
+    positions: np.ndarray = np.repeat(starts - begins, counts) + np.arange(int(counts.sum()))
+    return positions
+
+
+def padded_sets(vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return sets of different sizes as one array (n, k, d) with vectors of zeros at the end of the smaller ones.
+
+    >>> padded_sets(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([1, 2])).tolist()
+    [[[1.0, 2.0], [0.0, 0.0]], [[3.0, 4.0], [5.0, 6.0]]]
+    """
+    sets = np.zeros((len(counts), int(counts.max(initial=0)), vectors.shape[1]), dtype=vectors.dtype)
+    sets[np.repeat(np.arange(len(counts)), counts), places_of_sets(np.zeros(len(counts), np.int64), counts)] = vectors
+    return sets
 
 
 def pool_vectors(sets: np.ndarray, pool: str) -> np.ndarray:

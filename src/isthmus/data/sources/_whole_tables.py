@@ -44,7 +44,7 @@ def table_batches(path: Path, /) -> Iterator[Iterator[Any]]:
         with csv.open_batches(path) as reader:
             yield iter(reader)
     elif suffix in jsonl.Jsonl.suffixes:
-        yield jsonl.json_batches(path)
+        yield jsonl.common_batches(path)
     else:
         table = ArrowTable(path)
         count, get_batch = table.batches(list(table.schema.names))

@@ -24,8 +24,10 @@ from isthmus.data.sources._arrow_lists import (
 )
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath, open_arrow_file
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
+from isthmus.data.sources._structs import flatten_structs, stored_column, stored_columns
 from isthmus.data.sources._table_rewriter import NAME, TableRewriter
 from isthmus.data.sources._wide_columns import numbered_groups
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -56,11 +58,13 @@ class Arrow(Format):
 
             with translated_errors(str(location), "Arrow"):
                 table = ArrowTable(location)
-                name = key_column(table.schema, name, str(location))
-                count, get_batch = table.batches([name])
-                columns = [get_batch(number).column(0) for number in range(count)]
-                key_type = table.schema.field(name).type
-                return decode_keys(pa.chunked_array(columns, type=key_type), f"{location}::{name}")
+                column = stored_column(table.schema, name) or key_column(table.schema, name, str(location))
+                count, get_batch = table.batches([column])
+                schema = pa.schema([table.schema.field(column)])
+                cells = [pa.record_batch([get_batch(number).column(0)], schema=schema) for number in range(count)]
+                keys_table = flatten_structs(pa.Table.from_batches(cells, schema=schema))
+                name = key_column(keys_table.schema, name, str(location))
+                return decode_keys(keys_table.column(name), f"{location}::{name}")
 
         if not _has_lists(location, member):
             return _convert_cells(self, location, member, keys, min_rows)
@@ -88,7 +92,7 @@ def _has_lists(location: Location, member: str | None) -> bool:
         schema = ArrowTable(location).schema
         fields = [field for field in schema if member in (None, field.name)]
         if not fields:
-            return member not in numbered_groups(schema)
+            return member not in numbered_groups(schema) and stored_column(schema, str(member)) is None
         return any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
 
 
@@ -99,11 +103,8 @@ def _convert_cells(
     with translated_errors(str(location), "Arrow"):
         table = ArrowTable(location)
         count, get_batch = table.batches(table.schema.names)
-        first = next((batch for batch in map(get_batch, range(count)) if batch.num_rows), None)
-        if first is None:
-            raise InputError(f"{str(location)[-120:]}: has no rows")
-        embedding = _tables.find_embedding(first, member, str(location))
-        count, get_batch = table.batches(list(embedding.columns))
+        embedding = _tables.find_embedding(map(get_batch, range(count)), member, str(location))
+        count, get_batch = table.batches(stored_columns(table.schema, embedding.columns))
         return _tables.open_cells(
             map(get_batch, range(count)),
             embedding,
@@ -185,6 +186,8 @@ class ArrowColumn:
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = table.schema.field(self.column).type
             self.dtype = list_dtype(list_type)
+            #: Record of the rows of another length that were read.
+            self.ragged = RaggedRows(self.address)
             self._cached: tuple[int, Any] = (-1, None)
             self._lock = threading.Lock()
             self.random_access = count == 0 or table.is_mapped(self._get_batch(0))
@@ -216,7 +219,7 @@ class ArrowColumn:
             lists = self._batch(number)[start - begin : end - begin]
             if len(lists) != end - start:
                 raise ValueError(f"record batch {number} holds another number of rows than it announces")
-            blocks.append(to_matrix(lists, self.shape[1], start, self.address))
+            blocks.append(to_matrix(lists, self.shape[1], start, self.address, ragged=self.ragged))
             start = end
         if not blocks:
             return np.empty((0, self.shape[1]), dtype=self.dtype)

@@ -35,14 +35,20 @@ class Csv(Format):
 
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Parse the embeddings in blocks. Each number equals ``float(text)``."""
-        errors.import_optional("pyarrow.csv", "parquet", f"reading {location}")
+        pa = errors.import_optional("pyarrow", "parquet", f"reading {location}")
         address = str(location)
         with _translated_errors(address):
             with open_batches(location) as reader:
-                first = reader.read_next_batch()
-            embedding = _tables.find_embedding(first, member, address)
+                empty = [field.name for field in reader.schema if pa.types.is_null(field.type)]
+                if not empty:
+                    embedding = _tables.find_embedding(reader, member, address)
+            if empty:  # in the first block
+                with open_batches(location, types=dict.fromkeys(empty, pa.string())) as reader:
+                    embedding = _tables.find_embedding(reader, member, address)
             _tables.warn_of_missing_end(location)
-            with open_batches(location, embedding.columns) as batches:
+            cell_type = pa.string() if embedding.kind == "text" else pa.float64()
+            types = dict.fromkeys(embedding.columns, cell_type)
+            with open_batches(location, embedding.columns, types) as batches:
                 return _tables.open_cells(
                     batches,
                     embedding,
@@ -70,13 +76,13 @@ def _translated_errors(address: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_batches(location: Location, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
-    """Open the table, or these columns of it, as batches."""
-    import pyarrow as pa
+def open_batches(
+    location: Location, columns: tuple[str, ...] | None = None, types: dict[str, Any] | None = None
+) -> Iterator[Any]:
+    """Open the table, or these columns of it, as batches. Columns have the types of their first cells, or `types`."""
     import pyarrow.csv as reader
 
     delimiter, decimal_point = _separators(location)
-    types = None if columns is None or len(columns) == 1 else dict.fromkeys(columns, pa.float64())
     table = reader.open_csv(
         str(location),
         read_options=reader.ReadOptions(

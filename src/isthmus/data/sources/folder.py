@@ -17,6 +17,7 @@ from isthmus.data.sources._foreign import PICKLES, check_embeddings_folder
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._members import listed
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import formats, register
 from isthmus.data.sources._reopened import ReopenedRows, max_open
 from isthmus.data.sources._source import ConcatRows, Source, concat_keys
@@ -59,7 +60,7 @@ class Folder(Format):
                 return concat_keys([shard.keys(name) for shard in shards])
             return _metadata_keys(location, name, [shard.shape[0] for shard in shards])
 
-        return Source(
+        source = Source(
             ConcatRows([shard.rows for shard in shards], [file.name for file in files]),
             address=str(location) if member is None else f"{location}::{member}",
             format=f"folder of {counted(len(files), f'{shards[0].format} shard')}",
@@ -70,6 +71,10 @@ class Folder(Format):
             keys=keys,
             min_rows=min_rows,
         )
+        if any(shard.ragged is not None for shard in shards):
+            sizes = [shard.shape[0] for shard in shards]
+            source.ragged = RaggedRows.of_shards(source.address, [shard.ragged for shard in shards], sizes)
+        return source
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
@@ -105,7 +110,16 @@ def _reopening(shard_format: Format, file: Location, member: str | None, rows: A
         path: Any = file
         shape, dtype, offset = rows.shape, rows.dtype, rows.offset
         return lambda: np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
-    return lambda: shard_format.open_source(file, member, min_rows=0).rows
+
+    record = getattr(rows, "ragged", None)  # not the rows, which hold the file open
+
+    def reopen() -> Any:
+        reopened = shard_format.open_source(file, member, min_rows=0).rows
+        if record is not None:
+            reopened.ragged = record
+        return reopened
+
+    return reopen
 
 
 def natural_key(path: Location) -> list[object]:

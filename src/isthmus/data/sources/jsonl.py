@@ -11,10 +11,11 @@ from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._structs import flatten_structs
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 
-#: Bytes of text that are parsed at a time. A line must fit.
+#: Bytes of text that are parsed at a time, up to the end of a line.
 BLOCK_BYTES = 2**24
 
 
@@ -40,10 +41,9 @@ class Jsonl(Format):
                 "run rows = [json.loads(line) for line in open(FILE)] and np.save('rows.npy', np.array(rows))"
             )
         with translated_errors(address, "jsonl"):
-            first = next(json_batches(location), None)
-            if first is None:
+            if not location.stat().st_size:  # type: ignore[union-attr]
                 raise InputError(f"{address[-120:]}: is empty, expected a JSON object in each line")
-            embedding = _tables.find_embedding(first, member, address)
+            embedding = _tables.find_embedding(json_batches(location), member, address)
             _tables.warn_of_missing_end(location)
             return _tables.open_cells(
                 json_batches(location),
@@ -55,13 +55,28 @@ class Jsonl(Format):
             )
 
 
-def json_batches(location: Location) -> Iterator[Any]:
-    """Yield the lines as Arrow batches."""
+def json_batches(location: Location, schema: Any = None) -> Iterator[Any]:
+    """Yield the lines as Arrow batches. Without a schema, each batch has the types that its own lines show."""
+    import pyarrow as pa
     import pyarrow.json as reader
 
-    options = reader.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
-    if location.stat().st_size:  # type: ignore[union-attr]
-        yield from reader.open_json(str(location), read_options=options)
+    with location.open("rb") as file:
+        while lines := file.read(BLOCK_BYTES):
+            lines += file.readline()
+            if lines.strip():
+                options = reader.ReadOptions(use_threads=False, block_size=len(lines) + 1)
+                types = reader.ParseOptions(explicit_schema=schema)
+                yield from reader.read_json(pa.BufferReader(lines), options, types).to_batches()
+
+
+def common_batches(location: Location) -> Iterator[Any]:
+    """Yield the lines as Arrow batches of one schema, for which a file of several blocks is parsed twice."""
+    import pyarrow as pa
+
+    if location.stat().st_size <= BLOCK_BYTES:  # type: ignore[union-attr]
+        return json_batches(location)
+    schemas = [batch.schema for batch in json_batches(location)]
+    return json_batches(location, pa.unify_schemas(schemas, promote_options="permissive"))
 
 
 def _keys(location: Location, name: str) -> Any:
@@ -69,6 +84,6 @@ def _keys(location: Location, name: str) -> Any:
     import pyarrow as pa
 
     with translated_errors(str(location), "jsonl"):
-        table = pa.Table.from_batches(list(json_batches(location)))
+        table = flatten_structs(pa.Table.from_batches(list(common_batches(location))))
         name = _arrow_lists.key_column(table.schema, name, str(location))
     return _arrow_lists.decode_keys(table.column(name), f"{location}::{name}")

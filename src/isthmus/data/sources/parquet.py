@@ -15,13 +15,14 @@ from isthmus.data.sources import _arrow_lists, _parquet_pages, _tables
 from isthmus.data.sources._arrow_lists import translated_errors
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath, open_arrow_file
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
+from isthmus.data.sources._structs import flatten_structs, stored_column, stored_columns
 from isthmus.data.sources._table_rewriter import NAME, TableRewriter, concat_tables
 from isthmus.data.sources._wide_columns import numbered_groups
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors
-from isthmus.utils.errors import InputError
 
 #: Rows that are decoded at once when single rows are looked up.
 BATCH = 1024
@@ -69,7 +70,7 @@ def has_float_lists(location: Location, member: str | None) -> bool:
         schema = open_file(location).schema_arrow
     if member is not None:
         if member not in schema.names:
-            return member not in numbered_groups(schema)
+            return member not in numbered_groups(schema) and stored_column(schema, member) is None
         return _arrow_lists.is_float_list(schema.field(member).type)
     return not len(schema) or any(_arrow_lists.is_float_list(field.type) for field in schema)
 
@@ -78,11 +79,10 @@ def _convert_cells(format: Format, location: Location, member: str | None, min_r
     """Open embeddings in cells of text, bytes or nested lists, or in one column for each dimension."""
     address = str(location)
     with translated_errors(address, "parquet"):
-        first = next(open_file(location).iter_batches(BATCH), None)
-        if first is None:
-            raise InputError(f"{address[-120:]}: has no rows")
-        embedding = _tables.find_embedding(first, member, address)
-        batches = open_file(location).iter_batches(BATCH * 16, columns=list(embedding.columns), use_threads=False)
+        file = open_file(location)
+        embedding = _tables.find_embedding(file.iter_batches(BATCH), member, address)
+        columns = stored_columns(file.schema_arrow, embedding.columns)
+        batches = open_file(location).iter_batches(BATCH * 16, columns=columns, use_threads=False)
         return _tables.open_cells(
             batches,
             embedding,
@@ -108,8 +108,12 @@ def read_keys(location: Location, name: str) -> Any:
     """Return the column `name` of `location` as keys."""
     with translated_errors(str(location), "parquet"):
         file = open_file(location)
-        name = _arrow_lists.key_column(file.schema_arrow, name, str(location))
-        return _arrow_lists.decode_keys(file.read(columns=[name]).column(name), f"{location}::{name}")
+        column = stored_column(file.schema_arrow, name)
+        if column is None:
+            _arrow_lists.key_column(file.schema_arrow, name, str(location))
+        table = flatten_structs(file.read(columns=[column]))
+        name = _arrow_lists.key_column(table.schema, name, str(location))
+        return _arrow_lists.decode_keys(table.column(name), f"{location}::{name}")
 
 
 class ParquetColumn:
@@ -125,12 +129,14 @@ class ParquetColumn:
         self.location, self.address = location, str(location)
         self._threads = threading.local()
         self._patterns: set[Any] = set()
+        #: Record of the rows of another length that were read.
+        self.ragged = RaggedRows(self.address)
         with translated_errors(self.address, "parquet"):
             # The buffer of a mapped file covers it without reading it.
             self._buffer = None if isinstance(location, RemotePath) else open_arrow_file(location).read_buffer()
             file = open_file(location)
             self.column = _arrow_lists.embedding_column(file.schema_arrow, member, self.address)
-            self.address = f"{location}::{self.column}"
+            self.address = self.ragged.address = f"{location}::{self.column}"
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = file.schema_arrow.field(self.column).type
@@ -255,7 +261,8 @@ class _Cursor:
         lists = self.lists[start - self.start : stop - self.start]
         if isinstance(lists, np.ndarray):
             return lists
-        return _arrow_lists.to_matrix(lists, self.column.shape[1], start, self.column.address)
+        column = self.column
+        return _arrow_lists.to_matrix(lists, column.shape[1], start, column.address, ragged=column.ragged)
 
     def _advance(self, row: int, size: int) -> None:
         """Decode batches until one holds `row`. A row group that is begun is decoded in batches of `size`."""

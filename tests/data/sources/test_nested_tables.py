@@ -1,0 +1,196 @@
+"""Tables whose first rows are null, fields of structures, and several vectors in a cell."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import isthmus
+from isthmus.data.sources import csv, jsonl, modality_name, open_source
+
+N, N_NULL, WIDTH = 2100, 1100, 4
+X = np.random.default_rng(0).normal(size=(N, WIDTH)) + 1
+SETS = [X[i : i + 1 + i % 3] for i in range(60)]
+
+
+def save_parquet(path: Path, cells: list[Any], name: str = "emb") -> Path:
+    """Write a table of ids and one column of cells."""
+    pq.write_table(pa.table({"id": range(len(cells)), name: cells}), path)
+    return path
+
+
+def save_arrow(path: Path, cells: list[Any], name: str = "emb") -> Path:
+    """Write the same as an Arrow file in batches of 16 rows."""
+    table = pa.table({"id": range(len(cells)), name: cells})
+    with pa.ipc.new_file(str(path), table.schema) as file:
+        file.write_table(table, max_chunksize=16)
+    return path
+
+
+def save_jsonl(path: Path, cells: list[Any], name: str = "emb") -> Path:
+    """Write the same as JSON lines."""
+    path.write_text("".join(json.dumps({"id": i, name: cell}) + "\n" for i, cell in enumerate(cells)))
+    return path
+
+
+def save_csv(path: Path, cells: list[Any], name: str = "emb") -> Path:
+    """Write the same as text."""
+    pd.DataFrame({"id": range(len(cells)), name: cells}).to_csv(path, index=False)
+    return path
+
+
+SAVERS: dict[str, Callable[..., Path]] = {"parquet": save_parquet, "arrow": save_arrow, "jsonl": save_jsonl}
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "lists", "sets of one"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_column_that_begins_with_null_rows_is_found(suffix: str, kind: str, tmp_path: Path) -> None:
+    cell = {"text": lambda row: str(row.tolist()), "bytes": np.ndarray.tobytes, "lists": np.ndarray.tolist}
+    to_cell = cell.get(kind, lambda row: [row.tolist()])
+    path = SAVERS[suffix](tmp_path / f"a.{suffix}", [None] * N_NULL + [to_cell(row) for row in X[N_NULL:]])
+    for member in ("", "::emb"):
+        source = open_source(f"{path}{member}")
+        assert np.isnan(source.read(0, N_NULL)).all()
+        np.testing.assert_array_equal(source.read(N_NULL, N), X[N_NULL:])
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_text_whose_first_block_has_no_value_is_found(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr({"jsonl": jsonl, "csv": csv}[suffix], "BLOCK_BYTES", 4096)
+    rows = X[N_NULL:].tolist()
+    save = save_jsonl if suffix == "jsonl" else save_csv
+    source = open_source(save(tmp_path / f"a.{suffix}", [None] * N_NULL + rows))
+    assert np.isnan(source.read(0, N_NULL)).all()
+    np.testing.assert_array_equal(source.read(N_NULL, N), X[N_NULL:])
+    with pytest.raises(isthmus.InputError, match="::emb: every row is null or empty"):
+        open_source(f"{save(tmp_path / f'b.{suffix}', [None] * N_NULL)}::emb")
+
+
+def test_blocks_of_json_lines_may_have_other_types_and_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl, "BLOCK_BYTES", 256)
+    cells = [[1, 2, 3]] * 40 + [[0.5, 1.5, 2.5]] * 40
+    lines = [json.dumps({"emb": cell, **({"note": "a"} if i > 60 else {})}) for i, cell in enumerate(cells)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    np.testing.assert_array_equal(open_source(tmp_path / "a.jsonl").read(0, 80), cells)
+
+
+def test_apply_to_a_table_whose_first_batch_is_null_leaves_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isthmus.align._whole_table import apply_to_table
+    from isthmus.data.sources import _whole_tables
+
+    monkeypatch.setattr(_whole_tables, "BATCH_ROWS", 32)
+    text: list[Any] = [None] * 40 + [str(row.tolist()) for row in X[40:100]]
+    text[90] = "[1.0, 2.0]"
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": text, "y": X[:100].tolist()}), path)
+    aligner = isthmus.align.Centering().fit(X[:100], -X[:100])
+    columns = {"x": "x", "y": "y"}
+    applied = apply_to_table(aligner, path, tmp_path / "b.parquet", columns, drop_bad=True)
+    assert (applied.n_rows, applied.n_dropped) == (59, 41)
+    with pytest.raises(isthmus.InputError, match=r"::x: rows 0, 1, .* hold null"):
+        apply_to_table(aligner, path, tmp_path / "c.parquet", columns)
+
+
+@pytest.mark.parametrize("suffix", SAVERS)
+def test_fields_of_structures_are_columns(suffix: str, tmp_path: Path) -> None:
+    image = [{"embedding": row.tolist(), "id": i, "tag": {"key": f"k{i}"}} for i, row in enumerate(X[:60])]
+    both = [{"image": cell, "text": {"embedding": (-row).tolist()}} for cell, row in zip(image, X, strict=False)]
+    one = SAVERS[suffix](tmp_path / f"one.{suffix}", image, "image")
+    np.testing.assert_array_equal(open_source(one).read(0, 60), X[:60])
+    two = SAVERS[suffix](tmp_path / f"two.{suffix}", both, "clip")
+    with pytest.raises(isthmus.InputError, match=r"\(clip.image.embedding, clip.text.embedding\); give one, such as"):
+        open_source(two)
+    pairs = isthmus.open_pairs(f"{two}::clip.image.embedding", f"{two}::clip.text.embedding", key="clip.image.tag.key")
+    assert pairs.names == ("image", "text")
+    np.testing.assert_array_equal(pairs.y.read(0, 60), -X[:60])
+    with pytest.raises(isthmus.InputError, match="'clip.image.embeding': did you mean 'clip.image.embedding'"):
+        open_source(f"{two}::clip.image.embeding")
+    with pytest.raises(isthmus.InputError, match="'clip.image.ids'"):
+        isthmus.open_pairs(f"{two}::clip.image.embedding", f"{two}::clip.text.embedding", key="clip.image.ids")
+
+
+def test_modality_of_a_field_is_its_part_that_names_one() -> None:
+    names = ["image.embedding", "embeddings.image", "data.image_embedding", "clip.text.vector", "embedding"]
+    assert [modality_name(f"a.parquet::{name}") for name in names] == ["image", "image", "image", "text", "a"]
+
+
+POOLED = {
+    "mean": np.array([vectors.mean(axis=0) for vectors in SETS]),
+    "max": np.array([vectors.max(axis=0) for vectors in SETS]),
+    "first": np.array([vectors[0] for vectors in SETS]),
+}
+
+
+@pytest.mark.parametrize("pool", POOLED)
+@pytest.mark.parametrize("suffix", SAVERS)
+def test_cells_of_several_vectors_are_pooled(suffix: str, pool: str, tmp_path: Path) -> None:
+    path = SAVERS[suffix](tmp_path / f"a.{suffix}", [vectors.tolist() for vectors in SETS])
+    source = open_source(path, pool=pool)
+    np.testing.assert_allclose(source.read(0, 60), POOLED[pool], rtol=1e-12)
+    np.testing.assert_allclose(source.take(np.array([7, 2, 2, 59])), POOLED[pool][[7, 2, 2, 59]], rtol=1e-12)
+    with pytest.raises(isthmus.InputError, match=r"::emb: holds up to 3 vectors an item, .* --pool mean, max or first"):
+        open_source(path)
+
+
+def test_sets_that_are_null_empty_or_of_another_width_are_invalid_rows(tmp_path: Path) -> None:
+    cells: list[Any] = [vectors.tolist() for vectors in SETS]
+    cells[3], cells[5], cells[8][1] = None, [], cells[8][1][:2]
+    source = open_source(save_parquet(tmp_path / "a.parquet", cells), pool="first")
+    assert np.flatnonzero(np.isnan(source.read(0, 60)).all(axis=1)).tolist() == [3, 5, 8]
+    message = r"rows 3, 5 \(counted from 0\) hold null, .* and row 8 has another length than most rows"
+    with pytest.raises(isthmus.InputError, match=message):
+        isthmus.measure(source, X[:60], metrics="centroid_angle")
+
+
+def objects(cells: list[Any]) -> np.ndarray:
+    """Return an array of Python objects, one for each cell."""
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+IN_MEMORY: dict[str, Callable[[list[np.ndarray]], Any]] = {
+    "list of arrays": list,
+    "list of lists": lambda cells: [cell.tolist() for cell in cells],
+    "objects": objects,
+    "pandas": pd.Series,
+    "Arrow": lambda cells: pa.array([cell.tolist() for cell in cells]),
+}
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+@pytest.mark.parametrize("sizes", ["several", "one"])
+def test_several_vectors_an_item_in_memory_are_pooled(sizes: str, kind: str) -> None:
+    cells = SETS if sizes == "several" else [X[i : i + 2] for i in range(60)]
+    rows = IN_MEMORY[kind](cells)
+    pairs = isthmus.open_pairs(rows, X[:60], pool=("max", None), group=False)
+    np.testing.assert_allclose(pairs.x.read(0, 60), [cell.max(axis=0) for cell in cells], rtol=1e-12)
+    if (kind, sizes) != ("list of arrays", "one"):  # batches
+        with pytest.raises(isthmus.InputError, match=r"pool(=| them with --pool )") as caught:
+            isthmus.open_pairs(rows, X[:60])
+        assert not re.search("batches", str(caught.value)) or kind == "list of arrays"
+
+
+def test_objects_that_are_numbers_are_rows_everywhere() -> None:
+    rows = X[:50].astype(object)
+    correction = isthmus.align.ScoreStandardization().fit(rows, -X[:50])
+    expected = correction.query(X[:3], modality="x")
+    np.testing.assert_allclose(correction.query(rows[:3], modality="x"), expected)
+    np.testing.assert_allclose(correction.query(objects(list(X[:3])), modality="x"), expected)
+    with pytest.raises(isthmus.InputError, match="x: holds Python objects, expected floats"):
+        correction.query(np.array([["a"] * WIDTH], dtype=object), modality="x")
+    with pytest.raises(isthmus.InputError, match="x: has dtype int64, expected floats; whole numbers"):
+        isthmus.measure(np.arange(40).reshape(10, 4).astype(object), X[:10])
