@@ -44,3 +44,25 @@ def test_leading_subspace_bias_corrects_the_leading_variance_of_few_rows() -> No
         biases.append(errors.leading_subspace_bias(2, [(trailing, 2 * leading)]))
     error = np.std(np.array(optimism) - biases) / np.sqrt(60)
     assert abs(np.mean(np.array(optimism) - biases)) < 3.5 * error
+
+
+@pytest.mark.parametrize("pairs_per_item", [1, 3])
+def test_second_order_scores_give_the_function_without_each_item(pairs_per_item: int) -> None:
+    rng = np.random.default_rng(2)
+    rows = np.repeat(rng.normal(size=(30, 4)), pairs_per_item, axis=0)
+    rows = (rows + 0.3 * rng.normal(size=rows.shape)) * [2.0, 1.5, 1.0, 0.5]
+    n, begins = len(rows), np.arange(0, len(rows), pairs_per_item)
+    errors = spectral_errors_of(rows, None if pairs_per_item == 1 else begins)
+
+    def log_determinant(some: np.ndarray) -> float:
+        return float(np.linalg.slogdet(some.T @ some / len(some))[1])
+
+    first, second = 1 / errors.values, -1 / errors.values**2
+    scores, second_order = errors.scores_and_bias(first, second)[0], errors.second_order_scores(first, second)
+    step = 1 / (n - pairs_per_item)  # the moment of the others is that of all minus this part of the item
+    change = -step * np.add.reduceat(scores, begins)
+    with_curvature = change + step**2 / 2 * np.add.reduceat(second_order, begins)
+    without = [log_determinant(np.delete(rows, slice(b, b + pairs_per_item), axis=0)) for b in begins]
+    exact = np.array(without) - log_determinant(rows)
+    assert np.abs(with_curvature - exact).max() < 0.35 * np.abs(change - exact).max()
+    assert np.corrcoef(change - exact, step**2 / 2 * np.add.reduceat(second_order, begins))[0, 1] < -0.95

@@ -18,7 +18,7 @@ from isthmus.metrics._conditions import (
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.intervals import Z95
+from isthmus.statistics.intervals import Z95, square_interval
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -86,8 +86,8 @@ def effective_rank(context: MetricContext) -> Estimate:
     """RankMe of one modality, exp of the entropy of its singular values (uncentred) divided by their sum.
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. It grows with n, so that only data of the same n and d are
-    comparable. It has an interval from n = 10 d on. The interval has the error of n - d items. The null is the value of
-    as many isotropic rows.
+    comparable. It has an interval from n = 10 d on, from a jackknife of second order. Near d the interval is longer
+    below than above. The null is the value of as many isotropic rows.
     """
     spectrum = context.x.spectrum
     spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
@@ -123,36 +123,39 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     spectral_errors = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     sigma_sum, sigma_log_sum = float(root.sum()), float(root @ log) / 2
-    influence_sum, bias_sum = spectral_errors.scores_and_bias(0.5 / root, -0.25 / root**3)
-    influence_sum_log, bias_sum_log = spectral_errors.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
     slope_sum, slope_sum_log = 1 / sigma_sum + sigma_log_sum / sigma_sum**2, -1 / sigma_sum
-    bias = slope_sum * bias_sum + slope_sum_log * bias_sum_log
-    influence = slope_sum * influence_sum + slope_sum_log * influence_sum_log
-    error = math.sqrt(context.influence_sample.variance(influence)) * _curvature_factor(context)
+    first = (slope_sum / 2 + slope_sum_log * (log / 4 + 0.5)) / root
+    second = -(slope_sum / 4 + slope_sum_log * log / 8) / root**3
+    influence, bias = _scores_and_bias(spectral_errors, first, second, context.moments.n)
+    error = math.sqrt(context.influence_sample.variance(influence))
     error *= context.influence_sample.quantile(influence) / Z95
     entropy, max_value = math.log(sigma_sum) - sigma_log_sum / sigma_sum, float(len(sigma))
     interval = _exponential_interval(entropy, bias, error, max_value=max_value, max_bias=MAX_LOG_BIAS)
     return math.exp(entropy - bias), interval
 
 
-def _curvature_factor(context: MetricContext) -> float:
-    """Return the factor of the error of a logarithm of variances, which has the curvature of n - d degrees of freedom.
+def _scores_and_bias(errors: SpectralErrors, first: np.ndarray, second: np.ndarray, n: int) -> tuple[np.ndarray, float]:
+    """Return the scores of the jackknife to second order, and the bias, see `SpectralErrors.scores_and_bias`.
 
-    Items with many pairs have a larger weight, so that n is a smaller number of equal items.
+    Each item is part of the n pairs that give the eigenvalues, so that scores of first order vary too little.
     """
-    n, count_sq, d = context.moments.n, context.moments.by_item.count_sq, context.moments.dim_x
-    n_effective = n**2 / count_sq if count_sq else n  # each row of a set without pairs is an item
-    return math.sqrt(n_effective / max(n_effective - d, 1.0))
+    scores, bias = errors.scores_and_bias(first, second)
+    return scores - errors.second_order_scores(first, second) / (2 * n), bias
 
 
 def _exponential_interval(
     logarithm: float, bias: float, error: float, *, max_value: float, max_bias: float = ROUNDING
 ) -> tuple[float, float]:
-    """Return the interval of exp(logarithm) without its bias, NaN if the bias exceeds the error and `max_bias`."""
+    """Return the interval of exp(logarithm) without its bias, NaN if the bias exceeds the error and `max_bias`.
+
+    The distance of an entropy from its maximum is nearly a squared distance from equal values. Its standard error is
+    therefore smaller near the maximum.
+    """
     if not abs(bias) <= max(error, max_bias):
         return NAN, NAN
-    midpoint = logarithm - bias
-    return min(math.exp(midpoint - Z95 * error), max_value), min(math.exp(midpoint + Z95 * error), max_value)
+    maximum = math.log(max_value)
+    nearest, farthest = square_interval(maximum - logarithm + bias, error**2)
+    return min(math.exp(maximum - farthest), max_value), min(math.exp(maximum - nearest), max_value)
 
 
 def _isotropic(context: MetricContext) -> np.ndarray:
@@ -304,8 +307,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d. It has an interval from n = 10 d on, with the error of n - d items. There is
-    none below twice the slope of isotropic rows of the same noise, where the order of the eigenvalues is mostly noise.
+    grows with n until n is many times d. It has an interval from n = 10 d on, from a jackknife of second order. There
+    is none below twice the slope of isotropic rows of the same noise, where the order of the eigenvalues is noise.
     The interval is also absent where groups of equal eigenvalues would explain the spectrum and have a steeper slope.
     The null is the value of as many isotropic rows.
     """
@@ -325,8 +328,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
     if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
-    influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
-    error = math.sqrt(sample.variance(influence)) * _curvature_factor(context)
+    influence, bias = _scores_and_bias(context.pca, weights * inverse, -weights * inverse**2, context.moments.n)
+    error = math.sqrt(sample.variance(influence))
     # Independent normal rows have the error sqrt(2 / n) |weights|. The slope that noise alone gives grows with it.
     noise_slope = null * error / (math.sqrt(2 / context.moments.n_distinct[0]) * float(np.linalg.norm(weights)))
     if value < CLEAR_SLOPE * noise_slope:

@@ -93,15 +93,43 @@ class SpectralErrors:
         """
         sample, eigenvalues = self.sample, self.values
         assert sample is not None
-        gaps = eigenvalues[:, None] - eigenvalues[None, :]
-        tied = np.abs(gaps) < 1e-9 * max(eigenvalues[0], 1e-300)
-        slopes = np.where(
-            tied, (second[:, None] + second[None, :]) / 2, (first[:, None] - first[None, :]) / np.where(tied, 1.0, gaps)
-        )
-        bias = 0.5 * float(np.sum(self.fourth_moments * slopes))
+        bias = 0.5 * float(np.sum(self.fourth_moments * self._slopes(first, second)))
         if self.centre is not None:
             bias -= sample.bias(sample.by_item(self.projections) ** 2 @ first)
         return self.squares @ first - float(eigenvalues @ first), bias
+
+    def second_order_scores(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the second derivative of sum_k f_k(lambda_k) if an item gets more weight.
+
+        Parameters
+        ----------
+        first, second : (d,) arrays
+            Derivatives f_k' and f_k'' at the eigenvalues.
+
+        Returns
+        -------
+        (k,) array
+            Part of each sampled pair. The parts of an item add up to its derivative. Without one of n pairs, the score
+            changes by minus this over 2 n.
+        """
+        assert self.sample is not None
+        slopes = self._slopes(first, second)
+        diagonal = np.diag(slopes) * self.values
+        linear, constant = self.squares @ diagonal, float(diagonal @ self.values)
+        scores = np.einsum("ij,ij->i", self.squares @ slopes, self.squares) - 2 * linear + constant
+        for i, j in self.sample.within_item_pairs:
+            product = self.projections[i] * self.projections[j]
+            both = np.einsum("ij,ij->i", product @ slopes, product) - linear[i] - linear[j] + constant
+            scores[i] += both
+            scores[j] += both
+        return scores
+
+    def _slopes(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return (f_k' - f_l') / (lambda_k - lambda_l), (d, d), and the mean of f'' where the eigenvalues are equal."""
+        gaps = self.values[:, None] - self.values[None, :]
+        tied = np.abs(gaps) < 1e-9 * max(self.values[0], 1e-300)
+        differences = (first[:, None] - first[None, :]) / np.where(tied, 1.0, gaps)
+        return np.where(tied, (second[:, None] + second[None, :]) / 2, differences)
 
     def leading_subspace_bias(self, k: int, terms: list[tuple[np.ndarray, np.ndarray]]) -> float:
         """Return the bias of a measure because the same items decide its k leading directions.
