@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import isthmus
 from isthmus.data.equal_rows import TOLERANCE, find_equal_rows
+from isthmus.data.hashing import hash_bytes
 from isthmus.data.numbering import renumber
 from isthmus.data.sources import Source
 
@@ -99,6 +101,7 @@ def test_find_equal_rows_over_blocks_finds_all_copies_and_no_invalid_row(
     layout: str, random_access: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("isthmus.data.equal_rows.block_rows", lambda dim: 5)
+    monkeypatch.setattr("isthmus.compute.rows.SLICE_BYTES", 3 * 4 * 7 * 2)  # slices of two rows
     monkeypatch.setattr(Source, "random_access", random_access)
     rng = np.random.default_rng(0)
     numbers = np.repeat(np.arange(60), 3)
@@ -131,3 +134,37 @@ def test_find_equal_rows_of_copies_in_any_order_takes_less_than_64_bytes_a_row()
     assert found is not None
     np.testing.assert_array_equal(found, renumber(numbers))
     assert peak < 64 * n
+
+
+@pytest.mark.parametrize("constant", [[0], [1], [0, 1]])
+@pytest.mark.parametrize("random_access", [True, False])
+def test_find_equal_rows_keeps_different_rows_of_equal_hashes_apart(
+    constant: list[int], random_access: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collide(rows: np.ndarray) -> np.ndarray:
+        hashes = hash_bytes(rows)
+        hashes[constant] = 7
+        return hashes
+
+    monkeypatch.setattr("isthmus.data.equal_rows.hash_bytes", collide)
+    monkeypatch.setattr("isthmus.data.equal_rows.block_rows", lambda dim: 50)
+    monkeypatch.setattr(Source, "random_access", random_access)
+    rng = np.random.default_rng(0)
+    numbers = rng.permutation(np.repeat(np.arange(200), 3))
+    found = groups(rng.normal(size=(200, 16))[numbers])
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(numbers))
+
+
+def test_open_pairs_of_shards_with_copies_in_any_order_in_both_modalities(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    numbers = {name: rng.permutation(np.repeat(np.arange(60), 4)) for name in ("image", "text")}
+    for name, order in numbers.items():
+        (tmp_path / name).mkdir()
+        rows = rng.normal(size=(60, 8)).astype(np.float32)[order]
+        for number, shard in enumerate(np.split(rows, [100, 101])):
+            np.save(tmp_path / name / f"{number}.npy", shard)
+    with pytest.warns(isthmus.IsthmusWarning, match="60 of 240 image rows and 60 of 240 text rows are distinct"):
+        pairs = isthmus.open_pairs(tmp_path / "image", tmp_path / "text")
+    np.testing.assert_array_equal(pairs.index, renumber(numbers["image"]))
+    np.testing.assert_array_equal(pairs.y_groups, renumber(numbers["text"]))

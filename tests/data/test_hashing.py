@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isthmus.data.hashing import hash_rows, hash_text
+from isthmus.data.hashing import hash_bytes, hash_rows, hash_text
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
@@ -59,3 +59,30 @@ def test_hash_text_of_keys_that_differ_in_the_last_byte_of_words_is_different() 
 def test_hash_rows_of_signs_is_different(dtype: str) -> None:
     signs = np.random.default_rng(0).choice([-1, 1], size=(2000, 32)).astype(dtype)
     assert len(np.unique(hash_rows(signs))) == len(np.unique(signs, axis=0))
+
+
+def test_hash_bytes_of_rows_that_differ_in_one_or_two_bits_is_different() -> None:
+    single = np.eye(256, dtype=bool)
+    first, second = np.triu_indices(256, 1)
+    bits = np.concatenate([np.zeros((1, 256), dtype=bool), single, single[first] | single[second]])
+    rows = np.packbits(bits, axis=1)  # four words of 64 bits
+    hashes = hash_bytes(rows)
+    assert len(np.unique(hashes, axis=1).T) == len(rows)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_hash_bytes_of_rows_that_differ_in_signs_of_some_columns_is_different(dtype: str, step: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.tile(rng.normal(size=32), (1000, 1)).astype(dtype)
+    rows[:, step - 1 :: step] *= rng.choice([-1, 1], size=(1000, 32 // step)).astype(dtype)
+    assert len(np.unique(hash_bytes(rows), axis=1).T) == len(np.unique(rows, axis=0))
+
+
+@pytest.mark.parametrize("width", [1, 7, 16])
+def test_hash_bytes_ignores_the_layout_and_the_place_of_a_row(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, width)).astype("f2")
+    expected = hash_bytes(rows)
+    np.testing.assert_array_equal(hash_bytes(np.asfortranarray(rows)), expected)
+    monkeypatch.setattr("isthmus.data.hashing.SLICE_WORDS", 8)  # several slices
+    np.testing.assert_array_equal(hash_bytes(rows[20:]), expected[:, 20:])

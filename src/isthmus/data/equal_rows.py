@@ -1,31 +1,27 @@
-"""Equal rows of one modality, found by hashes and confirmed by comparison."""
+"""Equal rows of one modality, found by their cells, by hashes of their bytes, and by comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
+from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.threads import blas_limited
 from isthmus.data.hashing import hash_bytes
 from isthmus.data.numbering import renumber
+from isthmus.data.row_cells import N_DIRECTIONS, RowCells
 from isthmus.data.sources import Source
 
 #: Largest difference of a coordinate of two unit rows that are equal.
 TOLERANCE = 1e-6
-#: Random directions whose inner products with a unit row give its cell.
-N_DIRECTIONS = 6
-#: Evenly spaced columns that the inner products use, if rows have twice as many or more.
-USED_COLUMNS = 64
-#: Width of a cell in largest differences of an inner product.
-CELL_WIDTH = 32
 #: Rows of a cell that all other rows of the cell are compared with, one after the other.
 MAX_LEADERS = 4
 #: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
-HASHED_SHARE = 1 / 16
+HASHED_SHARE = 1 / 32
 #: Ranges of keys that are ordered one after the other, so that one range of them is copied at a time.
 KEY_RANGES = 8
 
@@ -50,13 +46,10 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
 
     Notes
     -----
-    Two unit rows that are equal differ by at most delta = 1e-6 |r|_1 in the inner product with a direction r, besides
-    rounding. A cell is a box of width 32 delta in six such products. A row within delta of the upper face of its box
-    belongs to the next box as well, in every combination of directions. Equal rows thus share at least one cell.
-
-    A row with the values of the row above is its copy, and in no cell. Other rows of shared cells with the same 128-bit
-    hash of their bytes are equal. The first row of each such set is compared with the first row of its cell, and what
-    differs from it with the next one, for four rows.
+    Equal rows share at least one cell of `RowCells`. A row with the values of the row above is its copy, and in no
+    cell. Other rows of shared cells are equal if their own cells have one key, and their bytes one 128-bit hash. The
+    first row of each such set is compared with the first row of its cell, and what differs from it with the next one,
+    for four rows.
 
     Examples
     --------
@@ -80,13 +73,15 @@ class ScannedRows:
     Parameters
     ----------
     is_copy : numpy.ndarray
-        Whether each row has the values of the row above (m,).
-    keys, rows : numpy.ndarray
-        Key of each cell, and the place of its row in the block.
-    hashed : numpy.ndarray
-        The places of the rows whose hashes were computed, ascending.
+        Whether each row (m,) has the values of the row above.
+    is_in_cell : numpy.ndarray
+        Whether each row (m,) is in a cell.
+    keys : numpy.ndarray
+        Key of the box of each row in a cell (k,).
+    more_keys, more_rows : numpy.ndarray
+        Keys of further cells, and the places of their rows in the block.
     hashes : numpy.ndarray
-        Two hashes of each of these rows (2, h).
+        Two hashes of each row in a cell (2, k), or none (2, 0).
 
     Examples
     --------
@@ -97,9 +92,10 @@ class ScannedRows:
     """
 
     is_copy: np.ndarray
+    is_in_cell: np.ndarray
     keys: np.ndarray
-    rows: np.ndarray
-    hashed: np.ndarray
+    more_keys: np.ndarray
+    more_rows: np.ndarray
     hashes: np.ndarray
 
 
@@ -129,77 +125,91 @@ class EqualRowSearch:
     def __init__(self, source: Source, /) -> None:
         n, dim = source.shape
         self._source = source
-        self._columns = slice(None, None, max(dim // USED_COLUMNS, 1))
-        n_used = len(range(dim)[self._columns])
-        directions = np.random.default_rng(0).normal(size=(n_used, N_DIRECTIONS))
-        directions /= np.linalg.norm(directions, axis=0)
-        self._directions = directions.astype(np.float32)
-        # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
-        rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
-        self._deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
-        self._keys, self._rows = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int32)]
-        self._hashed = [np.empty(0, dtype=np.int32)]
-        self._hashes = [[np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.uint64)]]
-        self._is_copy = np.zeros(n, dtype=bool)
+        self._cells = RowCells(dim, tolerance=TOLERANCE)
+        self._is_copy, self._is_in_cell, self._is_hashed = (np.zeros(n, dtype=bool) for _ in range(3))
+        self._keys = np.empty(n, dtype=np.uint32)
+        self._more_keys, self._more_rows = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int32)]
+        self._hashes = np.empty((2, 0), dtype=np.uint64)
         self._n_added, self._next_check = 0, 4 * block_rows(dim)
         self._is_hashing = not source.random_access
 
     def scan(self, block: np.ndarray, /) -> ScannedRows:
         """Return the cells, copies and hashes of consecutive rows (m, d). It may run in several threads."""
-        is_copy = np.zeros(len(block), dtype=bool)
-        _mark_copies(block, is_copy)
+        block = np.asarray(block)  # slices of a memory-mapped array cost more
+        is_copy, is_in_cell = np.zeros((2, len(block)), dtype=bool)
+        is_hashing, n_distinct = self._is_hashing, 0
+        coordinates = np.empty((N_DIRECTIONS, len(block)), dtype=np.float32)
+        hashes = np.empty((2, len(block) if is_hashing else 0), dtype=np.uint64)
+        for run in cache_sized_slices(block, buffers=3):
+            begin = max(run.start - 1, 0)
+            _mark_copies(block[begin : run.stop], is_copy[begin : run.stop])
+            rows = block[run]
+            if is_copy[run].any():
+                rows = rows[~is_copy[run]]
+                if not len(rows):
+                    continue
+            among_distinct = slice(n_distinct, n_distinct + len(rows))
+            n_distinct += len(rows)
+            coordinates[:, among_distinct] = self._cells.coordinates(rows)
+            if is_hashing:
+                hashes[:, among_distinct] = hash_bytes(rows)
+        is_valid, keys, more_keys, more_rows = self._cells.keys(coordinates[:, :n_distinct])
         distinct = np.flatnonzero(~is_copy)
-        rows = block if len(distinct) == len(block) else block[distinct]
-        used, squares = _used_columns(rows, self._columns)
-        with np.errstate(all="ignore"):
-            products = used @ self._directions / np.sqrt(squares)[:, None]
-        keys, positions = _cells(products, self._deltas)
-        if len(rows) < len(block):  # copies of rows in no cell are distinct as well
-            in_cell = np.zeros(len(rows), dtype=bool)
-            in_cell[positions] = True
-            is_copy &= in_cell[np.cumsum(~is_copy) - 1]
-        hashed, hashes = (
-            (distinct, _hashes(rows)) if self._is_hashing else (distinct[:0], np.empty((2, 0), dtype=np.uint64))
-        )
-        # A few keys are equal by chance in their upper halves, and their rows are compared.
-        upper_keys = (keys >> np.uint64(32)).astype(np.uint32)
-        return ScannedRows(is_copy, upper_keys, distinct[positions], hashed, hashes)
+        is_in_cell[distinct] = is_valid
+        hashes = hashes[:, :n_distinct]
+        if not is_valid.all():
+            is_copy &= is_valid[np.cumsum(~is_copy) - 1]  # copies of rows in no cell are distinct as well
+            hashes = hashes[:, is_valid[: hashes.shape[1]]]
+        return ScannedRows(is_copy, is_in_cell, keys, more_keys, distinct[more_rows], hashes)
 
     def add(self, scanned: ScannedRows, /) -> None:
         """Add the next rows of the source."""
         start = self._n_added
         self._n_added += len(scanned.is_copy)
-        self._is_copy[start : self._n_added] = scanned.is_copy
-        self._keys.append(scanned.keys)
-        self._rows.append((start + scanned.rows).astype(np.int32))
-        if len(scanned.hashed):
-            self._hashed.append((start + scanned.hashed).astype(np.int32))
-            for blocks, hashes in zip(self._hashes, scanned.hashes, strict=True):
-                blocks.append(hashes)
+        added = slice(start, self._n_added)
+        self._is_copy[added], self._is_in_cell[added] = scanned.is_copy, scanned.is_in_cell
+        in_cell = slice(None) if scanned.is_in_cell.all() else scanned.is_in_cell
+        self._keys[added][in_cell] = scanned.keys
+        self._more_keys.append(scanned.more_keys)
+        self._more_rows.append((start + scanned.more_rows).astype(np.int32))
+        if scanned.hashes.size:
+            if not self._hashes.size:
+                self._hashes = np.empty((2, len(self._keys)), dtype=np.uint64)
+            self._is_hashed[added] = scanned.is_in_cell
+            self._hashes[:, added][:, in_cell] = scanned.hashes
         if not self._is_hashing and self._n_added >= self._next_check:
-            self._next_check *= 4
-            ordered = np.sort(np.concatenate(self._keys))
+            self._next_check *= 2
+            ordered = np.sort(self._keys[: self._n_added][self._is_in_cell[: self._n_added]])
             n_shared = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
             self._is_hashing = n_shared > HASHED_SHARE * len(ordered)
 
     def groups(self, *, normalize: bool = True) -> np.ndarray | None:
         """Return the result of `find_equal_rows` after all rows were added. It can be called once."""
-        source, is_copy, n = self._source, self._is_copy, len(self._is_copy)
-        keys = _joined(self._keys)
-        in_shared_cell = _in_shared_cell(keys)
-        keys, rows = keys[in_shared_cell], _joined(self._rows)[in_shared_cell]
-        del in_shared_cell
+        source, n = self._source, len(self._is_copy)
         first = np.arange(n, dtype=np.int32)
+        if self._hashes.size:
+            rows, first_rows = _first_of_equal((*self._hashes, self._keys), first[self._is_hashed])
+            first[rows] = first_rows
+        keys, rows = self._shared_cells(first)
         edges = []
         if len(rows):
-            _join_equal_bytes(first, source, rows, self._hashed, self._hashes)
+            is_chosen = np.zeros(n, dtype=bool)
+            is_chosen[rows] = True
+            candidates = np.arange(n, dtype=np.int32)[is_chosen]
+            del is_chosen
+            if not self._is_hashed[candidates].all():
+                self._join_rows_without_hashes(first, candidates)
+                first = first[first]
             is_first = first[rows] == rows
+            self._hashes, self._keys = self._hashes[:, :0].copy(), self._keys[:0].copy()  # their memory is free
             edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
-        if is_copy.any():  # of the row above
-            first = first[np.maximum.accumulate(np.where(is_copy, np.int32(0), np.arange(n, dtype=np.int32)))]
+        if self._is_copy.any():  # of the row above
+            first = first[_begins_of_runs(~self._is_copy)]
         if not edges:  # rows of equal values have equal lengths
             is_first = first == np.arange(n, dtype=np.int32)
-            return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
+            numbers = np.cumsum(is_first, dtype=np.int32)
+            numbers -= 1
+            return None if is_first.all() else numbers[first].astype(np.int64)
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -208,6 +218,82 @@ class EqualRowSearch:
         groups = renumber(connected_components(graph, directed=False)[1][first])
         groups = groups if normalize else _split_by_length(source, groups)
         return groups if int(groups.max()) + 1 < n else None
+
+    def _shared_cells(self, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys of the cells that the first rows with their bytes share, and the row for each key."""
+        is_first = first == np.arange(len(first), dtype=np.int32)
+        is_first &= self._is_in_cell
+        more_rows, more_keys = np.concatenate(self._more_rows), np.concatenate(self._more_keys)
+        self._more_rows.clear()
+        self._more_keys.clear()
+        is_used = is_first[more_rows]
+        more_rows, more_keys = more_rows[is_used], more_keys[is_used]
+        keys = self._keys if is_first.all() else self._keys[is_first]
+        is_shared = _occur_twice(keys, more_keys)
+        in_boxes, in_further_cells = np.split(is_shared, [len(keys)])
+        rows = np.concatenate([first[is_first][in_boxes], more_rows[in_further_cells]])
+        return np.concatenate([keys[in_boxes], more_keys[in_further_cells]]), rows
+
+    def _join_rows_without_hashes(self, first: np.ndarray, rows: np.ndarray) -> None:
+        """Read the rows that have no hashes, and write the first row with the bytes of each of the given rows."""
+        is_unhashed = ~self._is_hashed[rows]
+        if self._hashes.size:
+            hashes, keys, positions = self._hashes, self._keys, rows
+        else:  # room for these rows alone, which are few
+            hashes, keys = np.empty((2, len(rows)), dtype=np.uint64), self._keys[rows]
+            positions = np.arange(len(rows), dtype=np.int32)
+        unhashed, unhashed_positions = rows[is_unhashed], positions[is_unhashed]
+        del is_unhashed
+        size = block_rows(self._source.shape[1])
+        for start in range(0, len(unhashed), size):
+            block = slice(start, start + size)
+            hashes[:, unhashed_positions[block]] = hash_bytes(to_numpy(self._source.take(unhashed[block])))
+        del unhashed, unhashed_positions
+        ordered, first_positions = _first_of_equal((*hashes, keys), positions)
+        if keys is self._keys:
+            first[ordered] = first_positions
+        else:
+            first[rows[ordered]] = rows[first_positions]
+
+
+def _first_of_equal(codes: Sequence[np.ndarray], positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first position with equal codes for each of some positions.
+
+    Parameters
+    ----------
+    codes : sequence of numpy.ndarray
+        Codes (n,) by position. The first ones are uint64.
+    positions : numpy.ndarray
+        Positions (m,) in ascending order, int32.
+
+    Returns
+    -------
+    ordered, first : numpy.ndarray
+        The positions (m,) in another order, and the first one with the codes of each.
+    """
+    # The lowest bits of the first code make room for the position, so that one sort orders both.
+    position_bits = np.uint64((1 << max(len(codes[0]) - 1, 1).bit_length()) - 1)
+    packed = codes[0][positions]
+    packed &= ~position_bits
+    packed |= positions.view(np.uint32)
+    packed.sort()
+    packed &= position_bits
+    ordered = packed.astype(np.int32)  # those of one code are in ascending order
+    del packed
+    is_begin = np.zeros(len(ordered), dtype=bool)
+    is_begin[:1] = True
+    for code in codes:
+        values = code[ordered]
+        is_begin[1:] |= values[1:] != values[:-1]
+        del values
+    return ordered, ordered[_begins_of_runs(is_begin)]
+
+
+def _begins_of_runs(is_begin: np.ndarray) -> np.ndarray:
+    """Return the position at which the run of each element begins, int32."""
+    positions = np.arange(len(is_begin), dtype=np.int32)
+    positions[~is_begin] = 0
+    return np.maximum.accumulate(positions, out=positions)
 
 
 def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:
@@ -235,18 +321,12 @@ def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:
         is_copy[positions + 1] = (block[positions + 1] == block[positions]).all(axis=1)
 
 
-def _joined(blocks: list[np.ndarray]) -> np.ndarray:
-    """Return the joined blocks, and empty their list, so that their memory is free."""
-    joined = np.concatenate(blocks)
-    blocks.clear()
-    return joined
-
-
-def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
-    """Return whether each key occurs more than once."""
-    ordered = np.sort(keys)
+def _occur_twice(*arrays: np.ndarray) -> np.ndarray:
+    """Return whether each key of some arrays, one after the other, occurs more than once in them."""
+    ordered = np.concatenate(arrays)
+    ordered.sort()
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    is_repeated = np.zeros(len(keys), dtype=bool)
+    is_repeated = np.zeros(len(ordered), dtype=bool)
     del ordered
     begins_like_repeated = np.zeros(2**16, dtype=bool)
     begins_like_repeated[repeated >> np.uint32(16)] = True
@@ -255,116 +335,28 @@ def _in_shared_cell(keys: np.ndarray) -> np.ndarray:
         is_candidate = np.zeros(2**16, dtype=bool)
         in_range = slice(begin, begin + n_beginnings)
         is_candidate[in_range] = begins_like_repeated[in_range]
-        positions = np.flatnonzero(is_candidate[keys >> np.uint32(16)]).view(np.uint64)
-        # The place stands below the key, so that one sort orders both.
-        packed = keys[positions].astype(np.uint64)
-        packed <<= np.uint64(32)
-        packed |= positions
+        candidates, n_before = [], np.uint64(0)
+        for keys in arrays:
+            positions = np.flatnonzero(is_candidate[keys >> np.uint32(16)]).view(np.uint64)
+            # The position stands below the key, so that one sort orders both.
+            packed = keys[positions].astype(np.uint64)
+            packed <<= np.uint64(32)
+            packed |= positions + n_before
+            candidates.append(packed)
+            n_before += np.uint64(len(keys))
+        packed = np.concatenate(candidates)
         packed.sort()
         is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
         packed &= np.uint64(2**32 - 1)
-        places = packed.view(np.int64)
-        is_repeated[places[1:][is_like_next]] = True
-        is_repeated[places[:-1][is_like_next]] = True
+        positions = packed.view(np.int64)
+        is_repeated[positions[1:][is_like_next]] = True
+        is_repeated[positions[:-1][is_like_next]] = True
     return is_repeated
-
-
-def _hashes(block: np.ndarray) -> np.ndarray:
-    """Return two hashes of each row (2, n): of all columns, and of some."""
-    columns = np.ascontiguousarray(block[:, :: max(block.shape[1] // USED_COLUMNS, 1)])
-    return np.stack([hash_bytes(block, seed=2), hash_bytes(columns, seed=3)])
-
-
-def _used_columns(block: np.ndarray, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return some columns of the rows of a block in float32, and the squared lengths of the rows on their scale."""
-    with np.errstate(all="ignore"):
-        rows = np.ascontiguousarray(block, dtype=np.float32)
-        squares = _squared_lengths(rows)
-        if not np.all((squares > 1e-20) & (squares < 1e20)):
-            rows = _scaled(block)
-            squares = _squared_lengths(rows)
-    return np.ascontiguousarray(rows[:, columns]), squares
-
-
-def _squared_lengths(rows: np.ndarray) -> np.ndarray:
-    """Return the squared length of each row. `vecdot` of NumPy 2 is faster."""
-    return np.asarray(np.vecdot(rows, rows) if hasattr(np, "vecdot") else np.einsum("ij,ij->i", rows, rows))
-
-
-def _scaled(block: np.ndarray) -> np.ndarray:
-    """Return rows whose largest value is 1, so that their squares stay in range."""
-    rows = block.astype(np.float64)
-    return np.asarray(rows / np.abs(rows).max(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _join_equal_bytes(
-    first: np.ndarray, source: Source, rows: np.ndarray, hashed: list[np.ndarray], hashes: list[list[np.ndarray]]
-) -> None:
-    """Write the first row with the bytes of each of some rows. Rows without a hash are read again.
-
-    The lists of blocks are emptied, so that their memory is free.
-    """
-    is_chosen = np.zeros(len(first), dtype=bool)
-    is_chosen[rows] = True
-    rows = np.flatnonzero(is_chosen).astype(np.int32)
-    is_hashed = np.zeros(len(first), dtype=bool)
-    hashed_rows = _joined(hashed)
-    is_hashed[hashed_rows] = True
-    is_used = is_chosen[hashed_rows]
-    del hashed_rows, is_chosen
-    unhashed = np.flatnonzero(~is_hashed[rows])
-    codes = []
-    for blocks in hashes:
-        code = _joined(blocks)[is_used]
-        if len(unhashed):
-            known, code = code, np.empty(len(rows), dtype=np.uint64)
-            code[is_hashed[rows]] = known
-            del known
-        codes.append(code)
-        del code
-    del is_hashed, is_used
-    size = block_rows(source.shape[1])
-    for start in range(0, len(unhashed), size):
-        positions = unhashed[start : start + size]
-        codes[0][positions], codes[1][positions] = _hashes(to_numpy(source.take(rows[positions])))
-    # The lowest bits of the first hash make room for the place of the row, so that one sort orders both.
-    place_bits = np.uint64((1 << max(len(rows) - 1, 1).bit_length()) - 1)
-    packed = codes[0] & ~place_bits
-    packed |= np.arange(len(rows), dtype=np.uint32)
-    packed.sort()
-    packed &= place_bits
-    order = packed.astype(np.int32)
-    del packed
-    is_repeat = np.ones(len(rows) - 1, dtype=bool)
-    while codes:
-        ordered = codes.pop()[order]
-        is_repeat &= ordered[1:] == ordered[:-1]
-        del ordered
-    begins = np.flatnonzero(np.concatenate([[True], ~is_repeat]))
-    rows = rows[order]  # those of one hash are in ascending order
-    first[rows] = np.repeat(rows[begins], np.diff(np.append(begins, len(rows))))
-
-
-def _cells(products: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the key of a cell and the row for each cell that a row belongs to."""
-    rows = np.flatnonzero(np.isfinite(products.sum(axis=1)))
-    factors = np.random.default_rng(1).integers(0, 2**63, size=N_DIRECTIONS, dtype=np.uint64) * np.uint64(2) + 1
-    places = (products if len(rows) == len(products) else products[rows]) / (CELL_WIDTH * deltas).astype(np.float32)
-    cells = np.floor(places)
-    places -= cells
-    keys = np.einsum("ij,j->i", cells.astype(np.int64).view(np.uint64), factors)
-    is_near = places >= 1 - 1.01 / CELL_WIDTH
-    position = np.arange(len(rows))
-    for near, factor in zip(is_near.T, factors, strict=True):
-        copied = np.flatnonzero(near[position])
-        keys = np.concatenate([keys, keys[copied] + factor])
-        position = np.concatenate([position, position[copied]])
-    return keys, rows[position]
 
 
 def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs of equal rows (2, m) that connect the equal rows of each cell."""
-    in_shared_cell = np.flatnonzero(_in_shared_cell(keys))
+    in_shared_cell = np.flatnonzero(_occur_twice(keys))
     if not len(in_shared_cell):
         return
     order = in_shared_cell[np.lexsort((rows[in_shared_cell], keys[in_shared_cell]))]

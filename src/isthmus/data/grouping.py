@@ -22,7 +22,7 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 MIN_DISTINCT_ROWS = 20
 #: Length of the mean of fewer distinct unit rows above which the encoder has collapsed, and rows are not grouped.
 COLLAPSED_LENGTH = 0.999
-#: Most rows that are searched for equal ones. It takes at most 52 bytes a row.
+#: Most rows that are searched for equal ones. It takes at most 50 bytes a row.
 MAX_ROWS = 5_000_000
 #: Rows of a longer modality that are searched for equal ones, to report them.
 N_FIRST_ROWS = 1_000_000
