@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -105,6 +106,30 @@ def test_queries_of_both_modalities_share_the_indexes_of_a_corpus_for_any_number
     assert results[0] == results[1]
     assert steps[:n_corpora] == steps[n_corpora:]
     assert steps[0].startswith(f"corpus 1 of {n_corpora}, 80 x ")
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are distinct")
+@pytest.mark.parametrize("name", ["Identity", "Centering", "ScoreCalibration"])
+@pytest.mark.parametrize("captions", [1, 2])
+def test_index_of_exchanged_modalities_has_exchanged_scores(
+    name: str, captions: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(sys.modules["isthmus.tasks.index"]), "MAX_QUERIES", 40)
+    images = rng.normal(size=(120 // captions, 16)) + 1
+    texts = np.repeat(images, captions, axis=0) + 0.5 * rng.normal(size=(120, 16)) - 1
+    rows = {"image": np.repeat(images, captions, axis=0), "text": texts}
+    scores = []
+    for names in (("image", "text"), ("text", "image")):
+        pairs = isthmus.open_pairs(*(rows[modality] for modality in names), names=names)
+        aligner = getattr(isthmus.align, name)().fit(pairs)
+        mapped = pairs.unit() if aligner.corrects_scores else aligner.transform(*pairs.unit())
+        correction = aligner if aligner.corrects_scores else None
+        scores.append(run(TaskData(*mapped, owner=pairs.index, y_groups=pairs.y_groups, correction=correction)))
+    exchanged = {"x": "y", "y": "x"}
+    for score, value in scores[0].items():
+        index_name, modality = score.rsplit("_", 1)
+        if modality != "us":
+            assert scores[1][f"{index_name}_{exchanged.get(modality, modality)}"] == pytest.approx(value, abs=1e-6)
 
 
 def test_index_without_its_package_is_left_out_of_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,8 +62,8 @@ def index(data: TaskData) -> TaskScores:
     faiss = import_optional("faiss", "faiss", "the task index")
     rows = {"x": data.x, "y": data.y[data.matches.y_rows]}
     owner = {"x": np.arange(data.n_items), "y": data.matches.y_items}
-    rng = np.random.default_rng(data.seed)
-    asking = {modality: np.sort(rng.permutation(len(table))[:MAX_QUERIES]) for modality, table in rows.items()}
+    orders = {modality: np.random.default_rng(data.seed).permutation(len(table)) for modality, table in rows.items()}
+    asking = {modality: np.sort(order[:MAX_QUERIES]) for modality, order in orders.items()}
     searches = _Searches(data.correction, rows, asking, data.seed)
     searches.run(faiss)
     recalls: dict[str, dict[str, np.ndarray]] = {}
@@ -157,6 +157,16 @@ def _share(values: np.ndarray, best: np.ndarray) -> np.ndarray:
     return np.asarray((values >= tenth_best - slack).mean(axis=1))
 
 
+def _mixed_order(orders: Sequence[np.ndarray], mixed_rows: np.ndarray) -> np.ndarray:
+    """Return the order in which the rows of both modalities enter one index, (n,), whichever modality comes first.
+
+    The rows of each modality are in their own order, spread evenly. Where two rows have the same place, the one with
+    the smaller sum comes first.
+    """
+    places = np.concatenate([(np.argsort(order) + 0.5) / len(order) for order in orders])
+    return np.lexsort((mixed_rows.sum(axis=1), places))
+
+
 class _Searches:
     """Searches of the corpora of one run, raw or in the form of a score correction.
 
@@ -183,8 +193,7 @@ class _Searches:
     def __init__(self, correction: Any, rows: Mapping[str, np.ndarray], asking: Mapping[str, np.ndarray], seed: int):
         self.correction, self.rows, self.asking, self.seed = correction, rows, asking, seed % 2**31
         self.order = {
-            modality: np.random.default_rng((seed, i)).permutation(len(rows[modality]))
-            for i, modality in enumerate(rows)
+            modality: np.random.default_rng((seed, 0)).permutation(len(table)) for modality, table in rows.items()
         }
         names = ("x", "y") if correction is None else correction.modalities[:2]
         self.names = dict(zip(rows, names, strict=True))
@@ -219,7 +228,7 @@ class _Searches:
             if not self.merges:
                 mixed_rows = np.concatenate(list(stored.values()))
                 first = {"x": 0, "y": len(stored["x"])}
-                order = np.random.default_rng((self.seed, 2)).permutation(len(mixed_rows))
+                order = _mixed_order(list(self.order.values()), mixed_rows)
                 yield (
                     _Corpus(mixed_rows, order),
                     [(query, "mixed", first[query] + self.asking[query]) for query in queries],
