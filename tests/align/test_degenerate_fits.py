@@ -141,3 +141,45 @@ def test_auto_of_unpaired_rows_keeps_the_rows_where_one_modality_is_constant() -
     auto = isthmus.align.Auto(constraint="rows").fit(x, y, paired=False)
     assert type(auto.chosen_).__name__ == "Identity"
     assert "Centering has no fit: all rows of x are the same" in auto.reasons_[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*(same|distinct|few|without a direction)")
+@pytest.mark.parametrize("name", ["SharedSignal", "DifferenceWhitening", "PartialWhitening", "GapProjection"])
+@pytest.mark.parametrize("kind", ["same rows", "equal"])
+@pytest.mark.parametrize("change", ["permuted", "scaled", "repeated"])
+def test_degenerate_fits_do_not_depend_on_rounding(name: str, kind: str, change: str) -> None:
+    x, y = data_of(kind, "plus" if kind == "same rows" else "y")
+    order = np.random.default_rng(0).permutation(N) if change == "permuted" else np.arange(N)
+    order = np.repeat(order, 20) if change == "repeated" else order
+    results = []
+    for rows in ((x, y), (x[order] * (3 if change == "scaled" else 1), y[order])):
+        try:
+            aligner = getattr(isthmus.align, name)().fit(*rows)
+            results.append(np.hstack(aligner.transform(x, y)))
+        except InputError as error:
+            results.append(str(error))
+    if isinstance(results[0], str):
+        assert results[0] == results[1]
+    else:
+        np.testing.assert_allclose(results[0], results[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("GapProjection", "the two means are equal"),
+        ("DimensionRemoval", "the two means are equal"),
+        ("MeanRotation", "the mean row of image is 0"),
+        ("SharedSignal", "matching rows vary together in no direction"),
+    ],
+)
+def test_maps_without_a_direction_are_refused(name: str, message: str) -> None:
+    x = unit(np.random.default_rng(0).normal(size=(2 * N, 12)))
+    rows = np.concatenate([x, -x])
+    order = np.random.default_rng(1).permutation(len(rows))
+    texts = rows if name == "MeanRotation" else -rows[order] + 1e-17
+    if name == "SharedSignal":
+        texts = -rows
+    pairs = isthmus.Pairs(image=rows, text=texts)
+    with pytest.raises(InputError, match=message):
+        _ = getattr(isthmus.align, name)().fit_moments(isthmus.Moments.of(pairs), names=pairs.names).map_x_

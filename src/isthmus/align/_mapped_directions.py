@@ -13,8 +13,8 @@ from isthmus.utils.warning import warn
 
 #: Largest norm of a mapped row that is rounding, in units of the precision times the size of the map.
 ROUNDING = 8
-#: Size of the numbers in a map that are rounding of its solution in float64.
-SOLVER_PRECISION = 2.0**-50
+#: Size of the numbers in a map that are rounding of its solution in float64, and of means of many rows.
+SOLVER_PRECISION = 2.0**-44
 
 
 def unit_mapped_rows(mapped: Array, mapping: Map, aligner: str, modality: str, /) -> Array:

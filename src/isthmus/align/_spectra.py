@@ -13,6 +13,11 @@ from isthmus.linalg import remembered
 from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.statistics.moments import Moments
 
+#: Variance that is rounding, as a share of the largest one.
+ROUNDING = 1e-12
+#: Variance that the subtraction of the mean leaves, as a share of the mean squared length.
+MEAN_ROUNDING = 1e-13
+
 T = TypeVar("T")
 
 
@@ -50,8 +55,14 @@ def eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spectrum(moments: Moments, modality: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return `eigen` of the covariance of modality 'x' or 'y'."""
-    return cached(moments, ("spectrum", modality), lambda: eigen(moments.cov_x if modality == "x" else moments.cov_y))
+    """Return `eigen` of the covariance of modality 'x' or 'y', without the rounding of a constant modality."""
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        cov, gram = (moments.cov_x, moments.xx) if modality == "x" else (moments.cov_y, moments.yy)
+        values, vectors = eigen(cov)
+        return np.where(values > MEAN_ROUNDING * float(np.trace(gram)) / moments.n, values, 0.0), vectors
+
+    return cached(moments, ("spectrum", modality), compute)
 
 
 def energy_subspaces(moments: Moments, energy: float) -> EnergySubspaces:
@@ -146,14 +157,17 @@ def whitened_variances(values: np.ndarray, alpha: float, lam: float) -> np.ndarr
 
 
 def difference_spectrum(moments: Moments, alpha: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return `eigen` of the covariance of x W_x - y W_y over the pairs, with the partial whitenings W."""
+    """Return `eigen` of the covariance of x W_x - y W_y over the pairs, with partial whitenings W. Rounding is 0."""
 
     def compute() -> tuple[np.ndarray, np.ndarray]:
         cross = whitened_cross(moments, alpha, lam)
-        total = -cross - cross.T
+        total, largest = -cross - cross.T, 0.0
         for modality in "xy":
             values, vectors = spectrum(moments, modality)  # they are those of the whitening too
-            total += weighted_projection(vectors, whitened_variances(values, alpha, lam))
-        return eigen(total)
+            variances = whitened_variances(values, alpha, lam)
+            total += weighted_projection(vectors, variances)
+            largest = max(largest, float(variances.max()))
+        values, vectors = eigen(total)
+        return np.where(values > ROUNDING * largest, values, 0.0), vectors
 
     return cached(moments, ("difference", alpha, lam), compute)

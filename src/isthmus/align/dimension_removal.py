@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
 from isthmus.align._spectra import eigen
+from isthmus.align._spread import require_direction
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -53,6 +54,7 @@ class DimensionRemoval(Aligner):
         gap, dim = moments.mean_y - moments.mean_x, moments.dim_x
         if not 1 <= self.k <= dim - 2:
             raise InputError(f"k={self.k} of {dim} dimensions cannot be dropped, expected 1 to {dim - 2}")
+        require_direction(gap, moments, "the two means are equal, so no dimension holds a gap to drop; use Identity")
         basis = eigen(moments.cov_x + moments.cov_y)[1] if self.rotated else np.eye(dim)
         squares = (gap @ basis) ** 2
         order = np.argsort(-squares, kind="stable")

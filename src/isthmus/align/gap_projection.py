@@ -9,8 +9,8 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
+from isthmus.align._spread import require_direction
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,9 +43,7 @@ class GapProjection(Aligner):
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the same projection for both modalities, or raise `InputError` for equal means."""
         gap = moments.mean_y - moments.mean_x
-        length = float(np.linalg.norm(gap))
-        if length == 0:
-            raise InputError("the two means are equal, so there is no gap direction to remove; use Identity")
-        direction = gap / length
+        require_direction(gap, moments, "the two means are equal, so there is no gap direction to remove; use Identity")
+        direction = gap / np.linalg.norm(gap)
         projection = Affine(np.eye(len(gap)) - np.outer(direction, direction))
         return projection, projection

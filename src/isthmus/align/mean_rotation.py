@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
+from isthmus.align._spread import require_direction
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.statistics.moments import Moments
 
@@ -45,4 +46,7 @@ class MeanRotation(Aligner):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the rotation for x and the identity for y."""
+        names = (self._fit and self._fit.names) or ("x", "y")
+        for name, mean in zip(names, (moments.mean_x, moments.mean_y), strict=True):
+            require_direction(mean, moments, f"the mean row of {name} is 0, so it has no direction to rotate")
         return Affine(matrix=plane_rotation(moments.mean_x, moments.mean_y).matrix().T), Affine()

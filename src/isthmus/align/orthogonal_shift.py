@@ -75,8 +75,9 @@ class OrthogonalShift(Aligner):
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return a translation for the queries and the identity for the retrieved rows."""
         values, vectors = spectrum(moments, self.retrieved)
-        fractions = np.cumsum(values[::-1]) / values.sum()
-        rank = min(int(np.searchsorted(fractions, self.energy - 1e-12)) + 1, len(values))
+        total = float(values.sum())
+        n_smaller = int(np.searchsorted(np.cumsum(values[::-1]), (self.energy - 1e-12) * total))
+        rank = min(n_smaller + 1, len(values)) if total else 0
         basis = vectors[:, ::-1][:, :rank]
         gap = moments.mean_y - moments.mean_x
         if self.retrieved == "y":

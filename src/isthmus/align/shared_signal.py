@@ -9,7 +9,8 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import difference_spectrum, eigen, weighted_projection, whitened_cross, whitening
+from isthmus.align._spectra import ROUNDING, difference_spectrum, eigen, weighted_projection, whitened_cross, whitening
+from isthmus.align._spread import require_spread
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -80,16 +81,17 @@ class SharedSignal(Aligner):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the product of whitening and weighting for each modality, or raise `InputError`."""
+        require_spread(self, moments, "SharedSignal needs directions in which both vary")
         white_x = whitening(moments, "x", self.before_alpha, self.before_lam)
         white_y = whitening(moments, "y", self.before_alpha, self.before_lam)
         values, vectors = difference_spectrum(moments, self.before_alpha, self.before_lam)
-        noise = np.maximum(
-            values / 2 + self.shrink * float(values.mean()) / 2, MIN_NOISE * max(float(values.max()), 1e-300)
-        )
-        noise_whitening = weighted_projection(vectors, noise**-0.5)
         cross = whitened_cross(moments, self.before_alpha, self.before_lam)
-        signal, basis = eigen(noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening)
-        if not signal.max() > 0:
+        least_noise = MIN_NOISE * max(float(values.max()), float(np.abs(cross).max()), 1e-300)
+        noise = np.maximum(values / 2 + self.shrink * float(values.mean()) / 2, least_noise)
+        noise_whitening = weighted_projection(vectors, noise**-0.5)
+        products = noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening
+        signal, basis = eigen(products)
+        if not signal.max() > ROUNDING * np.abs(products).max():
             raise InputError(
                 "matching rows vary together in no direction, so there is no shared signal to weigh; use Centering or "
                 "PartialWhitening"
