@@ -170,7 +170,7 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
     (
         "transform",
         lambda rows: Centering().fit(X, Y).transform_x(rows),
-        [({"rows": X.astype(kind)}, "x: ") for kind in (complex, object, str)],
+        [({"rows": rows}, "x: ") for rows in (X.astype(complex), X.astype(str), X.astype(str).astype(object))],
     ),
     (
         "relevance",

@@ -155,3 +155,20 @@ def test_open_of_arrays_names_the_call_that_takes_them(rows_by_name: dict[str, n
     for given in (rows_by_name, np.stack(list(rows_by_name.values()))):
         with pytest.raises(InputError, match=r"expected paths; give arrays as Modalities\(image=X, text=Y\)"):
             Modalities.open(given)  # type: ignore[arg-type]
+
+
+def test_modalities_and_pairs_take_a_dictionary(rows_by_name: dict[str, np.ndarray]) -> None:
+    first, second = list(rows_by_name)[:2]
+    both = {name: rows_by_name[name] for name in (first, second)}
+    assert isthmus.Pairs(both).names == isthmus.Modalities(both).names == (first, second)
+    assert isthmus.Modalities(both, another=rows_by_name[first]).names == (first, second, "another")
+    for owner in (isthmus.Pairs, isthmus.Modalities):
+        message = f"{owner.__name__} got ndarray, ndarray without names, expected named rows: "
+        for wrong, expected in (
+            ([rows_by_name[first], rows_by_name[second]], message),
+            ([{1: rows_by_name[first]}], "1 cannot be the name of a modality"),
+            ([{"index": rows_by_name[first], "y": rows_by_name[second]}], "'index' cannot be the name of a modality"),
+            ([{"a": 3, "b": "b.npy"}], "a: is a int, expected an array"),
+        ):
+            with pytest.raises(isthmus.InputError, match=expected):
+                owner(*wrong)

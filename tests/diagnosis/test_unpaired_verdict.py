@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,3 +105,12 @@ def test_a_set_with_few_rows_is_named_as_the_reason_for_no_intervals(rng: np.ran
     explanation = isthmus.explain(x, y, unpaired=True)
     assert np.isnan(explanation.budget["centre"].low)
     assert "30 rows of y in 10 dimensions are too few to estimate their bias" in explanation.budget.notes[0]
+
+
+@pytest.mark.parametrize("function", [isthmus.measure, isthmus.explain])
+def test_invalid_rows_of_both_sets_are_in_one_sentence(function: Callable[..., Any]) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 5))
+    x[[3, 4]], x[9], y[7] = np.nan, 0, np.inf
+    message = r"^x: rows 3, 4 .* hold null, .* and row 9 is all zeros .*; y: row 7 .*; embed them again, or leave"
+    with pytest.raises(isthmus.InputError, match=message):
+        function(x, y[:50], unpaired=True)

@@ -8,6 +8,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -388,3 +389,10 @@ def test_report_of_a_comparison_without_mixed_search_is_refused(tmp_path):
 def test_change_of_a_score_is_worse_against_its_better_direction(better, low, high, is_worse):
     change = isthmus.Estimate((low + high) / 2, low, high)
     assert comparison_page._is_worse(change, better) is is_worse
+
+
+@pytest.mark.parametrize("extra", [["a"], "a", 3, None])
+def test_sections_of_another_type_are_refused(extra: Any, tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 5))
+    with pytest.raises(isthmus.InputError, match=r"extra=.*, expected a list of sections: "):
+        isthmus.report(x, y, tmp_path / "page.html", extra=extra)

@@ -64,7 +64,12 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "bits": (
         Annotated[
-            bool, typer.Option("--bits", help="each bit is the sign of a coordinate, as written by numpy.packbits")
+            bool,
+            typer.Option(
+                "--bits",
+                help="each bit is the sign of a coordinate, as written by numpy.packbits; files of floats, and those "
+                "that have a scale or ranges, are read without it",
+            ),
         ],
         False,
     ),
@@ -92,13 +97,13 @@ def reading_options() -> dict[str, Any]:
 
 def open_sources(paths: list[str], *, min_rows: int = 2) -> list[Any]:
     """Open one source of at least `min_rows` rows for each path with the options of this command."""
-    from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
+    from isthmus.data.reading_options import open_each
     from isthmus.data.sources import open_source
 
-    readings = reading_of_each(len(paths), reading_options())
-    sources = [open_source(path, **options, min_rows=min_rows) for path, options in zip(paths, readings, strict=True)]
-    warn_of_unused_raw(sources, readings)
-    return sources
+    def open_path(number: int, options: dict[str, Any]) -> Any:
+        return open_source(paths[number], **options, min_rows=min_rows)
+
+    return open_each(len(paths), reading_options(), open_path)
 
 
 def _parsed(name: str, value: Any) -> Any:

@@ -12,6 +12,8 @@ class CrossDimPairs(Pairs):
 
     Parameters
     ----------
+    *mapping : mapping, optional
+        See `Pairs`.
     index : array-like of int, optional
         See `Pairs`.
     labels : array-like, optional

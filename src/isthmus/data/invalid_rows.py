@@ -17,19 +17,19 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 
 def invalid_rows_error(
-    x: Source, y: Source, first: int = 0, last: int | None = None, *, by_position: bool = True
+    x: Source, y: Source, first: int = 0, last: int | None = None, *, by_position: bool = True, paired: bool = True
 ) -> InputError:
     """Return the error that lists the rows without a direction among the items first .. last - 1.
 
-    It is called after a pass over the pairs met such a row. All rows of y are searched unless they are paired by
-    position.
+    It is called after a pass over the rows met such a row. All rows of y are searched unless they are paired by
+    position. Rows of sets are not `paired`.
     """
     invalid = {x.address: invalid_rows_by_state(x, first, last)}
     if y is not x:
         name = y.address if y.address != x.address else f"{y.address} (y)"
         invalid[name] = invalid_rows_by_state(y, *((first, last) if by_position else (0, None)))
     if any(len(rows) for states in invalid.values() for rows in states):
-        return validation.invalid_rows(invalid, paired=y is not x)
+        return validation.invalid_rows(invalid, paired=paired and y is not x)
     return _out_of_range(x.address if y is x else f"{x.address} or {y.address}")
 
 

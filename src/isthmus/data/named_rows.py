@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.compute import arrays
@@ -86,6 +86,46 @@ def two_named_modalities(modalities: Mapping[str, Any]) -> dict[str, Any]:
         f"got {counted(len(named), 'modality')}, expected two; isthmus.Modalities(**modalities) takes more than two of "
         "them"
     )
+
+
+def named_modalities(positional: Sequence[Any], named: Mapping[str, Any], owner: str, /) -> dict[str, Any]:
+    """Return the modalities of a constructor, which are keyword arguments or one dictionary.
+
+    Parameters
+    ----------
+    positional : sequence
+        Positional arguments: none, or one dictionary of modalities by name.
+    named : mapping
+        Keyword arguments.
+    owner : str
+        Class that messages name.
+
+    Returns
+    -------
+    dict of str to object
+        The modalities in their order.
+
+    Raises
+    ------
+    InputError
+        If rows have no name, or a name is reserved or no text.
+
+    Examples
+    --------
+    >>> named_modalities([{"image": [[1.0]]}], {"text": [[2.0]]}, "Pairs")
+    {'image': [[1.0]], 'text': [[2.0]]}
+    """
+    if not positional:
+        return dict(named)
+    if len(positional) > 1 or not isinstance(positional[0], Mapping):
+        kinds = ", ".join(type(rows).__name__ for rows in positional)
+        raise InputError(
+            f"{owner} got {kinds[:60]} without names, expected named rows: {owner}(image=X, text=Y), or a dictionary"
+        )
+    unusable = [name for name in positional[0] if not isinstance(name, str) or name in RESERVED_NAMES]
+    if unusable:
+        raise InputError(f"{unusable[0]!r} cannot be the name of a modality, expected text such as 'image'")
+    return {**positional[0], **named}
 
 
 def pair_of_columns(data: Any) -> dict[str, Any]:

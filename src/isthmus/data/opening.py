@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -20,7 +20,7 @@ from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, 
 from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
-from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
+from isthmus.data.reading_options import open_each
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.row_values import read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
@@ -158,20 +158,21 @@ def named_sources(
 ) -> tuple[list[Source], tuple[str, str]]:
     """Return the rows of both modalities as sources, with their names."""
     are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
-    readings = reading_of_each(2, reading)
-    sources = [
-        open_source(rows, **options) if is_path else rows
-        for rows, is_path, options in zip((x, y), are_paths, readings, strict=True)
-    ]
-    names = names or column_modalities(x, y)
-    if not all(are_paths) and names is None:
-        names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
-    modalities = modality_names(x, y, names)
-    sources = [
-        as_source(name, rows, **options) for name, rows, options in zip(modalities, sources, readings, strict=True)
-    ]
-    warn_of_unused_raw(sources, readings)
-    return sources, modalities
+
+    @cache
+    def modalities() -> tuple[str, str]:
+        given = names or column_modalities(x, y)
+        if not all(are_paths) and given is None:
+            is_path_of = zip((x, y), are_paths, "xy", strict=True)
+            given = [modality_name(rows) if is_path else letter for rows, is_path, letter in is_path_of]
+        return modality_names(x, y, given)
+
+    def open_modality(number: int, options: dict[str, Any]) -> Source:
+        rows = (x, y)[number]
+        return open_source(rows, **options) if are_paths[number] else as_source(modalities()[number], rows, **options)
+
+    sources = open_each(2, reading, open_modality)
+    return sources, modalities()
 
 
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool, normalize: bool) -> Pairs:

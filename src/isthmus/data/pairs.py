@@ -15,6 +15,7 @@ from isthmus.data import shared_rows
 from isthmus.data.columns import as_source, same_library
 from isthmus.data.components import connected_items, dependence_reason, disjoint_pairs, halves_of_groups
 from isthmus.data.joins import KeyJoin
+from isthmus.data.named_rows import named_modalities
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
@@ -31,6 +32,8 @@ class Pairs:
 
     Parameters
     ----------
+    *mapping : mapping, optional
+        One dictionary of `modalities`, in their place.
     index : array-like of int, optional
         Row j of y belongs to row ``index[j]`` of x, (n_pairs,): several captions per image. Default: row i of y belongs
         to row i of x.
@@ -59,21 +62,19 @@ class Pairs:
     Examples
     --------
     >>> import numpy as np
-    >>> X = np.eye(3)
-    >>> pairs = Pairs(image=X, text=X[[0, 0, 1, 2]], index=[0, 0, 1, 2])
+    >>> pairs = Pairs(image=np.eye(3), text=np.eye(3)[[0, 0, 1, 2]], index=[0, 0, 1, 2])
     >>> pairs.names, pairs.n_pairs, pairs.n_items, pairs.dim
     (('image', 'text'), 4, 3, 3)
     """
 
-    #: If True, x and y must have the same width.
-    same_dim: ClassVar[bool] = True
+    same_dim: ClassVar[bool] = True  #: If True, x and y must have the same width
 
-    def __init__(self, *, index: Any = None, labels: Any = None, y_groups: Any = None, **modalities: Any):
+    def __init__(self, *mapping: Any, index: Any = None, labels: Any = None, y_groups: Any = None, **modalities: Any):
+        modalities = named_modalities(mapping, modalities, "Pairs")
         if len(modalities) != 2:
-            raise InputError(
-                f"got {counted(len(modalities), 'modality')} ({', '.join([*modalities][:5]) or 'none'}), expected "
-                "two, such as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
-            )
+            listed = ", ".join([*modalities][:5]) or "none"
+            expected = "two, such as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
+            raise InputError(f"got {counted(len(modalities), 'modality')} ({listed}), expected {expected}")
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.open_spec: OpenSpec | None = None  # how the pairs were opened from files
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
@@ -312,9 +313,8 @@ class Pairs:
             self, key, lambda: self.take(shared_rows.sampled_items(units, n_items, rng=rng))
         )
         if self.open_spec is not None and self.open_spec.sample is None:
-            sample.open_spec = replace(
-                self.open_spec, sample=(n_items, rng), key=f"{self.open_spec.key} {n_items} {rng}"
-            )
+            worker_key = f"{self.open_spec.key} {n_items} {rng}"
+            sample.open_spec = replace(self.open_spec, sample=(n_items, rng), key=worker_key)
         return sample
 
     def split_half(self, *, rng: Rng) -> tuple[Pairs, Pairs]:

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from isthmus.data.columns import as_source
+from isthmus.data.named_rows import named_modalities
 from isthmus.data.pairs import Pairs
-from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
+from isthmus.data.reading_options import open_each
 from isthmus.data.sources import modality_name, open_source
 from isthmus.data.sources._stacks import stack_members, stack_names
 from isthmus.diagnosis.explanation import Explanation, explain
@@ -214,6 +215,8 @@ class Modalities:
 
     Parameters
     ----------
+    *mapping : mapping, optional
+        One dictionary of modalities by name, in place of `modalities` or before them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one, without vectors that are all zero.
     **modalities : array-like (n, d), path or Source
@@ -222,7 +225,7 @@ class Modalities:
     Raises
     ------
     InputError
-        For fewer than two modalities and for shapes that differ.
+        For fewer than two modalities, names that are no text or reserved, and shapes that differ.
 
     Examples
     --------
@@ -233,7 +236,8 @@ class Modalities:
     ([('image', 'text'), ('image', 'audio'), ('text', 'audio')], (3, 3))
     """
 
-    def __init__(self, *, pool: str | None = None, **modalities: Any):
+    def __init__(self, *mapping: Mapping[str, Any], pool: str | None = None, **modalities: Any):
+        modalities = named_modalities(mapping, modalities, "Modalities")
         if len(modalities) < 2:
             raise InputError(
                 f"got {counted(len(modalities), 'modality')}, expected two or more, as Modalities(image=X, text=Y)"
@@ -281,9 +285,7 @@ class Modalities:
                 "many different names; give them with --names image,text,audio (names=('image', 'text', 'audio') in "
                 "Python)"
             )
-        readings = reading_of_each(len(paths), reading)
-        sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
-        warn_of_unused_raw(sources, readings)
+        sources = open_each(len(paths), reading, lambda number, options: open_source(paths[number], **options))
         opened: dict[str, Any] = dict(zip(modalities, sources, strict=True))
         return cls(**opened)
 

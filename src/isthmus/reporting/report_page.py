@@ -118,7 +118,11 @@ def report(
     check_suffix(path, PAGE_SUFFIXES, "a page")
     check_sample(sample)
     check_comparison(comparison)
-    for name, values in (("captions", captions), ("ids", ids), ("images", images), ("extra", extra)):
+    if not isinstance(extra, Sequence) or not all(isinstance(section, Section) for section in extra):
+        raise InputError(
+            f"extra={shown(extra)}, expected a list of sections: [isthmus.reporting.Section('Heading', ['Text'])]"
+        )
+    for name, values in (("captions", captions), ("ids", ids), ("images", images)):
         if values is not None and not isinstance(values, Iterable | os.PathLike):
             raise InputError(f"{name}={shown(values)}, expected a list with one entry for each item")
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.data.cross_dim_pairs import CrossDimPairs
+from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.statistics.item_moments import ItemMoments
@@ -72,11 +73,19 @@ class UnpairedMoments(Moments):
         -------
         UnpairedMoments
             The moments.
+
+        Raises
+        ------
+        InputError
+            If a row has NaN or infinite values, or is all zero. It names those of both sets.
         """
-        first, second = (
-            Moments.of(CrossDimPairs(**{name: source, f"{name} again": source}), normalize=normalize).numpy()
-            for name, source in zip(sets.names, (sets.x, sets.y), strict=True)
-        )
+        try:
+            first, second = (
+                Moments.of(CrossDimPairs(**{name: source, f"{name} again": source}), normalize=normalize).numpy()
+                for name, source in zip(sets.names, (sets.x, sets.y), strict=True)
+            )
+        except InputError:  # which names the rows of one set
+            raise invalid_rows_error(sets.x, sets.y, by_position=False, paired=False) from None
         return cls.of_moments(first, second)
 
     @classmethod

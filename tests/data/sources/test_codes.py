@@ -302,3 +302,26 @@ def test_rounding_is_of_the_file_of_codes_alone() -> None:
     whole = codes(X, "int8").astype(np.float32)
     with pytest.raises(InputError, match=r"if they are codes, save them with .astype\(np.int8\)"):
         isthmus.open_pairs(whole, codes(Y, "int8"), ranges=RANGES)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_bits_beside_a_file_of_floats_or_of_codes_are_for_the_packed_file(
+    order: tuple[int, int], tmp_path: Path
+) -> None:
+    rows = np.hstack([X, X[:, :4]])
+    packed = np.packbits(rows.mean(axis=0) < rows, axis=1)
+    signs = 2.0 * np.unpackbits(packed, axis=1) - 1
+    floats, eight_bits = rows, np.clip(20 * rows, -127, 127).astype(np.int8)
+    np.save(tmp_path / "packed.npy", packed)
+    for name, other, expected in (("floats", floats, floats), ("codes", eight_bits, 0.05 * eight_bits)):
+        np.save(tmp_path / f"{name}.npy", other)
+        scale = None if name == "floats" else tuple((None, 0.05)[number] for number in order)
+        files, arrays = [tmp_path / "packed.npy", tmp_path / f"{name}.npy"], [packed, other]
+        for given in (files, arrays):
+            both: list[Any] = [given[number] for number in order]
+            pairs = isthmus.open_pairs(*both, bits=True, scale=scale, group=False)
+            read = [pairs.x.read(0, len(X)), pairs.y.read(0, len(X))]
+            np.testing.assert_allclose(read[order.index(0)], signs)
+            np.testing.assert_allclose(read[order.index(1)], expected, rtol=1e-6)
+    with pytest.raises(InputError, match="floats.npy: holds float32, .* leave out --bits"):
+        isthmus.open_pairs(tmp_path / "floats.npy", tmp_path / "floats.npy", names=("x", "y"), bits=True)

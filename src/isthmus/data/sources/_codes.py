@@ -65,6 +65,10 @@ class Coding:
         return self.bits or any(value is not None for value in (self.scale, self.offset, self.ranges, self.rounding))
 
 
+class NoCodesError(InputError):
+    """Raised if floats with fractions are read as codes."""
+
+
 class DecodedRows:
     """Rows of floats (n, d) that are computed from stored numbers block by block.
 
@@ -92,14 +96,13 @@ class DecodedRows:
         if linear + (coding.ranges is not None) + coding.bits > 1:
             raise InputError("got several of scale and offset, ranges, and bits; give one kind of them")
         if not linear and not is_byte:
-            raise InputError(
-                f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes; "
-                + (
-                    "for codes in the first file alone give --ranges FILE.npy, or ranges=(FILE, None)"
-                    if hold_fractions(rows)
-                    else "if they are codes, save them with .astype(np.int8) or np.uint8"
-                )
-            )
+            holds = f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes"
+            if not hold_fractions(rows):
+                raise InputError(f"{holds}; if they are codes, save them with .astype(np.int8) or np.uint8")
+            if coding.bits:
+                raise NoCodesError(f"{holds}; leave out --bits (bits=) for floats")
+            option = "--ranges FILE.npy, or ranges=(FILE, None)"
+            raise NoCodesError(f"{holds}; for codes in the first file alone give {option}")
         if coding.bits and _are_single_bits(rows):
             raise InputError(
                 f"{address}: holds only 0 and 1, bits that are not packed; give --scale 2 --offset -1 (scale=2, "
@@ -189,7 +192,7 @@ def decode(source: Source, coding: Coding) -> Source:
     if len(rows.shape) == 3 and rows.shape[1] > 1:
         raise InputError(f"{source.address}: codes of several vectors an item are not decoded; pool them first")
     if source.convert is not None:
-        raise InputError(f"{source.address}: holds {stored}, which needs no scale, offset, ranges or bits")
+        raise NoCodesError(f"{source.address}: holds {stored}, which needs no scale, offset, ranges or bits")
     if isinstance(rows, np.ndarray) and not coding.bits and coding.ranges is None and hold_fractions(rows):
         raise InputError(
             f"{source.address[-100:]}: holds {stored} with fractions, and scale and offset are for codes; leave "
@@ -245,9 +248,9 @@ def look_like_codes(rows: np.ndarray) -> bool:
 
 def hold_fractions(rows: Any) -> bool:
     """Return whether the first rows of a matrix are floats with fractions, which no quantiser has written."""
-    if not isinstance(rows, np.ndarray) or rows.dtype.kind != "f":
+    if "float" not in str(rows.dtype):
         return False
-    head = np.asarray(rows[:CHECKED_ROWS])
+    head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
     return bool((np.isfinite(head) & (head != np.trunc(head))).any())
 
 
