@@ -49,6 +49,14 @@ def test_anisotropy_of_isotropic_rows_has_an_interval_from_one(rng: np.random.Ge
     assert 1 <= estimate.value < estimate.plugin < estimate.high < 2
 
 
+@pytest.mark.parametrize("name", ["effective_rank_image", "participation_ratio_image"])
+def test_ranks_near_the_dimension_have_longer_intervals_below_than_above(name: str, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(2000, 12)) * np.linspace(1, 1.2, 12)
+    estimate = isthmus.measure(Pairs(image=x, text=x + 1), metrics=[name])[name]
+    assert estimate.high < 12
+    assert estimate.value - estimate.low > 1.15 * (estimate.high - estimate.value)
+
+
 def test_slope_of_many_isotropic_dimensions_has_no_interval(rng: np.random.Generator) -> None:
     estimate = slopes(640, 0.1, 1, rng, d=64)[0]
     assert math.isnan(estimate.low)

@@ -18,7 +18,7 @@ from isthmus.metrics._conditions import (
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.intervals import Z95, square_interval
+from isthmus.statistics.intervals import Z95, clip_interval, square_interval
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -146,16 +146,21 @@ def _scores_and_bias(errors: SpectralErrors, first: np.ndarray, second: np.ndarr
 def _exponential_interval(
     logarithm: float, bias: float, error: float, *, max_value: float, max_bias: float = ROUNDING
 ) -> tuple[float, float]:
-    """Return the interval of exp(logarithm) without its bias, NaN if the bias exceeds the error and `max_bias`.
-
-    The distance of an entropy from its maximum is nearly a squared distance from equal values. Its standard error is
-    therefore smaller near the maximum.
-    """
+    """Return the interval of exp(logarithm) without its bias, NaN if the bias exceeds the error and `max_bias`."""
     if not abs(bias) <= max(error, max_bias):
         return NAN, NAN
-    maximum = math.log(max_value)
-    nearest, farthest = square_interval(maximum - logarithm + bias, error**2)
-    return min(math.exp(maximum - farthest), max_value), min(math.exp(maximum - nearest), max_value)
+    return _interval_below(max_value, logarithm - bias, error**2)
+
+
+def _interval_below(maximum: float, logarithm: float, variance: float) -> tuple[float, float]:
+    """Return the interval of a number of directions from its logarithm, at most the maximum.
+
+    The logarithm is nearly the one of the maximum minus a squared distance from a spectrum of equal values. Its
+    standard error is therefore smaller near the maximum.
+    """
+    nearest, farthest = square_interval(math.log(maximum) - logarithm, variance)
+    low, high = (min(math.exp(math.log(maximum) - distance), maximum) for distance in (farthest, nearest))
+    return low, high
 
 
 def _isotropic(context: MetricContext) -> np.ndarray:
@@ -194,8 +199,8 @@ def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def participation_ratio(context: MetricContext) -> Estimate:
     """Number of equally strong directions with as much spread, (tr S)^2 / tr S^2 with one modality's covariance S.
 
-    The plug-in is too small by about its square / n. The value and its interval are without this bias. The null is the
-    value of as many isotropic rows, n d / (n + d).
+    The plug-in is too small by about its square / n. The value and its interval are without this bias. Near d the
+    interval is longer below than above. The null is the value of as many isotropic rows, n d / (n + d).
     """
     traces = context.shared(TraceEstimates)
     if traces.plug_in["x"] <= 0:
@@ -214,9 +219,8 @@ def participation_ratio(context: MetricContext) -> Estimate:
         + traces.variance({"x": 1}) / trace**2
         - traces.variance({"xx": 1}) / (2 * square**2)
     )
-    half_width = Z95 * math.sqrt(traces.variance(weights))
-    low, high = (min(max(math.exp(end), 1.0), float(d)) for end in (midpoint - half_width, midpoint + half_width))
-    return Estimate.debiased(trace**2 / square, (low, high), plugin=value, null=null)
+    interval = clip_interval(_interval_below(float(d), midpoint, traces.variance(weights)), 1.0, float(d))
+    return Estimate.debiased(trace**2 / square, interval, plugin=value, null=null)
 
 
 @metric(
