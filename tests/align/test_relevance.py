@@ -237,12 +237,12 @@ def test_sentences_give_thresholds_or_deny_them(relevance: Relevance) -> None:
     assert "of the matches, a threshold on the probability finds" in relevance.sentences()[0]
     noisy = ScoreCalibration().fit(simulated(300, 0, noise=1.5))
     assert (
-        "do not allow to tell right hits from wrong ones"
+        "no threshold separates right hits from wrong ones"
         in noisy.relevance(simulated(300, 1, noise=1.5)).sentences()[0]
     )
     rng = np.random.default_rng(0)
     unrelated = isthmus.Pairs(x=rng.normal(size=(60, 9)), y=rng.normal(size=(60, 9)))
-    with pytest.raises(InputError, match="these data do not allow to calibrate relevance"):
+    with pytest.raises(InputError, match="expected 10 or more of each; calibrate with more pairs"):
         ScoreCalibration().fit(unrelated).relevance(unrelated)
 
 

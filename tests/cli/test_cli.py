@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 BAD = {
     "absent.npy": "no such file or folder; give the path of an embedding file",
-    "cut.npy": "is truncated: its header announces 960 bytes of data for shape (40, 6), 860 are there",
+    "cut.npy": "is truncated: its header states 960 bytes of data for shape (40, 6), 860 are there",
     "garbage.npy": "is not a complete .npy file",
     "objects.npy": "holds Python objects (pickled), which are never loaded",
     "empty.npy": "is empty (shape (0, 6)), expected at least two rows",

@@ -89,7 +89,7 @@ def test_verbs_read_every_kind_of_tensors_in_a_file(tmp_path: Path) -> None:
     estimate = isthmus.measure(X, Y, metrics="angle")["centroid_angle"]  # the matrix shows it without its bias
     assert f"{estimate.value:.2f}" in matrix
     for path in ("modalities.pt", "lists.pt"):
-        with pytest.raises(InputError, match="holds the arrays .* say which one as") as caught:
+        with pytest.raises(InputError, match="holds the arrays .* select one, such as") as caught:
             run("inspect", tmp_path / path)
         assert len(str(caught.value)) <= 300
 

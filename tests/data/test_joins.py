@@ -194,7 +194,7 @@ def test_open_pairs_takes_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: P
     np.testing.assert_array_equal(pairs.y.read(0, 60), rows[::-1])
     assert pairs.pairing["key"] == f"{tmp_path}/k.npy, {tmp_path}/k.parquet::id"
     np.testing.assert_array_equal(isthmus.open_pairs(*paths, key=(keys, keys[::-1].copy())).y.read(0, 60), rows[::-1])
-    with pytest.raises(InputError, match=r"k.parquet: say which column holds the keys, as .*k.parquet::COLUMN"):
+    with pytest.raises(InputError, match=r"k.parquet: the column of the keys is not named; give .*k.parquet::COLUMN"):
         isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.parquet"))
     with pytest.raises(InputError, match=r"x.npy: npy holds no column of keys; give a file of keys instead of 'id'"):
         isthmus.open_pairs(*paths, key="id")

@@ -207,7 +207,7 @@ def test_evaluator_measures_held_out_pairs(tmp_path: Path) -> None:
         lines = list(csv.DictReader(file))
     assert [(line["epoch"], line["steps"]) for line in lines] == [("1", "50"), ("2", "100")]
     assert float(lines[0]["gap_distance"]) == pytest.approx(found["dev_gap_distance"])
-    with pytest.raises(InputError, match="6 and 5 items came, expected two or more pairs"):
+    with pytest.raises(InputError, match="got 6 and 5 items, expected two or more pairs"):
         integrations.evaluator(x, y[:5])
 
 
@@ -228,5 +228,5 @@ def test_metric_equals_the_snapshot() -> None:
     halves[0].sums = halves[0].sums + halves[1].sums
     assert {k: v.item() for k, v in halves[0].compute().items()} == pytest.approx(found, abs=1e-9)
     metric.reset()
-    with pytest.raises(InputError, match=r"features of shape \(3, 5\) came, expected width 6"):
+    with pytest.raises(InputError, match=r"got features of shape \(3, 5\), expected width 6"):
         metric.update(torch.ones(3, 5), torch.ones(3, 5))

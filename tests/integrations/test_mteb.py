@@ -164,7 +164,7 @@ def test_score_correction_without_roles_is_refused_in_one_sentence() -> None:
         encoder.encode([{"text": ["1", "2"]}])
     with pytest.raises(InputError, match="got batches of text and image, expected one modality"):
         encoder.encode([{"text": ["1"], "image": [None]}])
-    with pytest.raises(InputError, match="came before index"):
+    with pytest.raises(InputError, match="call index"):
         AlignedSearch(DualEncoder(), Centering().fit(image=images, text=texts)).search(None, top_k=3)
 
 

@@ -96,5 +96,5 @@ def test_sentence_pairs_normalises_and_weights_the_loss() -> None:
     torch.testing.assert_close(sum(terms.values()), loss(x, y, 10.0))
     learned = train.SentencePairs(model, loss, temperature=train.LearnedTemperature(0.1))
     assert "temperature.log_scale" in dict(learned.named_parameters())
-    with pytest.raises(InputError, match="3 columns came, expected two"):
+    with pytest.raises(InputError, match="got 3 columns, expected two"):
         train.SentencePairs(model, loss)(columns(3))

@@ -51,7 +51,7 @@ def test_measure_of_moments_gives_the_fast_measures(pairs: Pairs) -> None:
     assert estimates.pairs["names"] == ["x", "y"]
     with pytest.raises(InputError, match="instance_gap needs rows, and moments contain none"):
         isthmus.measure(moments_of(pairs), metrics="instance_gap")
-    with pytest.raises(InputError, match="modalities of widths 12 and 11 came"):
+    with pytest.raises(InputError, match="got modalities of widths 12 and 11"):
         isthmus.measure(Moments.of(pairs.unit()[0], pairs.unit()[1][:, 1:]))
 
 

@@ -321,10 +321,10 @@ def test_loss_with_logit_scale_of_shape_one_is_a_scalar(pairs: tuple[Rows, Rows]
 
 
 WRONG = {
-    "image_features: shape \\(4,\\) and torch.float32 came": lambda: make("InfoNCE()")(torch.ones(4), torch.ones(4), 1),
-    "image_features: ndarray came": lambda: make("InfoNCE()")(np.eye(2), np.eye(2), 1),
-    "text_features: ndarray came": lambda: make("InfoNCE()")(torch.eye(2), np.eye(2), 1),
-    "image_features: shape \\(2, 2\\) and torch.int64 came": lambda: make("InfoNCE()")(
+    "image_features: got shape \\(4,\\) and torch.float32": lambda: make("InfoNCE()")(torch.ones(4), torch.ones(4), 1),
+    "image_features: got ndarray": lambda: make("InfoNCE()")(np.eye(2), np.eye(2), 1),
+    "text_features: got ndarray": lambda: make("InfoNCE()")(torch.eye(2), np.eye(2), 1),
+    "image_features: got shape \\(2, 2\\) and torch.int64": lambda: make("InfoNCE()")(
         torch.ones(2, 2, dtype=torch.int64), torch.eye(2), 1
     ),
     "text_features has 3 rows and image_features 2": lambda: make("InfoNCE()")(torch.eye(2), torch.eye(3), 1),
@@ -335,19 +335,19 @@ WRONG = {
     "logit_scale has shape \\(2,\\), expected one number": lambda: make("InfoNCE()")(
         torch.eye(2), torch.eye(2), torch.ones(2)
     ),
-    "reduction 'max' came": lambda: make("InfoNCE(reduction='max')"),
+    "reduction='max', expected 'mean'": lambda: make("InfoNCE(reduction='max')"),
     "block=0": lambda: make("Sigmoid(block=0)"),
     "block=-1": lambda: make("InfoNCE(block=-1)"),
-    "bias 'none' came": lambda: make("Sigmoid(bias='none')"),
-    "reduction 'max' came: give 'sum'": lambda: make("CyclicConsistency(reduction='max')"),
+    "bias='none', expected": lambda: make("Sigmoid(bias='none')"),
+    "reduction='max', expected 'sum'": lambda: make("CyclicConsistency(reduction='max')"),
     "width=0": lambda: make("CauchySchwarz(width=0)"),
     "alpha=0": lambda: make("GeodesicMixing(alpha=0)"),
     "ratio=2": lambda: make("GeodesicMixing(ratio=2)"),
     "variance=-1": lambda: make("VarianceCovariance(variance=-1)"),
     "0 losses and 0 weights": lambda: make("Sum()"),
     "a str cannot be added": lambda: make("Sum('InfoNCE')"),
-    "weight nan came": lambda: train.InfoNCE() * math.nan,
-    "a str came, expected a loss": lambda: make("AtTemperature('InfoNCE', FixedTemperature(1))"),
+    "got weight nan": lambda: train.InfoNCE() * math.nan,
+    "got a str, expected a loss": lambda: make("AtTemperature('InfoNCE', FixedTemperature(1))"),
 }
 
 

@@ -207,14 +207,14 @@ def test_monitor_with_invalid_arguments_raises() -> None:
         GapMonitor(log=3)
     monitor = GapMonitor(every=2, window=2)
     assert monitor.flush() is None
-    with pytest.raises(InputError, match=r"y: ndarray came, expected a floating-point tensor"):
+    with pytest.raises(InputError, match=r"y: got ndarray, expected a floating-point tensor"):
         monitor(torch.ones(2, 3), np.ones((2, 3)))
     monitor = GapMonitor(every=2, window=2)
-    with pytest.raises(InputError, match=r"features of shapes \(2, 3\) and \(2, 4\) came, expected one shape"):
+    with pytest.raises(InputError, match=r"got features of shapes \(2, 3\) and \(2, 4\), expected one shape"):
         monitor(torch.ones(2, 3), torch.ones(2, 4))
     monitor = GapMonitor(every=2, window=2)
     monitor(torch.eye(2, 3), torch.eye(2, 3))
-    with pytest.raises(InputError, match="features of width 4 came after features of another width"):
+    with pytest.raises(InputError, match="got features of width 4 after features of another width"):
         monitor(torch.ones(2, 4), torch.ones(2, 4))
     with pytest.raises(InputError, match="rank_fraction=2, expected a number"):
         CollapseDetector(rank_fraction=2)
@@ -373,7 +373,7 @@ def test_monitor_of_rows_that_are_not_unit_warns_once_and_measures_the_unit_rows
     x, y = clouds(rng)
     for _ in range(2):
         scaled, unit = monitor(9 * x, 9 * y), unit_monitor(x, y)
-    assert [message[:35] for message in messages] == ["features of mean length 9 and 9 cam"]
+    assert [message[:35] for message in messages] == ["got features of mean length 9 and 9"]
     assert scaled is not None
     assert unit is not None
     assert scaled.gap.value == pytest.approx(unit.gap.value)

@@ -17,7 +17,7 @@ from isthmus.train._batch import Batch  # noqa: E402
 from isthmus.train.running_moments import RunningMoments  # noqa: E402
 
 # Tests of projections use rows of any length.
-pytestmark = pytest.mark.filterwarnings("ignore:rows of mean length")
+pytestmark = pytest.mark.filterwarnings("ignore:got rows of mean length")
 
 Rows = np.ndarray
 

@@ -124,7 +124,7 @@ def test_temperature_inside_a_loss_is_trained(name: str) -> None:
         (lambda: train.SoftplusTemperature(0.001), "start=0.001 lies below smallest=0.01"),
         (lambda: train.ScheduledTemperature(0.1, 0.2, steps=0), "steps=0"),
         (lambda: train.ScheduledTemperature(0.1, -0.2, steps=1), "end=-0.2"),
-        (lambda: train.ScheduledTemperature(0.1, 0.2, steps=1, shape="square"), "shape 'square' came"),
+        (lambda: train.ScheduledTemperature(0.1, 0.2, steps=1, shape="square"), "shape='square', expected"),
         (lambda: train.parameter_groups(train.LearnedTemperature(), lr=0), "lr=0"),
     ],
 )

@@ -254,7 +254,7 @@ class Aligner(Adaptation):
         first, second = self.modalities[:2]
         return InputError(
             f"{type(self).__name__} corrects scores and not rows, so it has no transform; store "
-            f"stored(rows, modality={first!r}) in an index, ask it with query(rows, modality={second!r}), or use scores"
+            f"stored(rows, modality={first!r}) in an index, search with query(rows, modality={second!r}), or use scores"
         )
 
     def transform_x(self, X: Array, /) -> Array:

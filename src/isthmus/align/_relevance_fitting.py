@@ -59,8 +59,8 @@ def calibrate(
         if min(n_right, n_wrong) < MIN_HITS * DRAWS:
             raise InputError(
                 f"{n_right / DRAWS:.0f} first hits of {direction[0]} queries in {direction[1]} are right and "
-                f"{n_wrong / DRAWS:.0f} are wrong, expected {MIN_HITS} or more of each; these data do not allow to "
-                "calibrate relevance"
+                f"{n_wrong / DRAWS:.0f} are wrong, expected {MIN_HITS} or more of each; calibrate with "
+                "more pairs"
             )
         models[direction] = HitModel.calibrated(hits, share_without_match=share_without_match)
     return models
@@ -96,8 +96,8 @@ def _folds(
             banks[name] = banks[name][(numbers < 0) | (fold_of_item[numbers] != fold)]
             if not len(banks[name]):
                 raise InputError(
-                    f"the bank of {name} holds no rows of other items, because its rows are equal; these data do not "
-                    "allow to calibrate relevance"
+                    f"the bank of {name} holds no rows of other items, because its rows are equal; calibrate "
+                    "with other pairs"
                 )
         share = min(len(banks[name]) / len(model.banks[name]) for name in names)
         yield correction, replace(model, banks=banks, k=max(round(model.k * share), 1)), judged_pairs

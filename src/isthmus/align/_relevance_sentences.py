@@ -17,7 +17,7 @@ PRECISIONS = (0.8, 0.9)
 
 
 def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | None) -> str:
-    """Return the recall of thresholds in a corpus of `n_stored` rows, or that the data do not allow them."""
+    """Return the recall of thresholds in a corpus of `n_stored` rows, or that no threshold is good enough."""
     size = model.n_stored if n_stored is None else n_stored
     query, stored = direction
     setting = (
@@ -29,7 +29,7 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
     recall = dict(zip(PRECISIONS, values.tolist(), strict=True))
     if recall[PRECISIONS[0]] < MIN_RECALL:
         return (
-            f"{setting} these data do not allow to tell right hits from wrong ones, because at a precision of "
+            f"{setting} no threshold separates right hits from wrong ones. At a precision of "
             f"{_percent(PRECISIONS[0])}, {_percent(recall[PRECISIONS[0]])} of the matches are found."
         )
     reached = " and ".join(

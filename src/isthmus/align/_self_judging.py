@@ -143,8 +143,8 @@ class SelfJudging(Aligner):
             self.fit_info_ = {**self.fit_info_, "held_out_recall": self._judgement}
         elif self.judge and self._judgement is None:
             warn(
-                f"the recall of {type(self).__name__} was not checked, and it often falls: the check takes pairs of "
-                "rows at once, and a solution for half of them; use isthmus compare",
+                f"the recall of {type(self).__name__} was not checked, although it often falls: the check needs all "
+                "pairs at once and a fit to half of them; check it with isthmus compare",
                 RecallWarning,
                 stacklevel=2,
             )

@@ -360,7 +360,7 @@ def adapt(
     check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y])
     loaded = _load_aligner(aligner)
     if y is not None and modality is not None:
-        raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")
+        raise InputError(f"--modality {modality}: applies to one file, and two were given; leave it out")
     names = loaded.modalities[:2]
     if y is None:
         names = (loaded.modalities[modality_number(loaded, modality or modality_name_among(x, loaded.modalities))],)

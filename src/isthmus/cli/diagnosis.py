@@ -306,7 +306,7 @@ def _open_modalities(
     """Open more than two modalities. Options for two modalities raise `InputError`."""
     for option, value in (("--labels", labels), ("--index", index), ("--key", key)):
         if value is not None:
-            raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given")
+            raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given; leave it out")
     return isthmus.Modalities.open(*paths, names=split_names(names), **reading_options())
 
 

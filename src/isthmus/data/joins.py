@@ -299,7 +299,7 @@ class RowSubset:
 def _read_key_file(path: Path, column: str | None) -> Any:
     if path.suffix.lower() in parquet.Parquet.suffixes:
         if column is None:
-            raise InputError(f"{path}: say which column holds the keys, as {path}::COLUMN")
+            raise InputError(f"{path}: the column of the keys is not named; give {path}::COLUMN")
         return parquet.read_keys(path, column)
     if path.suffix.lower() in (".txt", *csv.Csv.suffixes, *jsonl.Jsonl.suffixes):
         return read_row_values(str(path) if column is None else f"{path}::{column}", "key")

@@ -134,7 +134,7 @@ def open_pairs(
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
     if index is not None:
-        raise InputError("got index and key, expected one of them: both say which rows belong together")
+        raise InputError("got index and key, expected one of them: both state which rows belong together")
     key_join = _join_by_key(sources, key, group=group, normalize=normalize)
     if any(key_join.unmatched) or key_join.matched is not None:
         warnings.warn(key_join.summary(modalities), IsthmusWarning, stacklevel=3)

@@ -22,7 +22,7 @@ def read(path: Path, image_column: str | None, caption_column: str | None) -> Ca
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: is not valid JSON ({error})") from None
+        raise InputError(f"{path}: is not valid JSON ({error}); save it again") from None
     names: dict[Any, str] = {}
     captions: Captions = {}
     try:

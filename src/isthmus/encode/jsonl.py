@@ -28,7 +28,7 @@ def read(path: Path, image_column: str | None, caption_column: str | None) -> Ca
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{origin} is not valid JSON ({error})") from None
+            raise InputError(f"{origin} is not valid JSON ({error}); write one object a line") from None
         if not isinstance(row, dict):
             raise InputError(f'{origin} is no object, expected such as {{"image": "a.jpg", "caption": "a cat"}}')
         image = find_column(row, image_column, IMAGE_COLUMNS, "image", origin)

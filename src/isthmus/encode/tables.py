@@ -44,5 +44,5 @@ def read(path: Path, image_column: str | None, caption_column: str | None) -> Ca
                 captions, row[image_column_number], row[caption_column_number], f"{path}: line {csv_rows.line_num}"
             )
     except csv.Error as error:
-        raise InputError(f"{path}: line {csv_rows.line_num} cannot be read ({error})") from None
+        raise InputError(f"{path}: line {csv_rows.line_num} cannot be read ({error}); check its quotes") from None
     return captions

@@ -73,7 +73,9 @@ def _read_captions(path: Path, key: str, sample: Sample) -> tuple[str, ...]:
             texts: str | list[str] = next((row[name] for name in CAPTION_COLUMNS if row.get(name)), [])
             captions = [text.strip() for text in ([texts] if isinstance(texts, str) else texts)]
     except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: the caption of sample {key!r} cannot be read ({error})") from None
+        raise InputError(
+            f"{path}: the caption of sample {key!r} cannot be read ({error}); pack it again as UTF-8 text or JSON"
+        ) from None
     return tuple(filter(None, captions))
 
 

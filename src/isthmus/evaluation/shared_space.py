@@ -125,6 +125,6 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))
     if n_shared == 0:
         raise InputError(
-            "no covarying direction: matching rows do not covary in any direction that replicates on others"
+            "matching rows covary in no direction that replicates on other pairs; check the pairing, or give more pairs"
         )
     return n_shared

@@ -175,7 +175,7 @@ class AlignedSearch:
             If nothing is indexed.
         """
         if self._corpus is None:
-            raise InputError("search() came before index(), which encodes the corpus")
+            raise InputError("the corpus is not encoded; call index() before search()")
         document_ids, documents, stored = self._corpus
         rows, modality = _encoded(self.model, queries, "query", **options)
         query_ids = list(queries["id"])

@@ -57,7 +57,7 @@ def evaluator(
     evaluation = import_optional("sentence_transformers.evaluation", "", "evaluator", package=package)
     if len(x) != len(y) or len(x) < 2:
         raise InputError(
-            f"{len(x)} and {counted(len(y), 'item')} came, expected two or more pairs: x[i] belongs to y[i]"
+            f"got {len(x)} and {counted(len(y), 'item')}, expected two or more pairs: x[i] belongs to y[i]"
         )
     gap_monitor = GapMonitor(every=1, window=1) if monitor is None else monitor
 

@@ -59,7 +59,7 @@ def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **optio
 
         def update(self, x: Tensor, y: Tensor) -> None:
             if x.ndim != 2 or x.shape[1] != width:
-                raise InputError(f"features of shape {tuple(x.shape)} came, expected width {width}")
+                raise InputError(f"got features of shape {tuple(x.shape)}, expected width {width}")
             self.sums += batch_sums(x, y)
 
         def compute(self) -> dict[str, Tensor]:

@@ -118,7 +118,8 @@ def measure(
         normalize = moments.normalize
         if moments.dim_x != moments.dim_y:
             raise InputError(
-                f"modalities of widths {moments.dim_x} and {moments.dim_y} came; the gap needs two of the same width"
+                f"got modalities of widths {moments.dim_x} and {moments.dim_y}, expected one width; "
+                "embed both with one model"
             )
     if isinstance(pairs, Pairs):
         judge_pairing(pairs)  # remembered: its samples of rows are freed before the measures take theirs

@@ -45,7 +45,9 @@ def calibration(data: Calibration | Explanation, /, *, ax: Any = None) -> Any:
     """
     calibrated = data.calibration if isinstance(data, Explanation) else data
     if not isinstance(calibrated, Calibration):
-        raise InputError(f"calibration got {type(data).__name__} without one, expected the result of isthmus.calibrate")
+        raise InputError(
+            f"calibration got {type(data).__name__} without a calibration, expected the result of isthmus.calibrate"
+        )
     return draw_on(result_panels.draw_calibration, ax, calibrated)
 
 

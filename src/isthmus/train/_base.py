@@ -112,7 +112,7 @@ class Loss(nn.Module):  # type: ignore[misc]
             not positive, below 0.5 as temperatures are, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
-            raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
+            raise InputError("got logit_scale and temperature, expected one of them: logit_scale is 1 / temperature")
         # The value of a tensor is not read, because that would wait for the device.
         if temperature is not None and not isinstance(temperature, Tensor):
             check_number(temperature, "temperature", "a positive number, such as 0.07, or a tensor", 0)
@@ -210,7 +210,7 @@ def overflow_reason(batch: Batch, loss: float) -> str:
             return f"{name} is {value}, and the loss is {loss}: look for an overflow in an earlier step"
     lengths = non_unit_lengths(batch.x, batch.y)
     if lengths:
-        return f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the loss is {loss}: {UNIT_ROWS}"
+        return f"got rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g}, and the loss is {loss}: {UNIT_ROWS}"
     return f"the loss is {loss} although rows and logit_scale={scale:.4g} are finite: lower the scale, or use float64"
 
 
@@ -220,7 +220,7 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float | None, *, is
     lengths = non_unit_lengths(batch.x, batch.y) if is_finite else None
     if lengths:
         messages.append(
-            f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the losses expect unit rows: "
+            f"got rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g}, and the losses expect unit rows: "
             f"{UNIT_ROWS}"
         )
     rows = [features[:CHECKED_PAIRS].detach() for features in (batch.x, batch.y)]
@@ -294,12 +294,12 @@ class Sum(Loss):
         flat_losses: list[Loss] = []
         flat_weights: list[float] = []
         if not losses or len(weights) != len(losses):
-            raise InputError(f"{len(losses)} losses and {len(weights)} weights came, expected one weight for each loss")
+            raise InputError(f"got {len(losses)} losses and {len(weights)} weights, expected one weight for each loss")
         for loss, weight in zip(losses, weights, strict=True):
             if not isinstance(loss, Loss):
                 raise InputError(f"a {type(loss).__name__} cannot be added, expected a loss of isthmus.train")
             if not abs(weight) < float("inf"):
-                raise InputError(f"weight {weight} came, expected a finite number")
+                raise InputError(f"got weight {weight}, expected a finite number")
             if isinstance(loss, Sum):
                 flat_losses += list(loss.losses)
                 flat_weights += [weight * inner for inner in loss.weights]

@@ -190,7 +190,7 @@ def _validate(image: Tensor, text: Tensor, semantic: Tensor | None, world_size: 
             continue
         if not isinstance(rows, Tensor) or not rows.is_floating_point() or rows.ndim != 2:
             actual = f"shape {tuple(rows.shape)} and {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
-            raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
+            raise InputError(f"{name}: got {actual}, expected a floating-point tensor of shape (pairs, width)")
         if len(rows) != len(image):
             raise InputError(
                 f"{name} has {counted(len(rows), 'row')} and image_features {len(image)}: give one row for each item, "

@@ -42,7 +42,7 @@ class AtTemperature(Loss):
     def __init__(self, loss: Loss, temperature: nn.Module) -> None:
         super().__init__()
         if not isinstance(loss, Loss):
-            raise InputError(f"a {type(loss).__name__} came, expected a loss of isthmus.train")
+            raise InputError(f"got a {type(loss).__name__}, expected a loss of isthmus.train")
         self.loss, self.temperature = loss, temperature
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:

@@ -44,10 +44,10 @@ def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
     for name, rows in (("x", x), ("y", y)):
         if not isinstance(rows, Tensor) or rows.ndim != 2 or not rows.is_floating_point():
             actual = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
-            raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
+            raise InputError(f"{name}: got {actual}, expected a floating-point tensor of shape (pairs, width)")
     if x.shape != y.shape:
         raise InputError(
-            f"features of shapes {tuple(x.shape)} and {tuple(y.shape)} came, expected one shape: row i of both is one "
+            f"got features of shapes {tuple(x.shape)} and {tuple(y.shape)}, expected one shape: row i of both is one "
             "pair"
         )
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):

@@ -50,7 +50,7 @@ class CyclicConsistency(Loss):
     def __init__(self, *, reduction: str = "sum", cross: float = 1.0, within: float = 1.0) -> None:
         super().__init__()
         if reduction not in ("sum", "mean"):
-            raise InputError(f"reduction {reduction!r} came: give 'sum' (over the other items) or 'mean'")
+            raise InputError(f"reduction={reduction!r}, expected 'sum' (over the other items) or 'mean'")
         self.reduction, self.cross, self.within = reduction, cross, within
 
     def value(self, batch: Batch) -> Tensor:

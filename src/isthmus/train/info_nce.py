@@ -54,7 +54,7 @@ class InfoNCE(Loss):
     def __init__(self, *, reduction: str = "mean", block: int | None = None) -> None:
         super().__init__()
         if reduction not in ("mean", "sum"):
-            raise InputError(f"reduction {reduction!r} came: give 'mean' or 'sum' (of the two directions)")
+            raise InputError(f"reduction={reduction!r}, expected 'mean' or 'sum' (of the two directions)")
         if block is not None and block < 1:
             raise InputError(f"block={block}, expected None or a number of rows from 1 up")
         self.reduction, self.block = reduction, block

@@ -294,12 +294,12 @@ class GapMonitor:
             lengths = non_unit_lengths(x, y)
             if lengths:
                 self.warn(
-                    f"features of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came: the monitor divides rows by "
+                    f"got features of mean length {lengths[0]:.4g} and {lengths[1]:.4g}: the monitor divides rows by "
                     "their norms, and the losses of isthmus.train do not; use torch.nn.functional.normalize"
                 )
         if self._sums is not None and sums.shape != self._sums.shape:
             raise InputError(
-                f"features of width {x.shape[1]} came after features of another width; use one monitor for each width"
+                f"got features of width {x.shape[1]} after features of another width; use one monitor for each width"
             )
         self._matmul_dtype = "float64" if x.dtype == y.dtype == torch.float64 else "float32"
         self._sums = sums if self._sums is None else self._sums.add_(sums)

@@ -67,6 +67,6 @@ class SentencePairs(nn.Module):  # type: ignore[misc]
         """
         columns = [functional.normalize(self.model(column)["sentence_embedding"]) for column in sentence_features]
         if len(columns) != 2:
-            raise InputError(f"{counted(len(columns), 'column')} came, expected two: the two members of each pair")
+            raise InputError(f"got {counted(len(columns), 'column')}, expected two: the two members of each pair")
         terms: dict[str, Tensor] = self.loss(columns[0], columns[1], self.temperature(), output_dict=True)
         return terms

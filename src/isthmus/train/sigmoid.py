@@ -56,7 +56,7 @@ class Sigmoid(Loss):
     def __init__(self, *, bias: str = "absolute", block: int | None = None) -> None:
         super().__init__()
         if bias not in ("absolute", "relative"):
-            raise InputError(f"bias {bias!r} came: give 'absolute' (added to the logits) or 'relative' (a cosine)")
+            raise InputError(f"bias={bias!r}, expected 'absolute' (added to the logits) or 'relative' (a cosine)")
         if block is not None and block < 1:
             raise InputError(f"block={block}, expected None or a number of rows from 1 up")
         self.bias, self.block = bias, block

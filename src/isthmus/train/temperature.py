@@ -192,7 +192,7 @@ class ScheduledTemperature(nn.Module):  # type: ignore[misc]
         if steps < 1:
             raise InputError(f"steps={steps}, expected at least 1")
         if shape not in ("linear", "cosine", "geometric"):
-            raise InputError(f"shape {shape!r} came: give 'linear', 'cosine' or 'geometric'")
+            raise InputError(f"shape={shape!r}, expected 'linear', 'cosine' or 'geometric'")
         self.start, self.end, self.steps, self.shape = float(start), float(end), steps, shape
         self.register_buffer("position", torch.tensor(0))
 

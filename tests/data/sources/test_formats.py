@@ -99,7 +99,7 @@ def test_open_source_of_parquet_selects_a_column(rows: np.ndarray, tmp_path: Pat
     )
     pq.write_table(table_of_both, tmp_path / "a.parquet")
     with pytest.raises(
-        InputError, match=r"several columns of embeddings \(image_embedding, text_embedding\); say which"
+        InputError, match=r"several columns of embeddings \(image_embedding, text_embedding\); select one"
     ):
         open_source(tmp_path / "a.parquet")
     np.testing.assert_array_equal(open_source(f"{tmp_path}/a.parquet::text_embedding").read(0, 99), rows + 1)
@@ -121,13 +121,13 @@ def test_open_source_of_hdf5_and_torch_selects_a_member(rows: np.ndarray, tmp_pa
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["image/emb"], file["text/emb"], file["ids"] = rows, rows + 1, np.arange(43)
-    with pytest.raises(InputError, match="holds the arrays image/emb, text/emb; say which one"):
+    with pytest.raises(InputError, match="holds the arrays image/emb, text/emb; select one"):
         open_source(tmp_path / "a.h5")
     np.testing.assert_array_equal(open_source(f"{tmp_path}/a.h5::text/emb").read(0, 99), rows + 1)
     with pytest.raises(InputError, match="has dtype int64, expected floats"):
         open_source(f"{tmp_path}/a.h5::ids")
     torch.save({"image": torch.from_numpy(rows), "text": torch.from_numpy(rows + 1)}, tmp_path / "a.pt")
-    with pytest.raises(InputError, match="holds the arrays image, text; say which one"):
+    with pytest.raises(InputError, match="holds the arrays image, text; select one"):
         open_source(tmp_path / "a.pt")
     np.testing.assert_array_equal(open_source(f"{tmp_path}/a.pt::text").read(0, 99), rows + 1)
     with pytest.raises(InputError, match="unknown array in .*'txt'"):
@@ -152,7 +152,7 @@ def test_open_source_of_an_invalid_archive_is_refused(rows: np.ndarray, tmp_path
     with webdataset.TarWriter(str(tmp_path / "a.tar")) as out:
         for number, row in enumerate(rows):
             out.write({"__key__": f"{number}", "image.npy": row, "text.npy": row[: 5 if number == 7 else 6]})
-    with pytest.raises(InputError, match="holds the arrays image, text; say which one as .*a.tar::image"):
+    with pytest.raises(InputError, match="holds the arrays image, text; select one, such as .*a.tar::image"):
         open_source(tmp_path / "a.tar")
     np.testing.assert_array_equal(open_source(f"{tmp_path}/a.tar::image").read(0, 99), rows)
     np.testing.assert_array_equal(open_source(f"{tmp_path}/a.tar::image.npy").read(0, 99), rows)

@@ -85,7 +85,7 @@ def test_open_source_of_bfloat16_returns_float32(rows: np.ndarray, tmp_path: Pat
 def test_open_source_selects_a_member(rows: np.ndarray, tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", image=rows, text=rows + 1)
     np.testing.assert_array_equal(open_source(f"{tmp_path}/two.npz::text").read(0, 99), rows + 1)
-    with pytest.raises(InputError, match="holds the arrays image, text; say which one as .*two.npz::image"):
+    with pytest.raises(InputError, match="holds the arrays image, text; select one, such as .*two.npz::image"):
         open_source(tmp_path / "two.npz")
     with pytest.raises(InputError, match="unknown array in .*'txt': did you mean 'text'"):
         open_source(f"{tmp_path}/two.npz::txt")

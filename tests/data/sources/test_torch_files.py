@@ -46,7 +46,7 @@ def _with_tensors(content: Any) -> Any:
 def test_nested_dictionaries_are_read_by_path(content: Any, tmp_path: Path) -> None:
     path = save(tmp_path / "clip.pt", content)
     np.testing.assert_array_equal(open_source(f"{path}::features/text").read(0, 30), Y)
-    with pytest.raises(InputError, match="holds the arrays features/image, features/text; say which one"):
+    with pytest.raises(InputError, match="holds the arrays features/image, features/text; select one"):
         open_source(path)
 
 

@@ -53,7 +53,7 @@ def test_number_beside_the_dimensions_is_left_out_with_a_warning(stem: str, suff
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_dimensions_of_two_modalities_are_selected_by_name(suffix: str, tmp_path: Path) -> None:
     path = save(tmp_path / f"clip{suffix}", **wide("image_", X), **wide("text_", Y))
-    with pytest.raises(InputError, match="of 2 embeddings, image_0 to image_8, text_0 to text_8; say which"):
+    with pytest.raises(InputError, match="of 2 embeddings, image_0 to image_8, text_0 to text_8; select one"):
         open_source(path)
     with pytest.raises(InputError, match=r"give two of them as \S*::image \S*::text"):
         isthmus.measure(path)

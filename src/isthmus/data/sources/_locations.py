@@ -19,7 +19,7 @@ class RemotePath:
         self.url = url.rstrip("/")
         scheme = url_scheme(self.url)
         if scheme is not None and scheme not in {*fsspec.available_protocols(), *fsspec.registry}:
-            raise unknown_scheme(self.url) or InputError(f"{url}: cannot be opened")
+            raise unknown_scheme(self.url) or InputError(f"{url}: cannot be opened; check the address")
         try:
             self._system, self._path = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:

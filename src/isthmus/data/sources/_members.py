@@ -17,7 +17,7 @@ class SeveralArraysError(InputError):
 
     def __init__(self, holds: str, addresses: Sequence[str]):
         self.holds, self.addresses = holds, list(addresses)
-        super().__init__(f"{holds}; say which one as {addresses[0]}")
+        super().__init__(f"{holds}; select one, such as {addresses[0]}")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -29,7 +29,7 @@ def listed(names: Sequence[str]) -> str:
 def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
     """Return `member` if it is among `names`. If it is None, return the only name."""
     if not names:
-        raise InputError(f"{path}: holds no array")
+        raise InputError(f"{path}: holds no array, expected one or more; save the embeddings again")
     if member is None:
         if len(names) > 1:
             raise SeveralArraysError(f"{path}: holds the arrays {listed(names)}", [f"{path}::{name}" for name in names])

@@ -25,7 +25,7 @@ class BinFormat(Format):
         n_rows, width = map(int, np.fromfile(path, dtype="<u4", count=2)) if size >= 8 else (0, 0)
         if size < 8 or size != 8 + item * n_rows * width:
             raise InputError(
-                f"{path}: is not a complete {self.suffixes[0]} file: it has {size:,} bytes, but its header announces "
+                f"{path}: is not a complete {self.suffixes[0]} file: it has {size:,} bytes, but its header states "
                 f"{n_rows:,} x {width:,} of {self.dtypes[0]}; copy or write it again"
             )
         rows: Any = np.empty((n_rows, width), dtype=self.stored)
@@ -49,12 +49,14 @@ class VecsFormat(Format):
         if width < 1 or size % (4 + item * width):
             raise InputError(
                 f"{path}: is not a complete {self.suffixes[0]} file: {size:,} bytes are no rows of the width "
-                f"{width:,} that the first one announces; copy or write it again"
+                f"{width:,} that the first row states; copy or write it again"
             )
         content = np.memmap(path, dtype=[("width", "<i4"), ("row", self.stored, (width,))], mode="r")
         other = np.flatnonzero(content["width"] != width)
         if len(other):
-            raise InputError(f"{path}: row {other[0]:,} (counted from 0) announces another width than {width:,}")
+            raise InputError(
+                f"{path}: row {other[0]:,} (counted from 0) has another width than {width:,}; write the file again"
+            )
         return Source(content["row"], address=str(path), format=self.name, location=path, min_rows=min_rows)
 
 

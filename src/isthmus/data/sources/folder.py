@@ -86,7 +86,7 @@ class Folder(Format):
         if _is_folder(source) and " npy shard" not in source.format:
             if start:
                 raise InputError(
-                    f"{path}: unfinished {source.format} cannot be carried on, and was removed; begin again"
+                    f"{path}: unfinished {source.format} cannot be continued and was removed; run the command again"
                 )
             return SequentialWriter(_open_writer(path, shape, dtype, source))
         return _NpyShardWriter(path, _npy_layout(source, shape[0]), shape[1], dtype, start)

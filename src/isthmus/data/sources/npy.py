@@ -64,7 +64,7 @@ def memory_map(
     data_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < data_bytes:
         raise InputError(
-            f"{address}: is truncated: its header announces {data_bytes:,} bytes of data for shape {shape}, "
+            f"{address}: is truncated: its header states {data_bytes:,} bytes of data for shape {shape}, "
             f"{max(end - begin, 0):,} are there; copy or save the file again"
         )
     if not data_bytes:  # an empty array cannot be mapped

@@ -114,7 +114,7 @@ def _from_bytes(data: bytes, address: str) -> np.ndarray:
         validation.check_float_dtype(dtype, address)
     count = int(np.prod(shape, dtype=object))
     if count * dtype.itemsize > len(data) - npy_stream.tell():
-        raise InputError(f"{address}: is truncated: its header announces shape {shape}; save it with numpy.savez")
+        raise InputError(f"{address}: is truncated: its header states shape {shape}; save it with numpy.savez")
     flat = np.frombuffer(data, dtype=dtype, count=count, offset=npy_stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
 

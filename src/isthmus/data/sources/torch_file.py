@@ -100,7 +100,7 @@ def load(torch: Any, path: Path) -> Any:
         start = file.read(4)
     zipped = start == b"PK\x03\x04"
     if not zipped and start[:1] != b"\x80":
-        raise InputError(f"{path}: is no file of torch.save, from its first bytes; write it again with torch.save")
+        raise InputError(f"{path}: is no file of torch.save, as its first bytes show; write it again with torch.save")
     try:
         with warnings.catch_warnings():
             # PyTorch 2.14 announces that it validates sparse tensors, whether or not the file holds one.

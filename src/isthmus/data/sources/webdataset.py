@@ -134,7 +134,7 @@ def _read_first(path: Path, begin: int, n_bytes: int, address: str) -> tuple[int
         raise InputError(f"{address}: holds arrays of shape {shape}, expected one vector for each sample")
     if head.tell() + shape[-1] * dtype.itemsize != n_bytes:
         raise InputError(
-            f"{address}: its first vector has {n_bytes:,} bytes, other than its header announces; pack it again"
+            f"{address}: its first vector has {n_bytes:,} bytes, which do not fit its header; pack it again"
         )
     return shape[-1], dtype, head.tell()
 

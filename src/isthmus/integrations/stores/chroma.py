@@ -50,7 +50,7 @@ class Chroma(Store):
             if address.table not in _names(client):
                 client.create_collection(address.table, **options)
         except chroma_errors.InvalidArgumentError as error:
-            raise InputError(f"{address}: Chroma says: {errors.first_line(error)}") from None
+            raise InputError(f"{address}: Chroma reports: {errors.first_line(error)}") from None
         collection = client.get_collection(address.table, embedding_function=None)
         if (collection.metadata or {}).get(NOTE) != note:
             raise InputError(f"{address}: exists; give the name of a new collection")
@@ -110,7 +110,9 @@ class ChromaTable(StoreTable):
         }
         keys = [values[key] for key in self.names.tolist()]
         if None in keys:
-            raise InputError(f"{self.address}: metadata {name!r}: {keys.count(None):,} records lack it")
+            raise InputError(
+                f"{self.address}: metadata {name!r}: {keys.count(None):,} records lack it; every record needs a key"
+            )
         is_number = all(isinstance(key, int) for key in keys)
         yield self.ids, np.asarray(keys if is_number else [str(key) for key in keys])
 

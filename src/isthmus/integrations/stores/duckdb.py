@@ -82,7 +82,7 @@ class Database:
         try:
             yield
         except self.duckdb.Error as error:
-            raise InputError(f"{self.path}: DuckDB says: {errors.first_line(error)}") from None
+            raise InputError(f"{self.path}: DuckDB reports: {errors.first_line(error)}") from None
 
     def make_writable(self) -> None:
         """Open the file again for writing, unless it is."""

@@ -99,7 +99,7 @@ class Database:
             yield
         except self.psycopg.Error as error:
             hint = "; run CREATE EXTENSION vector" if '"vector" does not exist' in str(error) else ""
-            raise InputError(f"{self.address}: PostgreSQL says: {errors.first_line(error)}{hint}") from None
+            raise InputError(f"{self.address}: PostgreSQL reports: {errors.first_line(error)}{hint}") from None
 
     @contextmanager
     def connection(self) -> Iterator[Any]:

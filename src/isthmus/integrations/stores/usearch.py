@@ -152,5 +152,5 @@ def _restored(address: StoreAddress) -> Any:
             "the file of the rows that the index was built from"
         )
     if index.multi:
-        raise InputError(f"{address}: holds several vectors for an id, expected one")
+        raise InputError(f"{address}: holds several vectors for an id, expected one; write an index without multi=True")
     return index
