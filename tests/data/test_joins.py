@@ -78,6 +78,20 @@ def test_join_keys_of_integers_agrees_with_a_loop(dtype: str, rng: np.random.Gen
         join_keys(large, np.array([-(2**63) + 5, 1]), key="k", columns=("a", "b"))
 
 
+@pytest.mark.parametrize("letter", ["z", "\x7f", "\x80", "é", "図"])
+@pytest.mark.parametrize("dtypes", [("<U9", ">U9"), (">U6", "S"), ("<U12", "arrow")])
+def test_join_keys_of_text_compares_characters_in_any_byte_order(letter: str, dtypes: tuple[str, str]) -> None:
+    words = [f"{letter * (i % 3)}-{i}" for i in range(40)]
+
+    def column(keys: list[str], dtype: str) -> Any:
+        if dtype == "arrow":
+            return pa.chunked_array([keys])
+        return np.char.encode(keys, "utf-8") if dtype == "S" else np.array(keys, dtype=dtype)
+
+    join = join_keys(column(words, dtypes[0]), column(words[::-2], dtypes[1]), key="key", columns=("x", "y"))
+    assert pairs_of(join) == by_loop(words, words[::-2])
+
+
 def test_join_keys_of_unique_keys_has_no_index() -> None:
     join = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", columns=("a", "b"))
     assert join.index is None

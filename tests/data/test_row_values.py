@@ -35,6 +35,7 @@ def write(path: Path, lines: list[str]) -> Path:
         ("frame.csv", [",image,index", *(f'{n},"a, b",{row}' for n, row in enumerate(LINES))]),
         ("index.tsv", ["index\tid", *(f"{row}\t{n}" for n, row in enumerate(LINES))]),
         ("other.csv::image_row", ["caption,image_row", *(f"c,{row}" for row in LINES)]),
+        ("quoted.txt", ['"index"', *(f'  "{row}" ' for row in INDEX)]),
         ("bare.jsonl", LINES),
         ("index.jsonl", [json.dumps({"id": 1, "index": int(row)}) for row in LINES]),
     ],

@@ -97,7 +97,7 @@ class KeyJoin:
         if self.matched is None:
             made = f"{len(self.y):,} pairs of {len(self.x):,} items"
         else:
-            different = len(self.x), len(np.unique(self.y))
+            different = len(self.x), int(np.count_nonzero(np.bincount(self.y)))
             rows = " and ".join(
                 f"{count:,} different rows of {name}" for count, name in zip(different, names, strict=True)
             )
@@ -148,7 +148,10 @@ def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJo
             f"{columns[0]}: the key {_example(x, first)} is in rows {first:,} and {second:,} (counted from 0), "
             "expected one row per key in x; give the modality with several rows per key second"
         )
-    position = np.minimum(np.searchsorted(sorted_x[0], codes_y[0]), len(order) - 1)
+    order_y = np.argsort(codes_y[0])
+    position = np.empty(len(order_y), dtype=np.int64)
+    position[order_y] = np.searchsorted(sorted_x[0], codes_y[0][order_y])  # ascending values are found faster
+    position = np.minimum(position, len(order) - 1)
     # Probability that a first hash collides: 3e-8 for a million keys, 3e-4 for 10^8.
     if len(codes_x) > 1 and np.any(sorted_x[0][1:] == sorted_x[0][:-1]):
         raise InputError(f"{columns[0]}: two of its keys have the same hash by chance; give integers as keys")
@@ -348,13 +351,21 @@ def _codes(keys: Any) -> list[np.ndarray]:
     return codes
 
 
+def _utf8(text: np.ndarray) -> np.ndarray:
+    """Return text (n,) in UTF-8. ASCII takes a fiftieth of the time of `numpy.char.encode`."""
+    characters = np.ascontiguousarray(text, dtype=text.dtype.newbyteorder("=")).view(np.uint32)
+    if characters.max(initial=0) >= 128:
+        return np.asarray(np.char.encode(text, "utf-8"))
+    return characters.astype(np.uint8).view(f"S{max(text.dtype.itemsize // 4, 1)}")
+
+
 def _text_words(keys: Any) -> Iterator[np.ndarray]:
     """Yield text as rows of 64-bit words, padded with zeros, in blocks of about `CHUNK_BYTES`."""
     if isinstance(keys, np.ndarray):
         size = max(CHUNK_BYTES // max(keys.dtype.itemsize, 1), 1)
         for start in range(0, len(keys), size):
             block = keys[start : start + size]
-            block = np.ascontiguousarray(np.char.encode(block, "utf-8") if block.dtype.kind == "U" else block)
+            block = np.ascontiguousarray(_utf8(block) if block.dtype.kind == "U" else block)
             width = -(-block.dtype.itemsize // 8) * 8
             yield block.astype(f"S{width}").view(np.uint64).reshape(len(block), -1)
         return

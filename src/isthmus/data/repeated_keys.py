@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.joins import KeyJoin, key_codes, no_common_key
-from isthmus.data.numbering import renumber
 from isthmus.utils.errors import InputError
 
 #: Most pairs for each row of the two files. A key with more names classes, and not items.
@@ -52,8 +51,7 @@ def join_repeated_keys(
     """
     codes = key_codes((x, y), columns)
     n_x = len(codes[0][0])
-    table = np.stack([np.concatenate([a, b]) for a, b in zip(*codes, strict=True)])
-    numbers = np.unique(table, axis=1, return_inverse=True)[1].ravel()
+    numbers = _number_keys([np.concatenate([a, b]) for a, b in zip(*codes, strict=True)])
     keys_x, keys_y = numbers[:n_x], numbers[n_x:]
     matched = np.count_nonzero(np.isin(keys_x, keys_y)), np.count_nonzero(np.isin(keys_y, keys_x))
     if not matched[0]:
@@ -73,7 +71,7 @@ def join_repeated_keys(
     pair_rows_y = rows_y[np.repeat(begins, counts) + within]
     index = np.repeat(np.arange(len(rows_x)), counts)
     sizes = (len(keys_x), len(keys_y))
-    repeats_in_both = len(np.unique(keys_y)) < len(keys_y)
+    repeats_in_both = int(np.bincount(keys_y).max()) > 1
     return KeyJoin(key, rows_x, pair_rows_y, index, sizes, (int(matched[0]), int(matched[1])), repeats_in_both)
 
 
@@ -81,4 +79,16 @@ def _first_rows(keys: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Return the first row of each combination of a key and a distinct row, ascending."""
     if groups is None:
         return np.arange(len(keys))
-    return np.sort(np.unique(renumber(keys) * (int(groups.max()) + 1) + groups, return_index=True)[1])
+    return np.sort(np.unique(keys * (int(groups.max()) + 1) + groups, return_index=True)[1])
+
+
+def _number_keys(codes: list[np.ndarray]) -> np.ndarray:
+    """Return a number from 0 for each key, equal where all codes (n,) of two keys are."""
+    order = np.lexsort(codes)
+    is_new = np.zeros(len(order), dtype=bool)
+    for code in codes:
+        ordered = code[order]
+        is_new[1:] |= ordered[1:] != ordered[:-1]
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = np.cumsum(is_new)
+    return numbers

@@ -100,7 +100,7 @@ def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndar
         rows = np.flatnonzero(chosen.is_null().to_numpy())
         raise InputError(f"{path}: {validation.rows_are(rows, 'null')}; expected {EXPECTED}")
     values = np.asarray(chosen.to_numpy())
-    return values if values.dtype.kind != "O" else _typed(values.tolist())
+    return values if values.dtype.kind != "O" else _typed(values.astype(str))
 
 
 def _has_one_column(path: Path) -> bool:
@@ -111,10 +111,11 @@ def _has_one_column(path: Path) -> bool:
 
 def _of_lines(path: Path) -> np.ndarray:
     """Return the lines of a file of text, without the name of the column in the first line."""
-    lines = [line.strip().strip('"') for line in path.read_text("utf-8-sig").splitlines()]
-    if "" in lines:
-        raise InputError(f"{path}: line {lines.index('') + 1:,} is empty, expected {EXPECTED}")
-    return _typed(lines[1:] if lines and lines[0].lower() in HEADINGS else lines)
+    lines = np.char.strip(np.char.strip(np.array(path.read_text("utf-8-sig").splitlines(), dtype=str)), '"')
+    empty = np.flatnonzero(lines == "")
+    if len(empty):
+        raise InputError(f"{path}: line {int(empty[0]) + 1:,} is empty, expected {EXPECTED}")
+    return _typed(lines[1:] if len(lines) and str(lines[0]).lower() in HEADINGS else lines)
 
 
 def _json_table(path: Path) -> Any:
@@ -126,9 +127,9 @@ def _json_table(path: Path) -> Any:
     return pa.Table.from_pylist(rows) if rows and isinstance(rows[0], dict) else pa.table({"": pa.array(rows)})
 
 
-def _typed(lines: list[Any]) -> np.ndarray:
+def _typed(lines: np.ndarray) -> np.ndarray:
     """Return text as whole numbers, else as numbers, if all of it is."""
-    values = np.array([str(line).strip() for line in lines])
+    values = np.char.strip(lines)
     for dtype in (np.int64, np.float64):
         try:
             return values.astype(dtype)
