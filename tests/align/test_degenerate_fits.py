@@ -183,3 +183,25 @@ def test_maps_without_a_direction_are_refused(name: str, message: str) -> None:
     pairs = isthmus.Pairs(image=rows, text=texts)
     with pytest.raises(InputError, match=message):
         _ = getattr(isthmus.align, name)().fit_moments(isthmus.Moments.of(pairs), names=pairs.names).map_x_
+
+
+@pytest.mark.filterwarnings("ignore:.*(same|distinct|few)")
+@pytest.mark.parametrize("name", ["ScoreCalibration", "ScoreStandardization", "InvertedSoftmax"])
+@pytest.mark.parametrize("n", [60, 500, 1000])
+def test_score_corrections_refuse_a_constant_modality_of_any_size(name: str, n: int) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(n, D)), np.tile(rng.normal(size=D), (n, 1))
+        for rows in ((x, y), (3 * x, 3 * y), (np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0))):
+            with pytest.raises(InputError, match="the scores of y against y are equal up to rounding"):
+                _ = getattr(isthmus.align, name)().fit(*rows).map_x_
+
+
+@pytest.mark.filterwarnings("ignore:.*(same|match)")
+def test_score_standardization_refuses_scores_whose_spread_is_rounding() -> None:
+    rng = np.random.default_rng(0)
+    x, y = (unit(np.eye(16)[axis] + 2e-4 * rng.normal(size=(60, 16))) for axis in (0, 1))
+    with pytest.raises(InputError, match="equal up to rounding.*; use ScoreCalibration"):
+        _ = isthmus.align.ScoreStandardization().fit_moments(isthmus.Moments.of(x, y)).map_x_
+    level = isthmus.align.ScoreCalibration().fit(x, y).level(query="x", stored="x")[1]
+    assert level == pytest.approx((x @ x.T)[~np.eye(60, dtype=bool)].std(), rel=1e-3)

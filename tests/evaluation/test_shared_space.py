@@ -61,6 +61,13 @@ def test_count_shared_dimensions_without_one_is_refused() -> None:
         count_shared_dimensions(Pairs(a=constant[0], b=constant[1]))
 
 
+def test_count_shared_dimensions_leaves_out_directions_of_rounding(rng: np.random.Generator) -> None:
+    bases = rng.normal(size=(2, 3, 12))
+    for scale in (1, 3, 7, 11):
+        x, y = scale * rng.normal(size=(120, 3)) @ bases
+        assert count_shared_dimensions(Pairs(a=x, b=y)) <= 3
+
+
 def test_count_shared_dimensions_of_independent_rows_has_the_level_of_two_errors(rng: np.random.Generator) -> None:
     """Of 2,000 directions that are not shared, 2.3 % exceed two standard errors."""
     counts = []

@@ -95,6 +95,7 @@ def cloud_of_rows(rows: np.ndarray) -> Cloud:
     """Return number, mean and covariance of unit rows."""
     wide = np.asarray(rows, dtype=np.float64)
     mean = wide.mean(axis=0)
+    mean += (wide - mean).mean(axis=0)  # the rounding of a sum of many equal rows is no spread
     centred = wide - mean
     return Cloud(len(wide), mean, centred.T @ centred / len(wide))
 

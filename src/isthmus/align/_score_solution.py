@@ -28,8 +28,10 @@ MIN_BANK_ROWS = 32
 #: Hubness weight that pairs are tested for, and standard errors by which it must gain.
 TESTED_WEIGHT, REQUIRED_ERRORS = 0.5, 2.0
 
-#: Rounding error of a score of unit rows, and of a variance of scores that comes from sums of products.
+#: Rounding error of a score of unit rows.
 ROUNDING = 8 * float(np.finfo(np.float64).eps)
+#: Variance of scores that the rounding of sums of products changes by less than 2 %.
+MIN_VARIANCE = 64 * ROUNDING
 #: Mean squared distance of unit rows to their mean below which sums of products say little about the spread of scores.
 MIN_SPREAD = 1e-5
 
@@ -91,9 +93,9 @@ def solve_levels(
 
 
 def _precise_clouds(clouds: Sequence[Cloud], banks: Sequence[np.ndarray]) -> tuple[list[Cloud], float]:
-    """Return the moments, those of narrow clouds from the rows of their banks, and the rounding error of a variance."""
+    """Return the moments, those of narrow clouds from the rows of their banks, and the smallest variance of scores."""
     if len(banks) < len(clouds):
-        return list(clouds), ROUNDING
+        return list(clouds), MIN_VARIANCE
     return [
         replace(cloud_of_rows(rows), n=cloud.n) if len(rows) > 1 and np.trace(cloud.cov) < MIN_SPREAD else cloud
         for cloud, rows in zip(clouds, banks, strict=True)
@@ -117,7 +119,7 @@ def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: flo
             raise InputError(f"got {counted(n, 'row')} of {name}, expected 3 or more, because scores need a spread")
         mean, variance = without_own_scores(mean, variance, n)
     if not variance > rounding:
-        advice = "ScoreCalibration, which keeps rows" if rounding == ROUNDING else "CSLS"
+        advice = "ScoreCalibration, which keeps rows" if rounding == MIN_VARIANCE else "CSLS"
         raise InputError(
             f"the scores of {name} against {other} are equal up to rounding, so there is no spread to divide by; use "
             f"{advice}"

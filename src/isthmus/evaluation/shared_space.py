@@ -45,6 +45,10 @@ def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
     return np.ascontiguousarray(covarying_directions(to_numpy(moments.cov_xy))[1][:, :rank])
 
 
+#: Covariance of unit rows along a direction that is rounding.
+MIN_COVARIANCE = 1e-14
+
+
 def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
     """Return the covariance of matching rows inside a subspace, relative to the spread of both modalities.
 
@@ -122,7 +126,7 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     np.add.at(sums, components, products)
     item_means = sums[counts > 0] / counts[counts > 0, None]
     errors = item_means.std(axis=0, ddof=1) / math.sqrt(len(item_means))
-    n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))
+    n_shared = int(np.count_nonzero(item_means.mean(axis=0) > np.maximum(2 * errors, MIN_COVARIANCE)))
     if n_shared == 0:
         raise InputError(
             "matching rows covary in no direction that replicates on other pairs; check the pairing, or give more pairs"
