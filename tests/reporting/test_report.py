@@ -344,8 +344,10 @@ def test_report_contains_intervals_bounds_collapse_and_thresholds(plain):
     )
     for sentence in explanation.collapse.sentences():
         assert sentence in text
-    for sentence in itertools.chain(*theorem_sentences(explanation.assumptions).values()):
+    theorems = theorem_sentences(explanation.assumptions)
+    for sentence in itertools.chain(*theorems.values()):
         assert sentence in text
+    assert all(". Here " in sentence for sentence in theorems["Do not hold here"])
     assert explanation.calibration is not None
     assert "Meaning of a cosine" in text
     for sentence in explanation.calibration.threshold_sentences():

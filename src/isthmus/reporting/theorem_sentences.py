@@ -1,4 +1,4 @@
-"""State in one plain sentence each which theorems about the gap hold for these embeddings, and which do not."""
+"""State in plain sentences which theorems about the gap hold for these embeddings, and which do not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAILURES = {
 
 
 def theorem_sentences(check: Check, /) -> dict[str, list[str]]:
-    """Return one sentence for each theorem, under the headings 'Hold here', 'Do not hold here' and 'Cannot be judged'.
+    """Return each claim, and why it fails, under 'Hold here', 'Do not hold here' and 'Cannot be judged here'.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def theorem_sentences(check: Check, /) -> dict[str, list[str]]:
             reason = check[theorem.untested[0]].message.removeprefix("cannot be tested: ")
             groups["Cannot be judged here"].append(f"{claim} ({reason}).")
         elif fails:
-            groups["Do not hold here"].append(f"{claim}, but here {_reasons(fails)}.")
+            groups["Do not hold here"].append(f"{claim}. Here {_reasons(fails)}.")
         else:
             groups["Hold here"].append(f"{claim}.")
     return {heading: sentences for heading, sentences in groups.items() if sentences}
