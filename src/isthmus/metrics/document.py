@@ -88,11 +88,11 @@ simulated again on 200 to 500 other data sets, and these are 93 to 97 %. `gaussi
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
 example is one text that belongs to a third of the images.
 
-**Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes.
-`isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose
-line "Needs" says *no pairs*. The others are undefined with that reason. Means, spectra and subspaces use all rows.
-Measures of rows use equally many random rows of both sets. Standard errors are those of two independent samples, and
-`modality swap` divides all rows at random into two sets of the same sizes.
+**Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes. `isthmus measure
+base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose line "Needs"
+contains *no pairs*. The others are undefined with that reason. Means, spectra and subspaces use all rows. Measures of
+rows use equally many random rows of both sets. Standard errors are those of two independent samples, and `modality
+swap` divides all rows at random into two sets of the same sizes.
 
 **Degenerate data.** A collapsed encoder returns nearly the same row for every item. `measure`, `explain`, `report` and
 `inspect` name such data first. The rows of a modality may all be equal, or nearly equal (the mean has more than 99.9 %
