@@ -161,6 +161,11 @@ def test_merge_gives_the_relevance_of_the_best_row_of_each_list(
     single = correction.merge({"image": tuple(t[:, :1] for t in lists["image"])}, rows["text"][:20], modality="text")
     assert single.relevance is not None
     assert np.isnan(single.relevance).all()
+    empty = {name: (table[0], np.full_like(table[1], -1)) for name, table in lists.items()}
+    none = correction.merge(empty, rows["text"][:20], modality="text", k=3)
+    assert (none.rows == -1).all()
+    assert none.relevance is not None
+    assert np.isnan(none.relevance).all()
 
 
 def test_merge_without_calibration_has_no_relevance(train: isthmus.Pairs) -> None:

@@ -43,6 +43,11 @@ def test_topk_equals_a_sort_of_all_scores(backend: str, rng: np.random.Generator
     np.testing.assert_allclose(nearest.scores, -np.sort(-scores, axis=1)[:, :4])
 
 
+def test_topk_of_no_queries_is_empty(backend: str) -> None:
+    nearest = topk(np.empty((0, 5)), np.ones((4, 5)), k=3, exclude_self=False)
+    assert nearest.scores.shape == nearest.index.shape == (0, 3)
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_topk_with_exclude_self_leaves_out_the_diagonal(backend: str, rng: np.random.Generator) -> None:
     rows = rng.normal(size=(31, 5))

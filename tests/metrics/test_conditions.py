@@ -170,6 +170,26 @@ def test_vmf_concentration_of_nearly_equal_rows_is_undefined(cosine: float, is_d
     assert (estimate.undefined is None) is is_defined
 
 
+@pytest.mark.parametrize(("width", "has_interval"), [(1e-2, True), (1e-5, False)])
+def test_vmf_concentration_whose_error_is_rounding_has_no_interval(
+    width: float, has_interval: bool, rng: np.random.Generator
+) -> None:
+    x = np.eye(8)[0] + width * rng.normal(size=(120, 8))
+    estimate = isthmus.measure(Moments.of(x, x), metrics="vmf_concentration_x")["vmf_concentration_x"]
+    assert estimate.value > 0
+    assert math.isfinite(estimate.low) is math.isfinite(estimate.high) is has_interval
+    assert ("is rounding" in estimate.note) is not has_interval
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_shares_of_the_gap_without_variance_are_equal(scale: int, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 8))
+    y = rng.normal(size=(60, 8)) + 1
+    shares = isthmus.measure(Moments.of(scale * x, scale * y)).curves["gap_share_per_direction_x"]
+    np.testing.assert_allclose(shares[2:], shares[2], rtol=1e-9)
+    assert shares.sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize(("distance", "has_interval"), [(1.5e-3, True), (0.5e-3, False)])
 def test_relative_modality_gap_of_close_pairs_has_no_interval(distance: float, has_interval: bool) -> None:
     """d(x, y) = |x - y|^2 / 4 of unit rows."""

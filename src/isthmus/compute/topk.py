@@ -102,6 +102,8 @@ def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bo
     >>> topk(np.eye(2), np.array([[1.0, 0.0], [3.0, 2.0]]), k=1, exclude_self=False).scores.tolist()
     [[3.0], [2.0]]
     """
+    if not len(queries):
+        return TopK(np.empty((0, k)), np.empty((0, k), dtype=np.int64))
     n_scores = len(queries) * len(corpus)
     is_streamed = n_scores >= STREAMED_SCORES and len(queries) >= STREAMED_QUERIES and not current().devices
     if is_streamed and len(corpus) >= STREAMED_COLUMNS * k:

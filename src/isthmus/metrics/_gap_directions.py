@@ -14,8 +14,14 @@ def gap_by_coordinate(context: MetricContext) -> np.ndarray:
 
 
 def gap_by_direction(context: MetricContext) -> np.ndarray:
-    """Return the share of the squared gap along each principal direction of x (centred, descending variance), (d,)."""
-    return _shares(context, (context.moments.mean_x - context.moments.mean_y) @ context.x.centred[1])
+    """Return the share of the squared gap along each principal direction of x (centred, descending variance), (d,).
+
+    Directions without variance have an arbitrary basis, so that each gets the mean of their shares.
+    """
+    variances, directions = context.x.centred
+    shares = _shares(context, (context.moments.mean_x - context.moments.mean_y) @ directions)
+    is_constant = variances <= 0
+    return np.where(is_constant, shares.mean(where=is_constant) if is_constant.any() else 0.0, shares)
 
 
 def _shares(context: MetricContext, gap: np.ndarray) -> np.ndarray:

@@ -24,6 +24,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Smallest 1 - R^2 at which a concentration has a meaning. Rounding errors of equal rows are below it.
 MIN_SPREAD = 1e-12
+#: Variance of cosines that is more than the rounding of sums of products.
+MIN_VARIANCE = 1e-15
 #: Concentration above which the first two terms of an expansion replace the inverse of A.
 MAX_EXACT_KAPPA = 1e6
 #: Degrees of freedom of a variance below which a few rows decide, and the rows that its interval then needs.
@@ -95,6 +97,9 @@ def vmf_concentration(context: MetricContext) -> Estimate:
     if m.dim_x > 2 * MAX_ORDER + 2:
         return undefined(f"rows of {m.dim_x:,} dimensions are too wide: at most {2 * MAX_ORDER + 2:,.0f}")
     lengths = np.array([math.sqrt(max(squared, 0.0)), *mean_length_interval(m)])
+    if (1 - squared) ** 2 < MIN_VARIANCE * m.dim_x:  # cosines of isotropic rows have about this variance
+        note = "the rows are so nearly equal that the error of their mean cosine is rounding"
+        return Estimate(float(_concentrations(m.dim_x, lengths[:1])[0]), null=0.0, note=note)
     value, low, high = (float(kappa) for kappa in _concentrations(m.dim_x, lengths))
     note = "the interval has no upper end: these rows do not exclude that all are equal" if high == math.inf else ""
     return Estimate(value, low, high, 0.0, note=note)
