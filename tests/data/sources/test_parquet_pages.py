@@ -12,7 +12,7 @@ import pytest
 
 import formats
 from isthmus import InputError
-from isthmus.data.sources import open_source
+from isthmus.data.sources import _parquet_pages, open_source
 
 
 @pytest.fixture
@@ -171,3 +171,35 @@ def test_read_of_a_dictionary_page_with_a_flipped_bit_is_refused(tmp_path: Path)
     (tmp_path / "a.parquet").write_bytes(data)
     with pytest.raises(InputError, match=r"is not a complete parquet file \(.*CRC"):
         open_source(tmp_path / "a.parquet").read(100, 200)
+
+
+def encoded_run(level: int, size: int) -> bytes:
+    """Return a run of up to 8,191 equal levels as it is stored."""
+    header = size << 1
+    return bytes([header, level] if header < 128 else [header & 127 | 128, header >> 7, level])
+
+
+@pytest.mark.parametrize("width", [9, 32, 1000])
+def test_levels_of_equal_lists_are_decoded_for_a_few_lists(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    read_varint = _parquet_pages.read_varint
+    monkeypatch.setattr(
+        _parquet_pages, "read_varint", lambda data, position: decoded.append(position) or read_varint(data, position)
+    )
+    n_lists = 5000
+    data = (bytes([1 << 1 | 1, 0b11111110]) + encoded_run(1, width - 8)) * n_lists
+    levels = _parquet_pages.decode_levels(data, 1, n_lists * width, width)
+    np.testing.assert_array_equal(levels, np.arange(n_lists * width) % width != 0)
+    assert len(decoded) < 200
+
+
+@pytest.mark.parametrize("period", [1, 3, 12])
+def test_levels_of_runs_that_come_again_agree_with_the_runs(period: int, rng: np.random.Generator) -> None:
+    for _ in range(200):
+        runs = [(int(level), int(size)) for level, size in rng.integers(1, 4, size=(12, 2))]
+        order = np.repeat(rng.integers(0, 4, size=20), rng.integers(1, 9, size=20))
+        sequence = [run for number in order for run in runs[3 * number : 3 * number + 3]]
+        expected = np.concatenate([np.full(size, level) for level, size in sequence])
+        count = int(rng.integers(1, len(expected) + 1))
+        data = b"".join(encoded_run(*run) for run in sequence)
+        np.testing.assert_array_equal(_parquet_pages.decode_levels(data, 2, count, period), expected[:count])

@@ -131,9 +131,9 @@ class ColumnChunk:
         pattern = (self._values % self._width, count, *levels)
         if pattern not in self._patterns:
             is_first = (np.arange(count) + self._values) % self._width == 0
-            if np.any(decode_levels(levels[0], 1, count) != ~is_first):
+            if np.any(decode_levels(levels[0], 1, count, self._width) != ~is_first):
                 raise NotPlainError
-            if np.any(decode_levels(levels[1], self._level.bit_length(), count) != self._level):
+            if np.any(decode_levels(levels[1], self._level.bit_length(), count, self._width) != self._level):
                 raise NotPlainError
             if len(self._patterns) >= MAX_PATTERNS:
                 self._patterns.clear()
@@ -155,13 +155,17 @@ class ColumnChunk:
         return header, self._position + size
 
 
-def decode_levels(data: bytes, bit_width: int, count: int) -> np.ndarray:
+def decode_levels(data: bytes, bit_width: int, count: int, period: int = 1) -> np.ndarray:
     """Return `count` levels of `bit_width` (1 to 8) bits from runs that repeat a value or pack eight of them.
+
+    Runs that encode `period` levels, or a multiple of it, often come again and again. Their copies are not decoded.
 
     >>> decode_levels(bytes([6 << 1, 1, 1 << 1 | 1, 0b00000101]), 1, 9).tolist()
     [1, 1, 1, 1, 1, 1, 1, 0, 1]
     """
-    runs, position, n_decoded = [], 0, 0
+    runs: list[np.ndarray] = []
+    position, n_decoded = 0, 0
+    begin, n_before, n_runs = 0, 0, 0  # where the current period begins
     try:
         while n_decoded < count:
             header, position = read_varint(data, position)
@@ -178,6 +182,13 @@ def decode_levels(data: bytes, bit_width: int, count: int) -> np.ndarray:
                 raise NotPlainError
             runs.append(run)
             n_decoded += len(run)
+            if n_decoded < count and (n_decoded - n_before) % period == 0:
+                encoded, levels = data[begin:position], np.concatenate(runs[n_runs:])
+                while n_decoded + len(levels) <= count and data.startswith(encoded, position):
+                    runs.append(levels)
+                    position, n_decoded = position + len(encoded), n_decoded + len(levels)
+                    encoded, levels = encoded + encoded, np.concatenate([levels, levels])
+                begin, n_before, n_runs = position, n_decoded, len(runs)
     except (IndexError, ValueError):
         raise NotPlainError from None
     return np.concatenate(runs)[:count]
