@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 MAX_LEADERS = 4
 #: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
 HASHED_SHARE = 1 / 32
-#: Ranges of keys that are ordered one after the other, so that one range of them is copied at a time.
+#: Most ranges of keys that are ordered one after the other, so that one range of them is copied at a time.
 KEY_RANGES = 8
 
 
@@ -330,7 +330,7 @@ def _occur_twice(*arrays: np.ndarray) -> np.ndarray:
     del ordered
     begins_like_repeated = np.zeros(2**16, dtype=bool)
     begins_like_repeated[repeated >> np.uint32(16)] = True
-    n_beginnings = 2**16 // KEY_RANGES
+    n_beginnings = 2**16 // max(int(KEY_RANGES * begins_like_repeated.mean()), 1)
     for begin in range(0, 2**16 if len(repeated) else 0, n_beginnings):
         is_candidate = np.zeros(2**16, dtype=bool)
         in_range = slice(begin, begin + n_beginnings)
