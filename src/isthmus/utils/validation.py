@@ -40,7 +40,11 @@ def check_float_dtype(dtype: np.dtype, address: str, *, codes: bool = False) -> 
     if dtype.kind not in "fc":
         held = {"U": "text", "S": "text", "M": "dates", "m": "times"}.get(dtype.kind, "records")
         held = "bytes, as NumPy saves bfloat16: save float32" if dtype.kind == "V" and dtype.names is None else held
-        raise InputError(f"{address}: has dtype {str(dtype)[:40]} ({held}), expected float16, float32 or float64")
+        vectors = [name for name in dtype.names or () if dtype[name].shape]
+        advice = f"; save the field rows[{vectors[0]!r}] alone" if len(vectors) == 1 else ""
+        raise InputError(
+            f"{address}: has dtype {str(dtype)[:40]} ({held}), expected float16, float32 or float64{advice}"
+        )
     if dtype.kind == "c":
         raise InputError(
             f"{address}: has dtype {dtype}, expected real numbers; np.concatenate([rows.real, rows.imag], axis=1) "

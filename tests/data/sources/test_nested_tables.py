@@ -194,3 +194,69 @@ def test_objects_that_are_numbers_are_rows_everywhere() -> None:
         correction.query(np.array([["a"] * WIDTH], dtype=object), modality="x")
     with pytest.raises(isthmus.InputError, match="x: has dtype int64, expected floats; whole numbers"):
         isthmus.measure(np.arange(40).reshape(10, 4).astype(object), X[:10])
+
+
+def test_arrays_of_datasets_and_views_of_polars_are_read(tmp_path: Path) -> None:
+    datasets, polars = pytest.importorskip("datasets"), pytest.importorskip("polars")
+    cells = np.stack([X[:60]] * 3, axis=1)
+    features = datasets.Features({"emb": datasets.Array2D(cells.shape[1:], "float64")})
+    data = datasets.Dataset.from_dict({"emb": cells.tolist()}, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    for rows in (tmp_path / "a.parquet", data["emb"]):
+        pairs = isthmus.open_pairs(rows, X[:60], pool=("mean", None), names=("x", "y"), group=False)
+        np.testing.assert_allclose(pairs.x.read(0, 60), X[:60])
+    keys = [f"k{i}" for i in range(60)]
+    for name, rows in (("x", X[:60]), ("y", -X[:60])):
+        table = polars.DataFrame({"key": keys, "emb": [str(row.tolist()) for row in rows]})
+        table.write_ipc(tmp_path / f"{name}.arrow")
+    pairs = isthmus.open_pairs(tmp_path / "x.arrow", tmp_path / "y.arrow", key="key")
+    np.testing.assert_array_equal(pairs.y.read(0, 60), -X[:60])
+
+
+def test_lists_of_structures_give_one_list_for_each_field(tmp_path: Path) -> None:
+    cells: list[Any] = [{"data": [{"index": 0, "embedding": row.tolist()}]} for row in X[:60]]
+    cells[7]["data"] = None
+    path = save_jsonl(tmp_path / "batch.jsonl", cells, "body")
+    rows = open_source(path).read(0, 60)
+    np.testing.assert_array_equal(np.delete(rows, 7, axis=0), np.delete(X[:60], 7, axis=0))
+    assert np.isnan(rows[7]).all()
+
+
+@pytest.mark.parametrize("block_bytes", [300, 2**24])
+@pytest.mark.parametrize("numbers", [(1, 59), (3, 4, 40)])
+def test_lines_of_another_number_of_fields_are_invalid_rows(
+    numbers: tuple[int, ...], block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "BLOCK_BYTES", block_bytes)
+    lines = [",".join(map(str, row[: 2 if i in numbers else None])) for i, row in enumerate(X[:60].tolist())]
+    for header in ([], ["a,b,c,d"]):
+        path = tmp_path / f"{len(header)}.csv"
+        path.write_text("\n".join([*header, *lines]) + "\n")
+        source = open_source(path)
+        np.testing.assert_array_equal(
+            np.delete(source.read(0, 60), numbers, axis=0), np.delete(X[:60], numbers, axis=0)
+        )
+        listed = ", ".join(map(str, numbers))
+        with pytest.raises(isthmus.InputError, match=rf"rows {listed} \(counted from 0\) have other lengths"):
+            isthmus.measure(source, X[:60], metrics="centroid_angle")
+    path.write_text("\n".join([*lines[:5], *["1,2,3"] * 5]) + "\n")
+    with pytest.raises(isthmus.InputError, match="is no complete table of text"):
+        open_source(path)
+
+
+def test_arrays_of_a_torch_list_are_sets_if_they_are_pooled(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save([torch.tensor(vectors) for vectors in SETS], tmp_path / "a.pt")
+    assert open_source(tmp_path / "a.pt").shape == (sum(map(len, SETS)), WIDTH)
+    np.testing.assert_allclose(open_source(tmp_path / "a.pt", pool="max").read(0, 60), POOLED["max"], rtol=1e-12)
+    torch.save([torch.tensor(vectors).bfloat16() for vectors in SETS], tmp_path / "b.pt")
+    np.testing.assert_allclose(open_source(tmp_path / "b.pt", pool="max").read(0, 60), POOLED["max"], rtol=0.01)
+
+
+def test_files_without_a_matrix_get_the_next_step(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{f"item_{i}": row for i, row in enumerate(X[:20])})
+    with pytest.raises(isthmus.InputError, match=r"holds no matrix of floats, only 20 other arrays .* np.stack\(list"):
+        open_source(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", np.zeros(9, dtype=[("id", "i8"), ("emb", "f4", (5,))]))
+    with pytest.raises(isthmus.InputError, match=r"\(records\), expected .*; save the field rows\['emb'\] alone"):
+        open_source(tmp_path / "b.npy")

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from isthmus.data.sources._codes import Coding, decode
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, resolve, split_member
@@ -28,7 +30,7 @@ from isthmus.data.sources._stacks import open_member
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._transposed import warn_if_transposed
-from isthmus.data.sources._vector_sets import set_pool
+from isthmus.data.sources._vector_sets import VectorLists, set_pool
 from isthmus.data.sources._write_codes import write_codes
 from isthmus.data.sources._writers import RawRowsWriter, Writer
 from isthmus.utils.lazy import hinting_getter
@@ -142,10 +144,23 @@ def open_source(
 
 def prepared(source: Source, *, pool: str | None = None, **coding: Any) -> Source:
     """Return a source with decoded numbers and pooled vectors, given options of `open_source`."""
+    if pool is not None and source.n_vectors is not None and (source.n_vectors != 1).any():
+        source = _sets_of_list(source, source.n_vectors)
     source = decode(source, Coding(**coding))
     warn_if_transposed(source)
     set_pool(source.rows, pool)
     return source
+
+
+def _sets_of_list(source: Source, n_vectors: np.ndarray) -> Source:
+    """Return a list of arrays, which was read as batches, as sets of vectors."""
+    return Source(
+        VectorLists(source.rows, n_vectors, source.address, source.convert),
+        address=source.address,
+        format=source.format,
+        location=source.location,
+        member=source.member,
+    )
 
 
 def modality_name(path: str | os.PathLike[str]) -> str:

@@ -116,6 +116,7 @@ def sets_of_lists(
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    cells = getattr(cells, "storage", cells)  # of `Array2D` of `datasets`
     cells.validate(full=True)
     while _arrow_lists.is_list(cells.type.value_type.value_type):
         sizes = pc.list_value_length(cells).fill_null(1).to_numpy(zero_copy_only=False)

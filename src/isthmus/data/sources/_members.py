@@ -39,6 +39,15 @@ def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
     return member
 
 
+def check_has_matrix(path: Path, candidates: Sequence[str], names: Sequence[str], member: str | None) -> None:
+    """Raise `InputError` if none of several arrays is a matrix and none is selected, as if each were one vector."""
+    if member is None and not candidates and len(names) > 1:
+        raise InputError(
+            f"{path}: holds no matrix of floats, only {len(names):,} other arrays ({listed(names)}); if each is the "
+            "vector of one item, save np.stack(list(arrays.values())) with np.save"
+        )
+
+
 def member_name(source: Source) -> str:
     """Return the name of the array that `source` reads in its file, or 'rows' if it has none."""
     return source.address.partition("::")[2] or "rows"

@@ -86,6 +86,8 @@ class Source:
         self.reading: dict[str, Any] = {}
         #: Record of rows of another length than the others, which are read as NaN, if the format can hold any.
         self.ragged: RaggedRows | None = getattr(rows, "ragged", None)
+        #: Number of rows of each array in a list that the file holds. With `pool` they are the vectors of one item.
+        self.n_vectors: np.ndarray | None = None
         self._keys = keys
         self._numbers = numbers
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))

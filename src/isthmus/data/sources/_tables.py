@@ -97,6 +97,7 @@ def _embedding_of_batch(batch: Any, member: str | None, address: str) -> Embeddi
     # Bytes that are no floats may be codes, where the table holds nothing else.
     floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
     candidates = floats or judgements
+    candidates = [entry for entry in candidates if not _are_integers(batch, entry)] or candidates  # such as token ids
     candidates = [entry for entry in candidates if "." not in entry.columns[0]] or candidates
     if len(candidates) > 1:
         columns = ", ".join(entry.columns[0] for entry in candidates[:4])
@@ -107,6 +108,16 @@ def _embedding_of_batch(batch: Any, member: str | None, address: str) -> Embeddi
     if candidates:
         return candidates[0]
     return None
+
+
+def _are_integers(batch: Any, embedding: Embedding) -> bool:
+    """Return whether a column holds lists of whole numbers that are no codes, at any depth."""
+    import pyarrow.types as t
+
+    inner = batch.schema.field(embedding.columns[0]).type
+    while _arrow_lists.is_list(inner):
+        inner = getattr(inner, "storage_type", inner).value_type
+    return t.is_integer(inner) and not _arrow_lists.is_code(inner)
 
 
 def is_undecided(column: Any) -> bool:

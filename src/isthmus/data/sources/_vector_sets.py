@@ -58,17 +58,25 @@ class VectorLists:
         Number of vectors of each set (n,), one or more.
     address : str
         File and column, for messages.
+    convert : callable or None
+        Function from stored vectors to floats, for types that NumPy lacks.
     """
 
     random_access = True
 
-    def __init__(self, vectors: np.ndarray, counts: np.ndarray, address: str):
-        self.vectors, self.counts, self.address = vectors, counts, address
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        counts: np.ndarray,
+        address: str,
+        convert: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
+        self.vectors, self.counts, self.address, self.convert = vectors, counts, address, convert
         self.starts = np.cumsum(counts) - counts
         self.shape = (len(counts), int(vectors.shape[1]))
         self.n_vectors = int(counts.max(initial=0))
         self.pool: str | None = None
-        self.dtype = vectors.dtype if vectors.dtype.itemsize > 4 else np.dtype(np.float32)
+        self.dtype = vectors.dtype if vectors.dtype.itemsize > 4 and convert is None else np.dtype(np.float32)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         key = key[0] if isinstance(key, tuple) else key
@@ -77,9 +85,8 @@ class VectorLists:
         n_read = int(counts.sum())
         is_range = len(starts) > 0 and int(starts[-1] + counts[-1]) - first == n_read and np.all(np.diff(starts) > 0)
         positions = slice(first, first + n_read) if is_range else places_of_sets(starts, counts)
-        return pool_vectors(
-            padded_sets(self.vectors[positions].astype(self.dtype, copy=False), counts), self.require_pool()
-        )
+        vectors = self.convert(self.vectors[positions]) if self.convert else self.vectors[positions]
+        return pool_vectors(padded_sets(vectors.astype(self.dtype, copy=False), counts), self.require_pool())
 
     def require_pool(self) -> str:
         """Return how vectors are pooled. Raise `InputError` if nothing was chosen."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import numpy as np
 
 from isthmus.data.sources import _arrow_lists, _tables
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
 from isthmus.utils import errors
@@ -36,27 +40,92 @@ class Csv(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Parse the embeddings in blocks. Each number equals ``float(text)``."""
         pa = errors.import_optional("pyarrow", "parquet", f"reading {location}")
+        with _translated_errors(str(location)):
+            try:
+                source = self._open_lines(location, member, min_rows, None)
+            except pa.ArrowInvalid as error:
+                if "columns, got" not in str(error) or not _is_text(location):
+                    raise
+                lines = _UnequalLines(_has_header(location))
+                with suppress(InputError):
+                    source = self._open_lines(location, member, min_rows, lines)
+                    if 2 * len(lines.fields) < source.shape[0]:
+                        source.ragged = lines.ragged_rows(source)
+                        return source
+                raise
+        return source
+
+    def _open_lines(self, location: Location, member: str | None, min_rows: int, lines: _UnequalLines | None) -> Source:
+        """Parse the lines in blocks. Those with other numbers of fields are NaN if they are recorded in `lines`."""
+        import pyarrow as pa
+
         address = str(location)
-        with _translated_errors(address):
-            with open_batches(location) as reader:
-                empty = [field.name for field in reader.schema if pa.types.is_null(field.type)]
-                if not empty:
-                    embedding = _tables.find_embedding(reader, member, address)
-            if empty:  # in the first block
-                with open_batches(location, types=dict.fromkeys(empty, pa.string())) as reader:
-                    embedding = _tables.find_embedding(reader, member, address)
-            _tables.warn_of_missing_end(location)
-            cell_type = pa.string() if embedding.kind == "text" else pa.float64()
-            types = dict.fromkeys(embedding.columns, cell_type)
-            with open_batches(location, embedding.columns, types) as batches:
-                return _tables.open_cells(
-                    batches,
-                    embedding,
-                    location,
-                    format=self.name,
-                    keys=lambda name: _keys(location, name),
-                    min_rows=min_rows,
-                )
+        with open_batches(location, lines=lines) as reader:
+            empty = [field.name for field in reader.schema if pa.types.is_null(field.type)]
+            if not empty:
+                embedding = _tables.find_embedding(reader, member, address)
+        if empty:  # in the first block
+            with open_batches(location, types=dict.fromkeys(empty, pa.string()), lines=lines) as reader:
+                embedding = _tables.find_embedding(reader, member, address)
+        _tables.warn_of_missing_end(location)
+        cell_type = pa.string() if embedding.kind == "text" else pa.float64()
+        with open_batches(location, embedding.columns, dict.fromkeys(embedding.columns, cell_type), lines) as reader:
+            return _tables.open_cells(
+                reader if lines is None else lines.with_null_rows(reader),
+                embedding,
+                location,
+                format=self.name,
+                keys=lambda name: _keys(location, name),
+                min_rows=min_rows,
+            )
+
+
+class _UnequalLines:
+    """Lines with another number of fields than the first one, which pyarrow leaves out."""
+
+    def __init__(self, has_header: bool):
+        self._n_headers = int(has_header)
+        self.fields: dict[int, int] = {}
+
+    def skip(self, line: Any) -> str:
+        """Record a line that pyarrow found, by the number of its row."""
+        self.fields[line.number - 1 - self._n_headers] = line.actual_columns
+        return "skip"
+
+    def ragged_rows(self, source: Source) -> RaggedRows:
+        """Return the record of the rows of a source that have another length: those of these lines and of its cells."""
+        record = source.ragged or RaggedRows(source.address)
+        numbers = sorted(self.fields)
+        record.add(0, np.array(numbers, dtype=np.int64), np.array([self.fields[number] for number in numbers]))
+        return record
+
+    def with_null_rows(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield batches with null rows in the place of the lines that were left out."""
+        import pyarrow as pa
+
+        n_rows, batch = 0, None
+        for batch in batches:
+            numbers = np.arange(n_rows, n_rows + batch.num_rows + len(self.fields))
+            is_read = ~np.isin(numbers, np.fromiter(self.fields, np.int64, len(self.fields)))
+            is_read = is_read[: int(np.searchsorted(np.cumsum(is_read), batch.num_rows)) + 1]
+            positions = np.cumsum(is_read) - 1
+            n_rows += len(is_read)
+            yield batch if is_read.all() else batch.take(pa.array(positions, mask=~is_read))
+        n_missing = sum(number >= n_rows for number in self.fields)
+        if batch is not None and n_missing:
+            yield batch.take(pa.nulls(n_missing, pa.int64()))
+
+
+def _is_text(location: Location) -> bool:
+    """Return whether a file is in UTF-8, without which pyarrow cannot name a line."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with location.open("rb") as file:
+        try:
+            while block := file.read(BLOCK_BYTES):
+                decoder.decode(block)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 @contextmanager
@@ -77,9 +146,15 @@ def _translated_errors(address: str) -> Iterator[None]:
 
 @contextmanager
 def open_batches(
-    location: Location, columns: tuple[str, ...] | None = None, types: dict[str, Any] | None = None
+    location: Location,
+    columns: tuple[str, ...] | None = None,
+    types: dict[str, Any] | None = None,
+    lines: _UnequalLines | None = None,
 ) -> Iterator[Any]:
-    """Open the table, or these columns of it, as batches. Columns have the types of their first cells, or `types`."""
+    """Open the table, or these columns of it, as batches. Columns have the types of their first cells, or `types`.
+
+    Lines with another number of fields than the first are left out and recorded in `lines`, or raise an error.
+    """
     import pyarrow.csv as reader
 
     delimiter, decimal_point = _separators(location)
@@ -88,7 +163,9 @@ def open_batches(
         read_options=reader.ReadOptions(
             block_size=BLOCK_BYTES, autogenerate_column_names=not _has_header(location), use_threads=False
         ),
-        parse_options=reader.ParseOptions(delimiter=delimiter, newlines_in_values=False),
+        parse_options=reader.ParseOptions(
+            delimiter=delimiter, newlines_in_values=False, invalid_row_handler=lines and lines.skip
+        ),
         convert_options=reader.ConvertOptions(
             include_columns=list(columns or ()),
             column_types=types,

@@ -57,7 +57,10 @@ class Hdf5(Format):
             candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
             if not candidates and member is None:
                 shapes = listed([f"{name} {data.shape} {data.dtype}" for name, data in datasets.items()])
-                raise InputError(f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
+                raise InputError(
+                    f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}; save "
+                    "the rows as one dataset (n, d)"
+                )
             if member is None and datasets.keys() >= ANN_BENCHMARKS:
                 raise InputError(
                     f"{path}: is a file of ann-benchmarks, whose index and queries are no pairs; run isthmus measure "

@@ -17,7 +17,7 @@ import numpy as np
 from isthmus.data.sources import npy
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
-from isthmus.data.sources._members import select_member
+from isthmus.data.sources._members import check_has_matrix, select_member
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -48,6 +48,7 @@ class Npz(Format):
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             candidates = [name for name in names if member is None and _may_be_embeddings(archive, name)]
             candidates = candidates or [name for name in names if member is None and _may_be_codes(archive, name)]
+            check_has_matrix(path, candidates, names, member)
             name = select_member(path, names if member is not None or not candidates else candidates, member)
             address = f"{path}::{name}"
             info = archive.getinfo(f"{name}.npy")

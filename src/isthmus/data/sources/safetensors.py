@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
-from isthmus.data.sources._members import member_name, select_member
+from isthmus.data.sources._members import check_has_matrix, member_name, select_member
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, from_bfloat16, same_format
 from isthmus.data.sources._writers import RawRowsWriter, Writer
@@ -39,6 +39,7 @@ class Safetensors(Format):
         ranks = {n: len(i["shape"]) for n, i in header.items() if member is None and i["dtype"] in _DTYPES}
         codes = [n for n, i in header.items() if i["dtype"] in _CODES and len(i["shape"]) == 2 and member is None]
         candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
+        check_has_matrix(path, candidates or codes, list(header), member)
         name = select_member(path, candidates or codes or list(header), member)
         address, info = f"{path}::{name}", header[name]
         if info["dtype"] not in _DTYPES | _CODES:

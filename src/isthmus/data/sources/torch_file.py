@@ -72,8 +72,9 @@ class TorchFile(Format):
                 raise unknown_name(f"tensor of keys in {path}", key, columns)
             return tensors[key].numpy()
 
+        n_vectors = getattr(tensor, "n_vectors", None)
         tensor, bfloat16 = tensor.detach(), tensor.dtype is torch.bfloat16
-        return Source(
+        source = Source(
             tensor.view(torch.int16).numpy().view(np.uint16) if bfloat16 else tensor.numpy(),
             address=address,
             format=self.name,
@@ -84,6 +85,8 @@ class TorchFile(Format):
             keys=keys,
             min_rows=min_rows,
         )
+        source.n_vectors = None if n_vectors is None or tensor.ndim != 2 else np.array(n_vectors)
+        return source
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
@@ -141,7 +144,8 @@ def load_tensors(torch: Any, path: Path, member: str | None = None) -> dict[str,
     tensors = _named_tensors(torch, loaded, "", address)
     if not tensors:
         raise InputError(
-            f"{path}: holds a {type(loaded).__name__} without tensors, expected a tensor or a dict of tensors"
+            f"{path}: holds a {type(loaded).__name__} without tensors, expected a tensor or a dict of tensors; convert "
+            "lists of numbers with torch.tensor before torch.save"
         )
     if "" in tensors and member is not None:
         raise InputError(f"{path}::{member}: holds one tensor without a name; leave out '::{member}'")
@@ -194,7 +198,9 @@ def _concat(torch: Any, tensors: Sequence[Any], address: str) -> Any:
             f"{address}: holds {len(tensors):,} tensors of the shapes {first}, {last} ..., expected vectors or batches "
             f"of one width; {address}::0 selects the first one"
         )
-    return torch.cat(batches)
+    joined = torch.cat(batches)
+    joined.n_vectors = [len(batch) for batch in batches]  # of each item, if the list holds sets of vectors
+    return joined
 
 
 def _incomplete(path: Path, error: Exception) -> InputError:

@@ -148,8 +148,9 @@ def _check_equal_headers(path: Path, begins: np.ndarray, sizes: np.ndarray, head
         unequal = [(headers[i : i + 4096, ...] != first).any(axis=1) for i in range(0, len(begins), 4096)]
         different = np.flatnonzero(np.concatenate(unequal))
     if len(different):
+        rows_are = validation.rows_are(different, "of another shape or dtype than the first")
         raise InputError(
-            f"{address}: {validation.format_rows(different)} (counted from 0) differ from the first in shape or dtype"
+            f"{address[-120:]}: {rows_are}; embed them again, or pool the vectors of a sample before it is written"
         )
 
 
