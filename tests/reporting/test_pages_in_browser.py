@@ -84,10 +84,20 @@ def test_tables_of_models_fit_into_a_wide_window(browser: Any, tmp_path: Path) -
 def test_wide_figures_on_a_phone_state_that_they_scroll(browser: Any, written: dict[str, Path]) -> None:
     for width, is_stated in ((1280, False), (390, True)):
         view = browser.new_page(viewport={"width": width, "height": 900})
-        view.goto(written["models"].as_uri())
-        hint = view.evaluate("getComputedStyle(document.querySelector('figcaption'), '::before').content")
-        assert ("Scroll the figure sideways" in hint) == is_stated
+        for name in ("models", "interventions", "theory"):
+            view.goto(written[name].as_uri())
+            hint = view.evaluate("getComputedStyle(document.querySelector('.wide-figure'), '::before').content")
+            assert ("Scroll the figure sideways" in hint) == is_stated, name
         view.close()
+
+
+def test_cells_without_a_value_are_left_out_on_a_phone(browser: Any, written: dict[str, Path]) -> None:
+    view = browser.new_page(viewport={"width": 390, "height": 900})
+    view.goto(written["theory"].as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    empty = "[...document.querySelectorAll('td')].filter((cell) => cell.offsetParent && !cell.innerText.trim())"
+    assert view.evaluate(f"{empty}.length") == 0
+    view.close()
 
 
 @pytest.fixture(scope="module")
