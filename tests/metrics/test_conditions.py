@@ -181,6 +181,14 @@ def test_vmf_concentration_whose_error_is_rounding_has_no_interval(
     assert ("is rounding" in estimate.note) is not has_interval
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_coral_distance_of_equal_covariances_is_zero(sign: int) -> None:
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=(60, 8))
+        estimate = isthmus.measure(Pairs(x=x, y=3 * sign * x), metrics="coral_distance")["coral_distance"]
+        assert estimate.value == estimate.low == estimate.high == 0
+
+
 @pytest.mark.parametrize("scale", [1, 3])
 def test_shares_of_the_gap_without_variance_are_equal(scale: int, rng: np.random.Generator) -> None:
     x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 8))

@@ -18,6 +18,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Squared distance of unit rows below which two clouds are equal but for rounding.
 MIN_SQUARED_DISTANCE = 1e-13
+#: Squared distance of two covariances that is rounding, as a share of the sum of their squared norms.
+ROUNDING = 1e-14
 #: Data without a distance of which a share could be taken.
 EQUAL_CLOUDS = "the two clouds have the same mean and covariance"
 #: Random swaps that the null averages. The null of one swap alone deviates by about 10 %.
@@ -221,8 +223,9 @@ def coral_distance(context: MetricContext) -> Estimate:
     probability 1/2.
     """
     traces, sample = context.shared(TraceEstimates), context.influence_sample
-    squared = max(traces.plug_in["xx"] + traces.plug_in["yy"] - 2 * traces.plug_in["x.y"], 0.0)
-    value = math.sqrt(squared)
+    rounding = ROUNDING * (traces.plug_in["xx"] + traces.plug_in["yy"])
+    squared = traces.plug_in["xx"] + traces.plug_in["yy"] - 2 * traces.plug_in["x.y"]
+    value = math.sqrt(squared) if squared > rounding else 0.0
     if traces.plug_in["x"] + traces.plug_in["y"] == 0:
         return undefined(EQUAL_ROWS_IN_BOTH)
     if sample is None:
@@ -232,7 +235,8 @@ def coral_distance(context: MetricContext) -> Estimate:
     interval = length_interval(unbiased, traces.variance(weights))
     midpoint = (context.moments.mean_x + context.moments.mean_y) / 2
     null = math.sqrt(_swapped_coral(sample, midpoint))
-    return Estimate.debiased(math.sqrt(max(unbiased, 0.0)), interval, plugin=value, null=null)
+    debiased = math.sqrt(unbiased) if unbiased > rounding else 0.0
+    return Estimate.debiased(debiased, interval if value else (0.0, 0.0), plugin=value, null=null)
 
 
 def _swapped_coral(sample: InfluenceSample, midpoint: np.ndarray) -> float:
