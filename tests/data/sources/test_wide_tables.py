@@ -96,3 +96,10 @@ def test_row_that_numpy_shortened_is_named(suffix: str, tmp_path: Path) -> None:
     path = save(tmp_path / f"image{suffix}", embedding=text)
     with pytest.raises(InputError, match=r"row 3 .* holds '...', because NumPy left out numbers .* str\(row.tolist"):
         open_source(path)
+
+
+def test_table_without_rows_states_what_was_expected(tmp_path: Path) -> None:
+    empty = pa.table({"image": pa.array([], pa.string())})
+    pq.write_table(empty, tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match=r"empty.parquet: has no rows, expected at least two; write it again"):
+        isthmus.sources.open_source(tmp_path / "empty.parquet")

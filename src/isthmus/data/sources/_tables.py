@@ -70,7 +70,7 @@ def find_embedding(batches: Iterable[Any], member: str | None, address: str) -> 
         if is_clear or (member is None and numbered_groups(batch.schema)):
             break
     if first is None:
-        raise InputError(f"{address[-120:]}: has no rows")
+        raise InputError(f"{address[-120:]}: has no rows, expected at least two; write it again")
     if member is None:
         columns = wide_columns(first, address)
         types = {first.schema.field(name).type for name in columns}
