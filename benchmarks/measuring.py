@@ -6,7 +6,8 @@ intervals that need more of them, see `unavoidable`. `explain` of 1,000,000 pair
 same files, and `inspect` with six seconds. The fast measures run beside a program whose two BLAS threads multiply all
 the time, and are compared with one thread on the same machine without it. All that looks at the scores of the sample
 (neighbours and ranks, all-distance sums for energy distance, MMD and uniformity, margins, recall, search by class, CKA)
-is compared with the products of its tiles, in the processor time of one thread.
+is compared with the products of its tiles, in the processor time of one thread. One sweep computes each product once
+for all of them. The share of products is smaller there, because the products are fewer.
 Files are in the page cache. Each line runs in a process of its own, imports included.
 
     python benchmarks/measuring.py [--items 20000] [--large 1000000]
@@ -28,6 +29,8 @@ from _table import Row, anonymous, child, fastest, peak_anonymous, show, threads
 
 #: What a verb may add to the process, in MB.
 MEMORY = 600.0
+#: What one sweep computes together in `sweep_shares`.
+SWEPT = ("neighbours and ranks", "all-distance sums", "margins", "recall")
 NOISE = "import numpy as np\na = np.random.default_rng(0).random((2000, 2000))\nwhile True:\n    a @ a"
 
 
@@ -197,7 +200,9 @@ def sweep_shares(n: int, dim: int, repeats: int = 3) -> dict[str, float]:
     }  # fmt: skip
     work = {name: run for name, (_, run) in contenders.items()}
     used = fastest(work | products, repeats=repeats, clock=time.process_time)
-    return {name: used[kind] / used[name] for name, (kind, _) in contenders.items()}
+    shares = {name: used[kind] / used[name] for name, (kind, _) in contenders.items()}
+    alone = (used[kind] for kind, _ in map(contenders.__getitem__, SWEPT))
+    return shares | {"all of them, of the products that each needs alone": sum(alone) / used["all of them"]}
 
 
 def beside_noise(paths: list[str]) -> float:
