@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import isthmus
-from isthmus.data.sources import open_source
+from isthmus.data.sources import open_source, text
 
 WIDTH, N = 7, 90
 ROWS = np.random.default_rng(5).normal(size=(N, WIDTH)) * 10.0 ** np.random.default_rng(6).integers(-9, 5, size=(N, 1))
@@ -172,10 +172,6 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"row 62 \(counted from 0\) holds text that is no list of numbers",
     ),
     "csv of captions": (lambda d: write_cells(d / "a.csv", ["a cat"] * N), "holds no embeddings, only the columns id"),
-    "ragged text": (
-        lambda d: write_lines(d / "a.txt", ["1 2 3"] * 60 + ["1 2"] + ["1 2 3"] * 10),
-        "the number of columns changed from 3 to 2 at row 61",
-    ),
     "words in text": (lambda d: write_lines(d / "a.txt", ["the 1 2"] * 5), "could not convert string 'the'"),
     "null cells only": (
         lambda d: write_parquet(d / "a.parquet", vector=pa.array([None] * N, pa.list_(pa.float32()))),
@@ -206,6 +202,13 @@ RAGGED: dict[str, Callable[[Path, list[Any]], Path]] = {
     "bytes": lambda d, cells: write_parquet(d / "a.parquet", vector=[c and np.array(c).tobytes() for c in cells]),
     "nested lists": lambda d, cells: write_parquet(d / "a.parquet", vector=[c and [c] for c in cells]),
 }
+#: The same without null cells.
+RAGGED_LINES: dict[str, Callable[[Path, list[Any]], Path]] = {
+    separator: lambda d, cells, separator=separator: write_lines(
+        d / "a.txt", ["# numbers", *(separator.join(map(str, cell)) for cell in cells)]
+    )
+    for separator in (" ", "\t")
+}
 
 
 @pytest.mark.parametrize("kind", RAGGED)
@@ -224,6 +227,21 @@ def test_rows_of_another_length_are_named_and_left_out(row: int, kind: str, tmp_
         pairs = isthmus.open_pairs(path, other, names=("x", "y"), drop_bad=True)
     kept = np.setdiff1d(np.arange(N), [row, 80, 62, 5])
     np.testing.assert_allclose(pairs.x.read(0, N), ROWS[kept], rtol=1e-12)
+
+
+@pytest.mark.parametrize("block_lines", [8, 4096])
+@pytest.mark.parametrize("separator", RAGGED_LINES)
+def test_lines_of_another_length_in_text_are_invalid_rows(
+    separator: str, block_lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "BLOCK_LINES", block_lines)
+    cells: list[Any] = ROWS.tolist()
+    cells[3], cells[80] = cells[3][:4], [*cells[80], 1.0]
+    source = open_source(RAGGED_LINES[separator](tmp_path, cells))
+    kept = np.setdiff1d(np.arange(N), [3, 80])
+    np.testing.assert_array_equal(source.read(0, N)[kept], ROWS[kept])
+    with pytest.raises(isthmus.InputError, match=r"a.txt: rows 3, 80 \(counted from 0\) have other lengths than most"):
+        isthmus.measure(source, ROWS, metrics="centroid_angle")
 
 
 @pytest.mark.parametrize("kind", RAGGED)

@@ -42,9 +42,12 @@ def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str
         if member not in schema.names:
             raise unknown_name(f"column in {address}", member, candidates or schema.names)
         if member not in candidates:
+            inner = getattr(_storage_type(schema.field(member).type), "value_type", None)
+            is_set = inner is not None and is_float_list(inner)
+            advice = "; several vectors an item are pooled in Parquet files (--pool mean)" if is_set else ""
             raise InputError(
                 f"{address}::{member}: holds {schema.field(member).type}, expected a list of float16, float32 or "
-                "float64 in each row"
+                f"float64 in each row{advice}"
             )
         name = member
     elif len(candidates) == 1:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 
 from isthmus.data.sources import _tables
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
+from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
 from isthmus.utils.errors import InputError
@@ -35,8 +38,9 @@ class Text(Format):
         address = str(location)
         if member is not None:
             raise InputError(f"{address[-120:]}::{member}: a .txt file holds one array; leave out '::{member}'")
+        ragged = RaggedRows(address)
         try:
-            rows = spooled_rows(_blocks(location))
+            rows = spooled_rows(_blocks(location, ragged))
         except (ValueError, OverflowError) as error:
             reason = re.sub(r"; use `usecols`.*", "", str(error).splitlines()[0])[:160]
             raise InputError(
@@ -45,18 +49,40 @@ class Text(Format):
         if rows is None:
             raise InputError(f"{address[-120:]}: is empty, expected numbers in lines of text")
         _tables.warn_of_missing_end(location)
-        return Source(rows, address=address, format=self.name, location=location, min_rows=min_rows)
+        source = Source(rows, address=address, format=self.name, location=location, min_rows=min_rows)
+        source.ragged = ragged
+        return source
 
 
-def _blocks(location: Location) -> Iterator[np.ndarray]:
-    """Yield the rows in blocks of lines. Raise ValueError for a line that holds other numbers than the first."""
+def _blocks(location: Location, ragged: RaggedRows) -> Iterator[np.ndarray]:
+    """Yield the rows in blocks of lines. Lines of another number of values than most are NaN, and recorded."""
     with location.open("r", encoding="utf-8") as file, warnings.catch_warnings():  # type: ignore[call-arg]
         warnings.simplefilter("ignore")  # NumPy warns of an empty rest
         delimiter = "," if "," in file.readline() else None
         file.seek(0)
         n_rows, width = 0, None
-        while len(block := np.loadtxt(file, ndmin=2, max_rows=BLOCK_LINES, delimiter=delimiter)):
-            if width is not None and block.shape[1] != width:
-                raise ValueError(f"the number of columns changed from {width} to {block.shape[1]} after row {n_rows:,}")
-            n_rows, width = n_rows + len(block), block.shape[1]
-            yield block
+        while lines := [str(line) for line in islice(file, BLOCK_LINES)]:
+            block = _rows_of_lines(lines, delimiter, width, n_rows, ragged)
+            if len(block):
+                n_rows, width = n_rows + len(block), block.shape[1]
+                yield block
+
+
+def _rows_of_lines(
+    lines: list[str], delimiter: str | None, width: int | None, first: int, ragged: RaggedRows
+) -> np.ndarray:
+    """Return the numbers in lines as rows of the given width, or of that of most lines."""
+    with suppress(ValueError):
+        block = np.loadtxt(lines, ndmin=2, delimiter=delimiter)
+        if not len(block) or width in (None, block.shape[1]):
+            return block
+    contents = np.char.strip(np.char.partition(np.array(lines), "#")[:, 0])
+    contents = contents[contents != ""]
+    lengths = np.asarray(np.frompyfunc(len, 1, 1)(np.char.split(contents, delimiter)), dtype=np.int64)
+    width = usual_length(lengths, ragged.address) if width is None else width
+    unequal = np.flatnonzero(lengths != width)
+    rows = np.full((len(contents), width), np.nan)
+    if len(unequal) < len(contents):
+        rows[lengths == width] = np.loadtxt(contents[lengths == width], ndmin=2, delimiter=delimiter)
+    ragged.add(first, unequal, lengths[unequal])
+    return rows
