@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.arrays import compute_dtype, to_numpy, unit_rows
 from isthmus.data.sources import Source
 
 #: Consecutive rows of x that are compared with the rows of y.
@@ -16,8 +16,8 @@ MAX_QUERIES = 256
 MIN_QUERIES = 16
 #: Largest offset that is searched.
 MAX_OFFSET = 1_000_000
-#: Rows of y that are read at a time.
-_READ_ROWS = 8192
+#: Rows of y that are read at a time. Their scores stay in the cache of one core.
+_READ_ROWS = 1024
 #: Parts of a range whose offsets are compared, and offsets around the known ones that are searched there.
 STEP_PROBES, STEP_REACH = 16, 1024
 #: Rows within which the row where an offset changes is found by the cosines of each row.
@@ -173,11 +173,12 @@ def _offset_of_rows(
     if end - begin < MIN_QUERIES:
         return None
     queries = _centred(x, first, last)
-    queries = queries - queries.mean(axis=0)
+    dtype = max(compute_dtype(x.dtype), compute_dtype(y.dtype))
+    queries = (queries - queries.mean(axis=0)).astype(dtype)
     sums = np.zeros(end - begin + count - 1)
     for start in range(begin, end, _READ_ROWS):
         stop = min(start + _READ_ROWS, end)
-        scores = queries @ _centred(y, start, stop).T
+        scores = queries @ _centred(y, start, stop, dtype).T
         sums[start - begin : stop - begin + count - 1] += _diagonal_sums(scores)
     # Entry e holds the row pairs (first + i, begin + j) with j - i = e - (count - 1).
     terms = np.minimum(np.minimum(np.arange(1, len(sums) + 1), np.arange(len(sums), 0, -1)), min(count, end - begin))
@@ -186,11 +187,14 @@ def _offset_of_rows(
     return None if entry is None else entry - (count - 1) + begin - first
 
 
-def _centred(source: Source, start: int, stop: int) -> np.ndarray:
+def _centred(source: Source, start: int, stop: int, dtype: str = "float64") -> np.ndarray:
     """Return unit rows, with zeros for rows that have no direction."""
     with np.errstate(over="ignore", invalid="ignore"):
-        rows = unit_rows(to_numpy(source.read(start, stop)).astype(np.float64))
-    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
+        rows = unit_rows(to_numpy(source.read(start, stop)).astype(dtype))
+    is_finite = np.isfinite(rows).all(axis=1)
+    if not is_finite.all():
+        rows[~is_finite] = 0
+    return rows
 
 
 def _diagonal_sums(scores: np.ndarray) -> np.ndarray:
