@@ -57,7 +57,7 @@ def test_count_shared_dimensions_of_a_known_space_is_its_dimension(known_space: 
 
 def test_count_shared_dimensions_without_one_is_refused() -> None:
     constant = [np.tile(np.eye(2)[axis], (50, 1)) for axis in (0, 1)]
-    with pytest.raises(InputError, match="no covarying direction"):
+    with pytest.raises(InputError, match="covary in no direction"):
         count_shared_dimensions(Pairs(a=constant[0], b=constant[1]))
 
 
