@@ -16,6 +16,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, Pairs
 from isthmus.cli import app
 from isthmus.data.opening import drop_invalid_rows
+from isthmus.utils import validation
 
 
 def bad_pairs(n: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,6 +55,17 @@ def test_message_of_long_paths_and_many_rows_has_300_characters_at_most(tmp_path
     ) as caught:
         isthmus.measure(folder / "image.npy", folder / "text.npy")
     assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize("folder", ["", "/data/of/the/same/model/and/of/one/long/folder/"])
+def test_message_of_two_addresses_with_the_same_end_names_both(folder: str) -> None:
+    addresses = [f"{folder}{name}_of_a_model.parquet::embedding" for name in ("image", "text")]
+    rows = np.array([9]), np.array([3]), np.array([7])
+    message = str(validation.invalid_rows(dict.fromkeys(addresses, rows)))
+    assert len(message) <= 300
+    assert all(f"{name}_o" in message for name in ("image", "text"))
+    kinds = "row 9 holds null, NaN or infinite values and row 3 is all zeros and row 7 has another length"
+    assert kinds in str(validation.invalid_rows(dict.fromkeys(["x.parquet::embedding", "y.parquet::embedding"], rows)))
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.tensor])

@@ -187,19 +187,23 @@ class _ListReader:
 
     def _of_blocks(self, blocks: list[np.ndarray], *, are_sets: bool = False) -> np.ndarray:
         """Return vectors, sets of vectors, or batches of them."""
-        name, ndim = self.name, blocks[0].ndim
+        name, first = self.name, next((block for block in blocks if block.size), blocks[0])
+        ndim = first.ndim
+        is_set = ndim == 2 and (are_sets or self.pool is not None)
+        is_empty = np.array([is_set and not block.size for block in blocks], dtype=bool)
+        if is_empty.any() and len(blocks) > is_empty.sum():
+            return self._with_missing(blocks, is_empty, are_sets=are_sets)
         widths = np.array([block.shape[-1] if block.ndim else 0 for block in blocks], dtype=np.int64)
         unlike_first = np.flatnonzero([block.ndim != ndim for block in blocks])
         if len(unlike_first):
             rows_are = validation.rows_are(unlike_first, f"of shape {blocks[unlike_first[0]].shape}")
             raise InputError(
-                f"{name}: {rows_are}, expected {blocks[0].shape} as the first; remove these rows or embed them again"
+                f"{name}: {rows_are}, expected {first.shape} as the first; remove these rows or embed them again"
             )
         width = usual_length(widths[widths > 0], name)
         unequal = np.flatnonzero(widths != width)
-        are_sets = ndim == 2 and (are_sets or self.pool is not None)
         is_float = np.result_type(*{block.dtype for block in blocks}).kind == "f"  # codes have no NaN
-        if len(unequal) and (self.ragged is None or not is_float or (ndim == 2 and not are_sets)):
+        if len(unequal) and (self.ragged is None or not is_float or (ndim == 2 and not is_set)):
             raise InputError(
                 f"{name}: {validation.rows_are(unequal, f'not of {width:,} numbers as most rows')}; remove these rows "
                 "or embed them again"
@@ -212,7 +216,7 @@ class _ListReader:
         if ndim != 2:
             return np.stack(blocks)
         sizes = np.array([len(block) for block in blocks])
-        if are_sets and (sizes != 1).any():
+        if is_set and (sizes != 1).any():
             if self.pool is None:
                 raise unpooled(name, f"holds up to {sizes.max():,} vectors an item")
             return padded_sets(np.concatenate(blocks), sizes)
@@ -233,9 +237,10 @@ class _ListReader:
         if len(present):
             matrix = reader.of_sequence([rows[row] for row in present.tolist()], are_sets=are_sets)
         if matrix is None or matrix.ndim not in (2, 3) or len(matrix) != len(present) or matrix.dtype.kind in "iu":
+            state = "empty" if hasattr(rows[missing[0]], "size") else "None"
             raise InputError(
-                f"{self.name}: {validation.rows_are(missing, 'None')}, expected one vector in each row; remove these "
-                "pairs"
+                f"{self.name}: {validation.rows_are(missing, state)}, expected one vector in each row; "
+                "remove these pairs"
             )
         if self.ragged is not None:
             self.ragged.add(0, present[of_present.numbers], of_present.lengths)
@@ -245,15 +250,28 @@ class _ListReader:
 
     def _of_numbers(self, rows: Sequence[Any]) -> np.ndarray:
         """Return a list of lists of numbers as an array of float64."""
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             return np.asarray(rows, dtype=np.float64)
-        except (ValueError, TypeError):
-            pass
+        blocks = [self._of_row(row) for row in rows]
+        regular = np.array([block.shape[-1] for block in blocks if block is not None and block.size], dtype=np.int64)
+        width = usual_length(regular, self.name)
+        return self._of_blocks(
+            [_unusual(rows[row], width) if block is None else block for row, block in enumerate(blocks)], are_sets=True
+        )
+
+    def _of_row(self, row: Any) -> np.ndarray | None:
+        """Return a vector or a set of vectors as float64, or None for a set whose vectors have several lengths."""
         try:
-            blocks = [np.asarray(row, dtype=np.float64) for row in rows]
+            return np.asarray(row, dtype=np.float64)
         except (ValueError, TypeError):
-            raise InputError(f"{self.name}: is a list of {type(rows[0]).__name__}, expected rows of numbers") from None
-        return self._of_blocks(blocks, are_sets=True)
+            if isinstance(row, (list, tuple)) and all(isinstance(vector, (list, tuple, np.ndarray)) for vector in row):
+                return None
+            raise InputError(f"{self.name}: is a list of {type(row).__name__}, expected rows of numbers") from None
+
+
+def _unusual(vectors: Sequence[Sequence[float]], width: int) -> np.ndarray:
+    """Return one vector of NaN that is as long as the first of some vectors that has not `width` numbers."""
+    return np.full((1, next(len(vector) for vector in vectors if len(vector) != width)), np.nan)
 
 
 def _is_missing(row: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.arguments import check_count, shown
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, bounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -297,8 +297,9 @@ def ids_are(ids: np.ndarray, state: str, max_listed: int = 5) -> str:
     return f"the row{plural} of the id{plural} {listed}{remaining} {'are' if plural else 'is'} {state}"
 
 
-#: Longest message, and the numbers of rows and characters of a path that are listed until a message is short enough.
-MAX_MESSAGE, SHORTENED = 300, ((5, 1000), (5, 60), (2, 30), (1, 20))
+#: Longest message, and what is tried until a message is short enough: the number of rows that are listed, the number
+#: of characters of an address, and whether states are in few words.
+MAX_MESSAGE, SHORTENED = 300, ((5, 1000, False), (5, 60, False), (5, 60, True), (2, 30, True), (1, 20, True))
 
 
 def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = True) -> InputError:
@@ -318,9 +319,12 @@ def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = 
         The error to raise, which names the rows of all files and both kinds.
     """
     message = ""
-    for max_listed, max_path in SHORTENED:
+    is_one_folder = len({address.rpartition("/")[0] for address in invalid}) == 1
+    names = {address: address.rpartition("/")[2] if is_one_folder else address for address in invalid}
+    for max_listed, max_path, is_short in SHORTENED:
         clauses = [
-            f"{address[-max_path:]}: {_invalid_clause(rows, max_listed)}"
+            f"{address if len(address) <= max_path else bounded(names[address], max_path)}: "
+            + _invalid_clause(rows, max_listed, is_short=is_short)
             for address, rows in invalid.items()
             if any(map(len, rows))
         ]
@@ -335,22 +339,22 @@ def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = 
     return InputError(message)
 
 
-#: States of invalid rows, for one row and for several.
+#: States of invalid rows, for one row and for several, whose ends are left out in few words.
 INVALID_STATES = (
-    ("holds null, NaN or infinite values", "hold null, NaN or infinite values"),
-    ("is all zeros and has no direction", "are all zeros and have no direction"),
-    ("has another length than most rows", "have other lengths than most rows"),
+    ("holds null, NaN or infinite values", "hold null, NaN or infinite values", ""),
+    ("is all zeros and has no direction", "are all zeros and have no direction", " and ha"),
+    ("has another length than most rows", "have other lengths than most rows", " than"),
 )
 
 
-def _invalid_clause(rows_of_state: Sequence[np.ndarray], max_listed: int) -> str:
+def _invalid_clause(rows_of_state: Sequence[np.ndarray], max_listed: int, *, is_short: bool) -> str:
     """Return 'rows 3, 4 (counted from 0) hold null, NaN or infinite values and row 9 is all zeros'."""
     kinds: list[str] = []
-    for rows, (singular, plural) in zip(rows_of_state, INVALID_STATES, strict=False):
+    for rows, (singular, plural, end) in zip(rows_of_state, INVALID_STATES, strict=False):
         if len(rows):
-            counted = "" if kinds or max_listed == 1 else " (counted from 0)"
+            counted = "" if kinds or is_short else " (counted from 0)"
             state = plural if len(rows) > 1 else singular
-            state = state if max_listed > 1 else state.partition(" and ha")[0]
+            state = state.partition(end)[0] if is_short and end else state
             kinds.append(f"{format_rows(rows, max_listed)}{counted} {state}")
     return " and ".join(kinds)
 

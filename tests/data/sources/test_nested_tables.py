@@ -244,6 +244,33 @@ def test_lines_of_another_number_of_fields_are_invalid_rows(
         open_source(path)
 
 
+EMPTY_SET: dict[str, Any] = {"list": list, "array": lambda: np.empty((0, WIDTH)), "none": lambda: None}
+
+
+@pytest.mark.parametrize("empty", EMPTY_SET)
+def test_sets_in_lists_without_vectors_or_with_other_lengths_are_invalid_rows(empty: str) -> None:
+    sets: list[Any] = [vectors if empty == "array" else vectors.tolist() for vectors in SETS]
+    sets[0] = EMPTY_SET[empty]()
+    bad = [0]
+    if empty != "array":
+        sets[5] = [sets[5][0], sets[5][1][:-1], sets[5][2]]
+        sets[8] = [sets[8][0][:-1], *sets[8][1:]]
+        bad = [0, 5, 8]
+    usable = np.setdiff1d(np.arange(60), bad)
+    with pytest.warns(isthmus.IsthmusWarning, match=f"left out {len(bad)} of 60 pairs"):
+        pairs = isthmus.open_pairs(sets, X[:60], pool="mean", drop_bad=True)
+    np.testing.assert_allclose(pairs.x.read(0, len(usable)), POOLED["mean"][usable], rtol=1e-12)
+    with pytest.raises(isthmus.InputError, match=r"x: row 0 \(counted from 0\) holds null"):
+        isthmus.measure(sets, X[:60], pool="mean", metrics="centroid_angle")
+
+
+def test_sets_in_lists_that_are_no_numbers_raise_an_error() -> None:
+    sets: list[Any] = [vectors.tolist() for vectors in SETS]
+    for cell in ("text", "", {}, [1.0, [2.0, 3.0]]):
+        with pytest.raises(isthmus.InputError, match="x: is a list of .*, expected rows of numbers"):
+            isthmus.open_pairs([*sets[:-1], cell], X[:60], pool="mean")
+
+
 def test_arrays_of_a_torch_list_are_sets_if_they_are_pooled(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save([torch.tensor(vectors) for vectors in SETS], tmp_path / "a.pt")
