@@ -156,6 +156,21 @@ def test_find_equal_rows_keeps_different_rows_of_equal_hashes_apart(
     np.testing.assert_array_equal(found, renumber(numbers))
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("random_access", [True, False])
+def test_find_equal_rows_joins_copies_of_rows_of_few_counts(
+    dtype: str, random_access: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "random_access", random_access)
+    rng = np.random.default_rng(0)
+    rows = np.eye(1000, dtype=dtype)  # most share one cell, and their words differ in the highest bits alone
+    rows[:500, -1] = 2
+    numbers = np.concatenate([rng.permutation(1000), rng.integers(1000, size=4000)])
+    found = groups(rows[numbers])
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(numbers))
+
+
 def test_open_pairs_of_shards_with_copies_in_any_order_in_both_modalities(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     numbers = {name: rng.permutation(np.repeat(np.arange(60), 4)) for name in ("image", "text")}

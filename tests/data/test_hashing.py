@@ -79,6 +79,12 @@ def test_hash_bytes_of_rows_that_differ_in_signs_of_some_columns_is_different(dt
     assert len(np.unique(hash_bytes(rows), axis=1).T) == len(np.unique(rows, axis=0))
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_upper_bits_of_the_first_hash_of_bytes_tell_small_whole_numbers_apart(dtype: str) -> None:
+    rows = np.unique(np.random.default_rng(0).integers(-2, 3, size=(2000, 32)), axis=0).astype(dtype)
+    assert len(np.unique(hash_bytes(rows)[0] >> np.uint64(24))) == len(rows)
+
+
 @pytest.mark.parametrize("width", [1, 7, 16])
 def test_hash_bytes_ignores_the_layout_and_the_place_of_a_row(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).normal(size=(50, width)).astype("f2")

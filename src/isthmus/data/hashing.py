@@ -81,9 +81,10 @@ def hash_bytes(rows: np.ndarray, /) -> np.ndarray:
 
     Notes
     -----
-    The first hash is the sum of the 64-bit words of a row times odd random numbers, modulo 2^64. Words that differ in
-    their highest bits alone, such as signs, change only the highest bits of it. In the second hash the bytes of each
-    word are reversed, so that these bits are among the lowest ones and change all bits above them.
+    The sum of the 64-bit words of a row times odd random numbers, modulo 2^64, has few values if words differ in their
+    highest bits alone, such as signs or small whole numbers. The second hash is such a sum of words whose bytes are
+    reversed, so that these bits are among the lowest ones and change all bits above them. The first hash is both sums
+    together. Its upper bits alone therefore tell most rows apart, whichever bits differ.
 
     Examples
     --------
@@ -105,6 +106,7 @@ def hash_bytes(rows: np.ndarray, /) -> np.ndarray:
         swapped[: len(rows_of_words)] = rows_of_words
         reversed_words = swapped[: len(rows_of_words)].view(np.uint64)
         np.einsum("ij,j->i", reversed_words, factors[1], out=hashes[1, start : start + step])
+    hashes[0] += hashes[1]
     return hashes
 
 

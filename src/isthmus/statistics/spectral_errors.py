@@ -116,10 +116,13 @@ class SpectralErrors:
         slopes = self._slopes(first, second)
         diagonal = np.diag(slopes) * self.values
         linear, constant = self.squares @ diagonal, float(diagonal @ self.values)
+        of_mean = 0 * first if self.centre is None else 2 * first  # the item moves the mean of a covariance as well
         scores = np.einsum("ij,ij->i", self.squares @ slopes, self.squares) - 2 * linear + constant
+        scores -= self.squares @ of_mean
         for i, j in self.sample.within_item_pairs:
             product = self.projections[i] * self.projections[j]
             both = np.einsum("ij,ij->i", product @ slopes, product) - linear[i] - linear[j] + constant
+            both -= product @ of_mean
             scores[i] += both
             scores[j] += both
         return scores
