@@ -16,7 +16,7 @@ from isthmus.compute.arrays import Array
 from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.data.sources._cells import sets_of_lists
 from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
-from isthmus.data.sources._vector_sets import padded_sets, unpooled
+from isthmus.data.sources._vector_sets import pooled_sets
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -36,15 +36,16 @@ def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRow
     name : str
         Name of the modality for messages.
     pool : str, optional
-        If given, a list of arrays (k, d) holds sets of vectors, with the largest k and vectors of zeros as padding.
-        Default: it holds batches.
+        If given, a list of arrays (k, d) holds sets of vectors, and each set of floats becomes one vector. Sets of
+        integers are padded with vectors of zeros. Default: it holds batches.
     ragged : RaggedRows, optional
         Record of the rows of another length than most, which are NaN then. Default: they raise an error.
 
     Returns
     -------
     array
-        The rows (n, d), or sets of vectors (n, k, d), in the array library of `rows` if it has one, else in NumPy.
+        The rows (n, d), or sets (n, k, d) that are not pooled yet, in the array library of `rows` if it has one, else
+        in NumPy.
 
     Raises
     ------
@@ -217,9 +218,7 @@ class _ListReader:
             return np.stack(blocks)
         sizes = np.array([len(block) for block in blocks])
         if is_set and (sizes != 1).any():
-            if self.pool is None:
-                raise unpooled(name, f"holds up to {sizes.max():,} vectors an item")
-            return padded_sets(np.concatenate(blocks), sizes)
+            return pooled_sets(np.concatenate(blocks), sizes, self.pool, name)
         if (sizes[:-1] != sizes[0]).any() or sizes[-1] > sizes[0]:
             raise InputError(
                 f"{name}: holds {counted(len(sizes), 'array')} of {min(sizes)} to {max(sizes)} rows, expected one "
@@ -347,11 +346,7 @@ def _from_lists(column: Any, lists: _ListReader) -> np.ndarray:
     blocks = [block if block.shape[1] else np.full((len(block), dim), np.nan, block.dtype) for block in blocks]
     rows = np.concatenate(blocks) if blocks else np.empty((0, dim))
     n_vectors = np.concatenate(counts) if counts else np.ones(len(rows), dtype=np.int64)
-    if (n_vectors == 1).all():
-        return rows
-    if lists.pool is None:
-        raise unpooled(name, f"holds up to {n_vectors.max():,} vectors an item")
-    return padded_sets(rows, n_vectors)
+    return rows if (n_vectors == 1).all() else pooled_sets(rows, n_vectors, lists.pool, name)
 
 
 def _is_nested(data_type: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +17,7 @@ import torch
 
 import isthmus
 from isthmus import InputError
+from isthmus.data.columns import as_source
 from isthmus.data.sources import _reopened, open_source
 from isthmus.utils.errors import incomplete_file
 
@@ -270,3 +272,26 @@ def test_more_axes_get_the_next_step(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", X[:, :, None, None])
     with pytest.raises(InputError, match=r"shape \(30, 6, 1, 1\), .*; give array.reshape\(len\(array\), -1\)"):
         open_source(tmp_path / "image.npy")
+
+
+@pytest.mark.parametrize("kind", ["list", "parquet"])
+@pytest.mark.parametrize("pool", ["mean", "max", "first"])
+def test_one_large_set_takes_no_memory_for_the_other_sets(kind: str, pool: str, tmp_path: Path) -> None:
+    counts = np.full(600, 2)
+    counts[[3, 7]] = 3000, 5
+    vectors = np.random.default_rng(0).normal(size=(int(counts.sum()), 16)).astype(np.float32)
+    sets = np.split(vectors, np.cumsum(counts)[:-1])
+    cells = pa.table({"emb": pa.array([rows.tolist() for rows in sets], pa.list_(pa.list_(pa.float32())))})
+    pq.write_table(cells, tmp_path / "a.parquet")
+    tracemalloc.start()
+    source = as_source("a", sets if kind == "list" else tmp_path / "a.parquet", pool=pool)
+    pooled = source.read(0, 600)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    reduce = {
+        "mean": lambda rows: rows.mean(axis=0),
+        "max": lambda rows: rows.max(axis=0),
+        "first": lambda rows: rows[0],
+    }
+    np.testing.assert_allclose(pooled, [reduce[pool](rows) for rows in sets], rtol=1e-4, atol=1e-6)
+    assert peak < 600 * 3000 * 16 * 4 / 10  # a tenth of padded sets

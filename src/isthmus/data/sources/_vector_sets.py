@@ -13,6 +13,8 @@ from isthmus.utils.errors import InputError
 
 #: Ways to reduce the vectors of an item to one. Vectors that are all zero are padding, and are left out.
 POOLS = ("mean", "max", "first")
+#: Values of padded sets that are pooled at a time.
+POOLED_VALUES = 2**22
 
 
 class VectorSets:
@@ -86,7 +88,7 @@ class VectorLists:
         is_range = len(starts) > 0 and int(starts[-1] + counts[-1]) - first == n_read and np.all(np.diff(starts) > 0)
         positions = slice(first, first + n_read) if is_range else places_of_sets(starts, counts)
         vectors = self.convert(self.vectors[positions]) if self.convert else self.vectors[positions]
-        return pool_vectors(padded_sets(vectors.astype(self.dtype, copy=False), counts), self.require_pool())
+        return pool_sets(vectors.astype(self.dtype, copy=False), counts, self.require_pool())
 
     def require_pool(self) -> str:
         """Return how vectors are pooled. Raise `InputError` if nothing was chosen."""
@@ -119,9 +121,39 @@ def padded_sets(vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
     >>> padded_sets(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([1, 2])).tolist()
     [[[1.0, 2.0], [0.0, 0.0]], [[3.0, 4.0], [5.0, 6.0]]]
     """
-    sets = np.zeros((len(counts), int(counts.max(initial=0)), vectors.shape[1]), dtype=vectors.dtype)
+    sets = np.zeros((len(counts), int(counts.max(initial=1)), vectors.shape[1]), dtype=vectors.dtype)
     sets[np.repeat(np.arange(len(counts)), counts), places_of_sets(np.zeros(len(counts), np.int64), counts)] = vectors
     return sets
+
+
+def pooled_sets(vectors: np.ndarray, counts: np.ndarray, pool: str | None, address: str) -> np.ndarray:
+    """Return one vector for each set in memory, see `pool_sets`. Sets of integers, which may be codes, are padded."""
+    check_pool(pool)
+    if pool is None:
+        raise unpooled(address, f"holds up to {counts.max():,} vectors an item")
+    if vectors.dtype.kind != "f":
+        return padded_sets(vectors, counts)
+    return pool_sets(vectors.astype(np.promote_types(vectors.dtype, np.float32), copy=False), counts, pool)
+
+
+def pool_sets(vectors: np.ndarray, counts: np.ndarray, pool: str) -> np.ndarray:
+    """Return one vector for each set, given all vectors (v, d) in order and the sizes (n,) of the sets.
+
+    Sets of similar size are padded together, so that one large set takes no memory for the others.
+
+    >>> pool_sets(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([1, 2]), "mean").tolist()
+    [[1.0, 2.0], [4.0, 5.0]]
+    """
+    starts, bits = np.cumsum(counts) - counts, np.frexp(counts)[1]
+    pooled = np.empty((len(counts), vectors.shape[1]), dtype=vectors.dtype)
+    for n_bits in np.unique(bits).tolist():
+        similar = np.flatnonzero(bits == n_bits)
+        step = max(POOLED_VALUES // (vectors.shape[1] << n_bits), 1)
+        for begin in range(0, len(similar), step):
+            numbers = similar[begin : begin + step]
+            of_sets = vectors[places_of_sets(starts[numbers], counts[numbers])]
+            pooled[numbers] = pool_vectors(padded_sets(of_sets, counts[numbers]), pool)
+    return pooled
 
 
 def pool_vectors(sets: np.ndarray, pool: str) -> np.ndarray:
@@ -142,10 +174,15 @@ def pool_vectors(sets: np.ndarray, pool: str) -> np.ndarray:
     return rows
 
 
-def set_pool(rows: Any, pool: str | None) -> None:
-    """Pool the sets of `rows`, or of its shards, and raise `InputError` if they need a choice that is not made."""
+def check_pool(pool: Any) -> None:
+    """Raise `InputError` if `pool` is neither None nor a way to pool."""
     if pool is not None and not (isinstance(pool, str) and pool in POOLS):
         raise InputError(f"pool={shown(pool)}, expected 'mean', 'max' or 'first'")
+
+
+def set_pool(rows: Any, pool: str | None) -> None:
+    """Pool the sets of `rows`, or of its shards, and raise `InputError` if they need a choice that is not made."""
+    check_pool(pool)
     for shard in getattr(rows, "shards", [rows]):
         if getattr(shard, "n_vectors", 1) != 1:  # `VectorSets`, also of a shard that is closed until it is read
             shard.pool = pool
