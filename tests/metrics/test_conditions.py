@@ -316,3 +316,12 @@ def test_two_nearest_error_of_two_groups_is_that_of_their_pairs_of_nearest_rows(
     variance = dyadic_variance(np.arange(6), np.array([1, 0, 0, 4, 3, 3]), logs - logs.mean(), 6)
     assert value == pytest.approx(5 / logs.sum(), rel=1e-12)
     assert error == pytest.approx(5 / logs.sum() ** 2 * np.sqrt(variance), rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["uniformity_x", "cross_uniformity"])
+def test_interval_that_is_missing_because_nothing_varies_has_the_reason(metric: str) -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 2, 16)) + 1
+    estimate = isthmus.measure(x, y, metrics=metric)[metric]
+    assert np.isfinite(estimate.value)
+    assert np.isnan(estimate.low)
+    assert estimate.note == "no interval: these items are too few, or do not vary"

@@ -70,6 +70,8 @@ def failure_reason(error: Exception) -> str:
 
 
 NO_ROWS = "no interval: it needs rows, and moments contain none; measure the pairs"
+#: Reason of an interval that is missing without another one.
+NO_VARIATION = "no interval: these items are too few, or do not vary"
 
 
 def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
@@ -119,7 +121,7 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
         if np.ndim(estimate.value) != 0:
             raise InputError(f"measure {name}: value has shape {np.shape(estimate.value)}, expected a number")
         is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
-        note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
+        note = estimate.note or ("" if not is_missing else NO_ROWS if context.pairs is None else NO_VARIATION)
         dependence = None if context.pairs is None else context.pairs.dependence
         if dependence and not no_interval and not estimate.undefined:
             estimate, note = dataclasses.replace(estimate, low=NAN, high=NAN), dependence

@@ -244,6 +244,34 @@ def test_lines_of_another_number_of_fields_are_invalid_rows(
         open_source(path)
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("n_cells", [WIDTH - 1, WIDTH + 2])
+def test_first_line_of_another_number_of_cells_is_an_invalid_row(n_cells: int, separator: str, tmp_path: Path) -> None:
+    rows = [[*row, 0.5, 0.5] for row in X[:60].tolist()]
+    cells = [row[: n_cells if i in (0, 7) else WIDTH] for i, row in enumerate(rows)]
+    path = tmp_path / ("a.csv" if separator == "," else "a.tsv")
+    path.write_text("\n".join(separator.join(map(str, row)) for row in cells) + "\n")
+    with pytest.raises(isthmus.InputError, match=r"rows 0, 7 \(counted from 0\) have other lengths than most rows"):
+        isthmus.measure(path, X[:60], metrics="centroid_angle")
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 2 of 60 pairs"):
+        pairs = isthmus.open_pairs(path, X[:60], drop_bad=True)
+    np.testing.assert_array_equal(pairs.x.read(0, 58), np.delete(X[:60], [0, 7], axis=0))
+
+
+def test_message_about_several_lengths_counts_each_row_once(tmp_path: Path) -> None:
+    cells = [row.tolist()[: WIDTH - i % 2] for i, row in enumerate(X[:200])]
+    with pytest.raises(isthmus.InputError, match="the first 200 rows have several lengths .100 of 3, 100 of 4 numbers"):
+        open_source(save_parquet(tmp_path / "a.parquet", cells))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "jsonl"])
+def test_unknown_key_proposes_fields_of_structures(suffix: str, tmp_path: Path) -> None:
+    cells = [{"embedding": row.tolist(), "number": i} for i, row in enumerate(X[:60])]
+    x, y = (SAVERS[suffix](tmp_path / f"{name}.{suffix}", cells, "image") for name in ("x", "y"))
+    with pytest.raises(isthmus.InputError, match="'number': did you mean 'image.number'"):
+        isthmus.open_pairs(x, y, key="number", names=("image", "text"))
+
+
 EMPTY_SET: dict[str, Any] = {"list": list, "array": lambda: np.empty((0, WIDTH)), "none": lambda: None}
 
 

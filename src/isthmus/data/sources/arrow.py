@@ -58,7 +58,9 @@ class Arrow(Format):
 
             with translated_errors(str(location), "Arrow"):
                 table = ArrowTable(location)
-                column = stored_column(table.schema, name) or key_column(table.schema, name, str(location))
+                column = stored_column(table.schema, name) or key_column(
+                    flatten_structs(table.schema.empty_table()).schema, name, str(location)
+                )
                 count, get_batch = table.batches([column])
                 schema = pa.schema([table.schema.field(column)])
                 cells = [pa.record_batch([get_batch(number).column(0)], schema=schema) for number in range(count)]

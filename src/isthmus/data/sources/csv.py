@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -46,7 +47,8 @@ class Csv(Format):
             except pa.ArrowInvalid as error:
                 if "columns, got" not in str(error) or not _is_text(location):
                     raise
-                lines = _UnequalLines(_has_header(location))
+                has_header = _has_header(location)
+                lines = _UnequalLines(has_header, None if has_header else _usual_number_of_cells(location))
                 with suppress(InputError):
                     source = self._open_lines(location, member, min_rows, lines)
                     if 2 * len(lines.fields) < source.shape[0]:
@@ -81,10 +83,11 @@ class Csv(Format):
 
 
 class _UnequalLines:
-    """Lines with another number of fields than the first one, which pyarrow leaves out."""
+    """Lines with another number of fields than the header, or than `n_columns`, which pyarrow leaves out."""
 
-    def __init__(self, has_header: bool):
+    def __init__(self, has_header: bool, n_columns: int | None):
         self._n_headers = int(has_header)
+        self.names = [f"f{number}" for number in range(n_columns or 0)]  # as those that pyarrow generates
         self.fields: dict[int, int] = {}
 
     def skip(self, line: Any) -> str:
@@ -153,15 +156,19 @@ def open_batches(
 ) -> Iterator[Any]:
     """Open the table, or these columns of it, as batches. Columns have the types of their first cells, or `types`.
 
-    Lines with another number of fields than the first are left out and recorded in `lines`, or raise an error.
+    Lines with another number of fields than the columns are left out and recorded in `lines`, or raise an error.
     """
     import pyarrow.csv as reader
 
     delimiter, decimal_point = _separators(location)
+    names = lines.names if lines is not None else []
     table = reader.open_csv(
         str(location),
         read_options=reader.ReadOptions(
-            block_size=BLOCK_BYTES, autogenerate_column_names=not _has_header(location), use_threads=False
+            block_size=BLOCK_BYTES,
+            column_names=names,
+            autogenerate_column_names=not names and not _has_header(location),
+            use_threads=False,
         ),
         parse_options=reader.ParseOptions(
             delimiter=delimiter, newlines_in_values=False, invalid_row_handler=lines and lines.skip
@@ -198,6 +205,14 @@ def _separators(location: Location) -> tuple[str, str]:
     lines = f"{first}\n{following}"
     has_decimal_commas = delimiter != "," and re.search(r"\d,\d", lines) and not re.search(r"\d\.\d", lines)
     return delimiter, "," if has_decimal_commas else "."
+
+
+def _usual_number_of_cells(location: Location) -> int:
+    """Return the number of cells that most of the first lines have."""
+    delimiter, _ = _separators(location)
+    with location.open("rb") as file:
+        lines = [line.strip() for line in file.readlines(HEAD_BYTES)]
+    return Counter(re.sub(rb'"[^"]*"', b"", line).count(delimiter.encode()) + 1 for line in lines).most_common(1)[0][0]
 
 
 def _has_header(location: Location) -> bool:

@@ -110,7 +110,7 @@ def read_keys(location: Location, name: str) -> Any:
         file = open_file(location)
         column = stored_column(file.schema_arrow, name)
         if column is None:
-            _arrow_lists.key_column(file.schema_arrow, name, str(location))
+            _arrow_lists.key_column(flatten_structs(file.schema_arrow.empty_table()).schema, name, str(location))
         table = flatten_structs(file.read(columns=[column]))
         name = _arrow_lists.key_column(table.schema, name, str(location))
         return _arrow_lists.decode_keys(table.column(name), f"{location}::{name}")
@@ -141,8 +141,8 @@ class ParquetColumn:
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = file.schema_arrow.field(self.column).type
             self.dtype = _arrow_lists.list_dtype(list_type)
-            first_row_or_more = chain(islice(self.batches(0, FIRST_ROWS), 1), self.batches(0, BATCH))
-            cells = (lists for _, lists in first_row_or_more)
+            first_rows_or_more = chain(islice(self.batches(0, FIRST_ROWS), 1), self.batches(0, BATCH))
+            cells = (rows[FIRST_ROWS if i == 1 else 0 :] for i, (_, rows) in enumerate(first_rows_or_more))
             self.shape = (sum(sizes), _arrow_lists.list_width(list_type, cells, self.address))
 
     def __getitem__(self, key: Any) -> np.ndarray:
