@@ -10,7 +10,9 @@ import pytest
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics import MetricContext, evaluate, registry
+from isthmus.metrics.spectrum import _scores_and_bias
 from isthmus.statistics.moments import moments_of
+from isthmus.statistics.spectral_errors import SpectralErrors
 
 SETS = 200
 
@@ -33,6 +35,32 @@ def test_slope_of_isotropic_rows_has_no_interval(rng: np.random.Generator) -> No
         assert math.isnan(estimate.low)
         assert estimate.note == "no interval: the spectrum is nearly isotropic at this n"
         assert estimate.value == pytest.approx(estimate.null, rel=0.6)
+
+
+def second_moment(rows: np.ndarray, *, is_centred: bool) -> np.ndarray:
+    rows = rows - rows.mean(axis=0) if is_centred else rows
+    return rows.T @ rows / len(rows)
+
+
+@pytest.mark.parametrize("is_centred", [False, True])
+def test_errors_of_sums_over_eigenvalues_are_those_of_the_jackknife(is_centred: bool, rng: np.random.Generator) -> None:
+    n, d = 120, 12
+    x = rng.normal(size=(n, d)) * np.arange(1, d + 1) ** -0.6
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    context = MetricContext(moments_of(pairs := Pairs(image=x, text=x)), pairs)
+    values, directions = np.linalg.eigh(second_moment(x, is_centred=is_centred))
+    values, directions = values[::-1], directions[:, ::-1]
+    centre = context.moments.mean_x if is_centred else None
+    errors = SpectralErrors(values, directions, context.influence_sample, centre=centre)
+    weights = np.linspace(-1, 1, d)
+
+    def weighted_logarithms(rows: np.ndarray) -> float:
+        return float(weights @ np.log(np.linalg.eigvalsh(second_moment(rows, is_centred=is_centred))[::-1]))
+
+    scores, _ = _scores_and_bias(errors, weights / values, -weights / values**2, n)
+    without = np.array([weighted_logarithms(np.delete(x, row, axis=0)) for row in range(n)])
+    assert context.influence_sample is not None
+    assert context.influence_sample.variance(scores) == pytest.approx((n - 1) * without.var(), rel=0.04)
 
 
 def test_slope_of_two_groups_of_equal_variances_has_no_interval(rng: np.random.Generator) -> None:
