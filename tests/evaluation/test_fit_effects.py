@@ -69,12 +69,17 @@ def test_reduced_terms_are_those_of_fits_without_the_group(
             assert of_query == pytest.approx(expected[direction][2], abs=1e-4)
 
 
-@pytest.mark.parametrize("captions", CAPTIONS, ids=["two captions", "more of one item"])
+@pytest.mark.parametrize(
+    ("captions", "n_searched"),
+    [(CAPTIONS[0], N), (CAPTIONS[1], N), ([1] * (N - 1) + [9], 14)],
+    ids=["two captions", "more of one item", "fewer other rows than matches"],
+)
 @pytest.mark.parametrize("aligner", [ScoreStandardization, MeanRotation])
 def test_fit_effects_are_the_changes_of_tasks_after_fits_without_the_group(
-    aligner: type[MeanRotation], captions: list[int], rng: np.random.Generator
+    aligner: type[MeanRotation], captions: list[int], n_searched: int, rng: np.random.Generator
 ) -> None:
     fit, test = halves_with(rng, captions)
+    test = test.take(np.arange(N - n_searched, N))
     group = np.arange(N) % N_FIT_GROUPS
     fitted = aligner().fit(fit)
     data = searched(test, fitted)
