@@ -114,3 +114,19 @@ def test_invalid_rows_of_both_sets_are_in_one_sentence(function: Callable[..., A
     message = r"^x: rows 3, 4 .* hold null, .* and row 9 is all zeros .*; y: row 7 .*; embed them again, or leave"
     with pytest.raises(isthmus.InputError, match=message):
         function(x, y[:50], unpaired=True)
+
+
+@pytest.mark.parametrize("n_y", [5, 40])
+def test_exchanged_sets_of_different_sizes_have_the_same_intervals_and_warnings(
+    n_y: int, rng: np.random.Generator
+) -> None:
+    x, y = sets_of(rng, 300, n_y)
+    metrics = ["centroid_angle", "centroid_distance", "fisher_ratio", "mean_unpaired_cosine"]
+    result, swapped = (
+        isthmus.measure(first, second, unpaired=True, metrics=metrics) for first, second in ((x, y), (y, x))
+    )
+    for name in metrics:
+        estimates = [(e.value, e.low, e.high) for e in (result[name], swapped[name])]
+        np.testing.assert_allclose(*estimates, rtol=1e-6, err_msg=name)
+    messages = [[entry["message"] for entry in r.pairs["degenerate"]] for r in (result, swapped)]
+    assert messages[0] == messages[1] == (["there are only 5 items"] if n_y == 5 else [])

@@ -95,10 +95,12 @@ def find_degeneracies(moments: Moments, names: tuple[str, str], /) -> list[Degen
     degeneracies = []
     if constant:
         degeneracies.append(Degeneracy("constant", tuple(constant), constant_message(constant, moments)))
-    for name, mean, gram in zip(names, (moments.mean_x, moments.mean_y), (moments.xx, moments.yy), strict=True):
+    means, squares = (moments.mean_x, moments.mean_y), (moments.xx, moments.yy)
+    for name, mean, gram, n_distinct in zip(names, means, squares, moments.n_distinct, strict=True):
         if name not in constant:
             noise = MAX_FLOAT32_SPREAD if _has_float32_products(moments) else 1e-13
-            degeneracies += _collapsed_modality(name, mean, gram / moments.n, moments.by_item.n_items, noise)
+            n_rows = max(n_distinct, moments.by_item.n_items)  # sets without pairs have different numbers of rows
+            degeneracies += _collapsed_modality(name, mean, gram / moments.n, n_rows, noise)
     degeneracies += _equal_pairs(moments, names, constant)
     items = moments.by_item.n_items
     # Many pairs of a constant modality are few items because their rows are the same, which is already said.
@@ -244,7 +246,7 @@ def has_equal_pairs(moments: Moments) -> bool:
 
 
 def _collapsed_modality(
-    name: str, mean: np.ndarray, second_moment: np.ndarray, n_items: int, noise: float
+    name: str, mean: np.ndarray, second_moment: np.ndarray, n_rows: int, noise: float
 ) -> list[Degeneracy]:
     """Return how one modality that is not constant is degenerate. `noise` is the rounding of its squared length."""
     squared_length = float(np.trace(second_moment))
@@ -257,7 +259,7 @@ def _collapsed_modality(
     largest_bound, line = float(np.linalg.norm(second_moment)), MIN_LINE_SHARE * squared_length
     if largest_bound > line and float(remembered.eigvalsh(second_moment)[-1]) > line:
         return [Degeneracy("line", (name,), f"the rows of {name} lie along one direction")]
-    covariance, fewest = second_moment - np.outer(mean, mean), min(MIN_DIRECTIONS, n_items - 1, len(mean))
+    covariance, fewest = second_moment - np.outer(mean, mean), min(MIN_DIRECTIONS, n_rows - 1, len(mean))
     largest_bound = float(np.linalg.norm(covariance))
     smallest = max(1e-10 * largest_bound, noise * squared_length)
     # k directions above a variance and d - k others have a trace of at most sqrt(k) times the norm + d times it.

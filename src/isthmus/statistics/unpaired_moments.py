@@ -112,7 +112,7 @@ class UnpairedMoments(Moments):
         pooled = union - np.outer(union_mean, union_mean)
         zeros = np.zeros_like(mean_x)
         by_item = UnpairedItemMoments(
-            n_items=first.n, count_sq=0.0, count_x=zeros, count_y=zeros, count_cos=0.0,
+            n_items=min(first.n, second.n), count_sq=0.0, count_x=zeros, count_y=zeros, count_cos=0.0,
             xx=scatters[0], yy=scatters[1], xy=np.zeros_like(first.xx),
             cos_sq=0.0, cos_x=zeros, cos_y=zeros, n_x=first.n, n_y=second.n,
             pooled_scatter=n * n * (1 / first.n + 1 / second.n) * pooled,
