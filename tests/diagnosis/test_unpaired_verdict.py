@@ -121,7 +121,7 @@ def test_exchanged_sets_of_different_sizes_have_the_same_intervals_and_warnings(
     n_y: int, rng: np.random.Generator
 ) -> None:
     x, y = sets_of(rng, 300, n_y)
-    metrics = ["centroid_angle", "centroid_distance", "fisher_ratio", "mean_unpaired_cosine"]
+    metrics = ["centroid_angle", "centroid_distance", "fisher_ratio", "mean_unpaired_cosine", "cross_uniformity"]
     result, swapped = (
         isthmus.measure(first, second, unpaired=True, metrics=metrics) for first, second in ((x, y), (y, x))
     )

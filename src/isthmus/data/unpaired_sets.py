@@ -66,6 +66,12 @@ class UnpairedSets:
         return self.x.shape[0], self.y.shape[0]
 
     @property
+    def seeds(self) -> tuple[int, int]:
+        """Seeds of the samples of x and of y: 0 for the larger set, or else the first name, in either order of both."""
+        keys = [(-size, name) for size, name in zip(self.sizes, self.names, strict=True)]
+        return (0, 1) if keys[0] <= keys[1] else (1, 0)
+
+    @property
     def dim(self) -> int:
         """Width of the rows."""
         return self.x.shape[1]
@@ -83,7 +89,7 @@ class UnpairedSets:
         numbers are therefore right for them.
         """
         count = min(*self.sizes, MAX_SAMPLED_ROWS)
-        x, y = (sample_rows(source, count, seed) for source, seed in ((self.x, 0), (self.y, 1)))
+        x, y = (sample_rows(source, count, seed) for source, seed in zip((self.x, self.y), self.seeds, strict=True))
         pairs = Pairs(**dict(zip(self.names, (x, y), strict=True)))
         pairs.rows_are_items = True
         return pairs

@@ -255,7 +255,9 @@ class UnpairedSample(InfluenceSample):
         UnpairedSample
             The sample.
         """
-        samples = [sample_rows(source, SAMPLE_ITEMS, seed) for source, seed in ((sets.x, 0), (sets.y, 1))]
+        samples = [
+            sample_rows(source, SAMPLE_ITEMS, seed) for source, seed in zip((sets.x, sets.y), sets.seeds, strict=True)
+        ]
         x, y = (
             np.asarray(unit_rows(rows.astype(np.float64)) if normalize else rows, dtype=np.float64) for rows in samples
         )
