@@ -33,14 +33,14 @@ def registries() -> Iterator[None]:
     packages = (isthmus.metrics, isthmus.align, isthmus.tasks)
     before = [set(package.registry()) for package in packages]
     formats = set(isthmus.sources.formats)
-    stores = set(isthmus.sources.stores.registered())
+    stores = set(isthmus.sources.stores)  # all of the package, which a page might be the first to look up
     yield
     for package, names in zip(packages, before, strict=True):
         for name in set(package.registry()) - names:
             package.unregister(name)
     for name in set(isthmus.sources.formats) - formats:
         isthmus.sources.formats.unregister(name)
-    for name in set(isthmus.sources.stores.registered()) - stores:
+    for name in set(isthmus.sources.stores) - stores:
         isthmus.sources.stores.unregister(name)
 
 
