@@ -254,22 +254,6 @@ def test_open_pairs_by_a_key_with_two_images_and_three_captions_matches_all_of_t
     assert recalls["image_to_text_R@1"].value == pytest.approx(first)
 
 
-def test_open_pairs_by_a_key_of_classes_is_refused() -> None:
-    x, y = np.random.default_rng(5).normal(size=(2, 900, 3))
-    with pytest.raises(isthmus.InputError, match="would make 405,000 pairs of 900 and 900 rows"):
-        isthmus.open_pairs(x, y, key=(np.arange(900) % 2, np.arange(900) % 2))
-
-
-def test_message_about_a_key_that_repeats_in_the_first_file_alone_names_that_file() -> None:
-    rng = np.random.default_rng(5)
-    captions, images = rng.normal(size=(60, WIDTH)), rng.normal(size=(30, WIDTH))
-    ids = (np.repeat(np.arange(30), 2), np.arange(30))
-    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in text, .* 60 pairs of 60"):
-        pairs = isthmus.open_pairs(captions, images, names=("text", "image"), key=ids)
-    assert pairs.key_join is not None
-    assert not pairs.key_join.repeats_in_both
-
-
 @pytest.mark.parametrize("aligner", ["Centering", "RidgeCCA"])
 def test_tasks_with_labels_of_repeated_rows_of_y_equal_those_of_the_transposed_index(aligner: str) -> None:
     texts, owner, images = repeats()

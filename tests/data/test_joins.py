@@ -303,3 +303,19 @@ def test_inspect_with_key_gives_no_cosines_of_rows_in_file_order(rows: np.ndarra
     )
     assert keyed["cosines"] is None
     assert in_order["cosines"]["pairs"] == len(rows)
+
+
+def test_open_pairs_by_a_key_of_classes_is_refused() -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 900, 3))
+    with pytest.raises(InputError, match="would make 405,000 pairs of 900 and 900 rows"):
+        isthmus.open_pairs(x, y, key=(np.arange(900) % 2, np.arange(900) % 2))
+
+
+def test_message_about_a_key_that_repeats_in_the_first_file_alone_names_that_file() -> None:
+    rng = np.random.default_rng(5)
+    captions, images = rng.normal(size=(60, 12)), rng.normal(size=(30, 12))
+    ids = (np.repeat(np.arange(30), 2), np.arange(30))
+    with pytest.warns(IsthmusWarning, match="its keys repeat in text, .* 60 pairs of 60"):
+        pairs = isthmus.open_pairs(captions, images, names=("text", "image"), key=ids)
+    assert pairs.key_join is not None
+    assert not pairs.key_join.repeats_in_both
