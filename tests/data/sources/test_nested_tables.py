@@ -310,7 +310,7 @@ def test_arrays_of_a_torch_list_are_sets_if_they_are_pooled(tmp_path: Path) -> N
 
 def test_files_without_a_matrix_get_the_next_step(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **{f"item_{i}": row for i, row in enumerate(X[:20])})
-    with pytest.raises(isthmus.InputError, match=r"holds no matrix of floats, only 20 other arrays .* np.stack\(list"):
+    with pytest.raises(isthmus.InputError, match=r"holds no \(n, d\) array of floats, only 20 other .* np.stack\(list"):
         open_source(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.zeros(9, dtype=[("id", "i8"), ("emb", "f4", (5,))]))
     with pytest.raises(isthmus.InputError, match=r"\(records\), expected .*; save the field rows\['emb'\] alone"):

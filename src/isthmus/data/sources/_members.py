@@ -43,8 +43,8 @@ def check_has_matrix(path: Path, candidates: Sequence[str], names: Sequence[str]
     """Raise `InputError` if none of several arrays is a matrix and none is selected, as if each were one vector."""
     if member is None and not candidates and len(names) > 1:
         raise InputError(
-            f"{path}: holds no matrix of floats, only {len(names):,} other arrays ({listed(names)}); if each is the "
-            "vector of one item, save np.stack(list(arrays.values())) with np.save"
+            f"{path}: holds no (n, d) array of floats, only {len(names):,} other arrays ({listed(names)}); if each is "
+            "the vector of one item, save np.stack(list(arrays.values())) with np.save"
         )
 
 
