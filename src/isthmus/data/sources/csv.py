@@ -58,7 +58,7 @@ class Csv(Format):
         return source
 
     def _open_lines(self, location: Location, member: str | None, min_rows: int, lines: _UnequalLines | None) -> Source:
-        """Parse the lines in blocks. Those with other numbers of fields are NaN if they are recorded in `lines`."""
+        """Parse the lines in blocks. Lines with other numbers of fields are NaN if `lines` records them."""
         import pyarrow as pa
 
         address = str(location)
