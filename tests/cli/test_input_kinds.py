@@ -236,6 +236,7 @@ def test_unknown_option_names_the_verbs_that_have_it(capsys: pytest.CaptureFixtu
             "unknown option '--names', which is an option of fit, measure",
         ),
         (["compare", "a.npy", "b.npy", "--metrics", "cka"], "'--metrics', which is an option of measure; run"),
+        (["encode", "model", "photos", "-o", "rows", "--raw"], "unknown option '--raw', which is an option of inspect"),
         (["measure", "a.npy", "b.npy", "--name", "a,b"], "unknown option '--name': did you mean '--names'; run"),
         (["measure", "a.npy", "b.npy", "--xyz", "a"], "unknown option '--xyz'; run"),
     ):

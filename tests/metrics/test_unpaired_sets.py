@@ -71,6 +71,16 @@ def test_measure_of_swapped_unpaired_sets_swaps_the_names(rng: np.random.Generat
         assert backward[name].low == pytest.approx(estimate.low, rel=0.02, nan_ok=True), name
 
 
+@pytest.mark.parametrize("n_y", [120, 300])
+def test_nulls_of_exchanged_unpaired_sets_are_equal(n_y: int, rng: np.random.Generator) -> None:
+    x, y = sets_of(rng, 300, n_y)
+    metrics = ["frechet_distance", "bures_distance", "frechet_centroid_share"]
+    forward = isthmus.measure(UnpairedSets(a=x, b=y), metrics=metrics)
+    backward = isthmus.measure(UnpairedSets(b=y, a=x), metrics=metrics)
+    for name, estimate in forward.items():
+        assert backward[name].null == pytest.approx(estimate.null, rel=1e-9), name
+
+
 def test_unpaired_rows_of_equal_number_are_not_paired(rng: np.random.Generator) -> None:
     x, _ = sets_of(rng, 200, 10)
     result = isthmus.measure(x, x + 0.01, unpaired=True, metrics=["mean_paired_cosine", "linear_separability"])

@@ -45,7 +45,7 @@ def encode(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="checkpoint of an open_clip architecture")] = None,
     normalize: Annotated[
-        bool, typer.Option("--normalize/--raw", help="write unit rows, or the vectors of the model")
+        bool, typer.Option("--normalize/--no-normalize", help="write unit rows, or the vectors of the model")
     ] = False,
     batch: Annotated[int, typer.Option(help="number of images in one call of the model")] = 64,
     media_role: Annotated[

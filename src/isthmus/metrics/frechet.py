@@ -80,13 +80,19 @@ class SwappedDistances(SquaredDistances):
 
 
 def _redealt_distances(sample: UnpairedSample, rng: np.random.Generator) -> tuple[float, float]:
-    """Return mean squared gap and Bures distance if all rows are dealt to the two sets at random."""
-    rows, count = np.concatenate([sample.x, sample.y]), len(sample.x)
+    """Return mean squared gap and Bures distance if all rows are dealt to the two sets at random.
+
+    The larger set gets the first rows of each draw, and rows are drawn in the order of their products with the mean of
+    all rows. Exchanged sets then have the same draws.
+    """
+    rows, count = np.concatenate([sample.x, sample.y]), max(len(sample.x), len(sample.y))
+    products = np.einsum("ij,j->i", rows, sample.x.sum(axis=0) + sample.y.sum(axis=0))
+    rows = rows[np.argsort(products, kind="stable")]
     distances = []
     for _ in range(N_SWAPS):
         order = rng.permutation(len(rows))
         distances.append(_cloud_distances(rows[order[:count]], rows[order[count:]]))
-    scale = (1 / sample.sizes[0] + 1 / sample.sizes[1]) / (1 / count + 1 / len(sample.y))
+    scale = (1 / sample.sizes[0] + 1 / sample.sizes[1]) / (1 / count + 1 / (len(rows) - count))
     gap, bures = np.mean(distances, axis=0) * scale
     return float(gap), float(bures)
 

@@ -325,3 +325,16 @@ def test_bits_beside_a_file_of_floats_or_of_codes_are_for_the_packed_file(
             np.testing.assert_allclose(read[order.index(1)], expected, rtol=1e-6)
     with pytest.raises(InputError, match="floats.npy: holds float32, .* leave out --bits"):
         isthmus.open_pairs(tmp_path / "floats.npy", tmp_path / "floats.npy", names=("x", "y"), bits=True)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_codes_read_as_bits_warn_of_the_width_that_results(dtype: str, tmp_path: Path) -> None:
+    wide = np.hstack([X, Y, X])
+    stored = np.clip(np.round(20 * wide), -128, 127) + (0 if dtype == "int8" else 128)
+    np.save(tmp_path / "codes.npy", stored.astype(dtype))
+    with pytest.warns(IsthmusWarning, match="reads each byte as 8 signs, so 36 bytes become 288 dimensions, but its"):
+        source = open_source(tmp_path / "codes.npy", bits=True)
+    assert source.format == f"npy ({dtype}, 8 signs in each byte)"
+    assert source.shape == (200, 288)
+    constant_signs = np.tile(np.packbits(RNG.normal(size=320) > 0), (200, 1))
+    assert isthmus.open_pairs(constant_signs, constant_signs, bits=True).x.shape == (200, 320)

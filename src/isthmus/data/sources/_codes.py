@@ -30,6 +30,9 @@ ROUNDINGS = {"down": "rounded down", "nearest": "rounded to the nearest", "zero"
 #: Fewest rows whose lengths decide, the largest median squared deviation from length 1 in units of that of
 #: rounding, and the least ratio of every other rounding to it.
 MIN_LENGTHS, MAX_SPREAD, MIN_OTHER_SPREAD = 50, 1.6, 1.8
+#: Bytes in a row from which codes are told from packed signs, and the least share of bytes in the two middle quarters
+#: of their range that codes have. Packed signs have about half of their bytes there.
+MIN_BYTES, MIN_MIDDLE = 32, 0.8
 #: Median of the square of a standard normal number.
 MEDIAN_SQUARE = 0.4549
 
@@ -108,6 +111,14 @@ class DecodedRows:
                 f"{address}: holds only 0 and 1, bits that are not packed; give --scale 2 --offset -1 (scale=2, "
                 "offset=-1) instead of bits"
             )
+        if coding.bits and _are_byte_codes(rows, self.stored):
+            warnings.warn(
+                f"{address[-100:]}: --bits (bits=) reads each byte as 8 signs, so {width:,} bytes become {8 * width:,} "
+                "dimensions, but its bytes are spread like codes of one coordinate each; for codes give --scale or "
+                "--ranges instead",
+                IsthmusWarning,
+                stacklevel=2,
+            )
         self.rounding: str | None = None
         if coding.rounding is not None and (coding.ranges is None or coding.rounding not in ROUNDINGS):
             raise InputError(
@@ -133,7 +144,9 @@ class DecodedRows:
 
     @property
     def description(self) -> str:
-        """The dtype of the codes and how they were rounded, in words."""
+        """The dtype of the codes and how they are decoded, in words."""
+        if self.is_bits:
+            return f"{self.stored}, 8 signs in each byte"
         return f"{self.stored} codes" + (f", {ROUNDINGS[self.rounding]}" if self.rounding else "")
 
     def _decoded(self, codes: np.ndarray, rounding: str | None) -> np.ndarray:
@@ -234,6 +247,15 @@ def _are_single_bits(rows: Any) -> bool:
     head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
     is_one = head == 1
     return bool((is_one | (head == 0)).all() and is_one.any() and not is_one.all())
+
+
+def _are_byte_codes(rows: Any, stored: np.dtype[Any]) -> bool:
+    """Return whether bytes lie around the middle of their range, like codes of coordinates and unlike packed signs."""
+    if int(rows.shape[1]) < MIN_BYTES:
+        return False
+    head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
+    steps = head.astype(np.int16) - (0 if stored.kind == "i" else 128)
+    return bool(np.mean((steps >= -64) & (steps < 64)) > MIN_MIDDLE)
 
 
 def look_like_codes(rows: np.ndarray) -> bool:
