@@ -208,3 +208,13 @@ def test_components_do_not_depend_on_the_order_of_the_rows(captions: int, rng: n
     for name in budget:
         for end in ("value", "low", "high"):
             assert getattr(permuted[name], end) == pytest.approx(getattr(budget[name], end), abs=1e-9)
+
+
+@pytest.mark.parametrize("constant", ["x", "y"])
+def test_pairing_and_orientation_of_a_constant_modality_are_zero(constant: str, rng: np.random.Generator) -> None:
+    rows = {name: rng.normal(size=(300, 8)) + 0.5 for name in ("x", "y")}
+    rows[constant] = np.tile(rows[constant][0], (300, 1))
+    budget = decompose_pairs(Pairs(**rows))
+    assert (budget["pairing"].value, budget["pairing"].low, budget["pairing"].high) == (0, 0, 0)
+    assert budget["orientation"].value == 0
+    assert sum(component.value for component in budget.values()) == pytest.approx(budget.total.value, abs=1e-12)

@@ -154,3 +154,11 @@ def test_wilson_interval_counts_items_as_trials_if_their_rows_agree() -> None:
     assert _wilson(0.5, 0.25 * 10 / 9, 10) == pytest.approx(wilson_interval(5, 10), rel=1e-12)
     assert _wilson(0.5, 0.125, 10) == pytest.approx(wilson_interval(10, 20), rel=1e-12)  # independent rows
     assert _wilson(0.5, 0.25 / 1.2, 10) == pytest.approx(wilson_interval(6, 12), rel=1e-12)
+
+
+def test_rows_that_equal_those_of_a_constant_modality_are_ties(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(291, 16)), np.tile(rng.normal(size=16), (291, 1))
+    x[::20] = y[0]
+    forward, backward = (isthmus.measure(*rows, metrics=NAMES[1:])[NAMES[1]] for rows in ((x, y), (y, x)))
+    assert forward.value == pytest.approx(backward.value, rel=1e-12)
+    assert np.ptp(Probe.of(PairedRows(x, y)).y) == 0

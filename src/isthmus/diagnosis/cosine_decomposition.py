@@ -147,7 +147,10 @@ class CosineDecomposition(Mapping[str, Estimate]):
 
 
 class CovariancePair:
-    """Eigendecompositions of the two covariances of `moments`, spectra and directions in descending order."""
+    """Eigendecompositions of the two covariances of `moments`, spectra and directions in descending order.
+
+    The spectrum of a constant modality, and its covariance with the other one, are exactly 0.
+    """
 
     def __init__(self, moments: Moments):
         self.mean_x, self.mean_y = moments.mean_x, moments.mean_y
@@ -155,6 +158,13 @@ class CovariancePair:
         self.mus, self.directions_y = covariance_eigh(moments.cov_y)
         #: tr S_xy, the covariance that the matching pairs have.
         self.covariance = float(np.trace(moments.cov_xy))
+        is_constant_x, is_constant_y = constant_modalities(moments)
+        if is_constant_x:
+            self.lambdas = np.zeros_like(self.lambdas)
+        if is_constant_y:
+            self.mus = np.zeros_like(self.mus)
+        if is_constant_x or is_constant_y:
+            self.covariance = 0.0
         #: sum sqrt(lambda mu), the largest covariance over all pairings and rotations.
         self.bound = float(np.sqrt(self.lambdas * self.mus).sum())
 

@@ -249,7 +249,7 @@ def influence(moments: Moments, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         # x'Tx = |D^1/2 U' lambda^-1/2 V'x|^2, because P^1/2 Q P^1/2 = U D^2 U' in the eigenbasis of P.
         along_x, along_y = (in_x * inverse_root_x) @ U, (in_y * inverse_root_y) @ Wt.T
         d_fidelity = 0.5 * (along_x**2 @ D + along_y**2 @ D) - fidelity
-        d_covariance = row_dot(x, y) - pair.covariance
+        d_covariance = row_dot(x, y) - pair.covariance if pair.bound > 0 else np.zeros(len(x))
         d_captured = (
             (d_covariance - captured * d_fidelity) / fidelity if fidelity > MIN_COVARIANCE else np.full(len(x), NAN)
         )
