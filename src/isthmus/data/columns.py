@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
+from isthmus.data.row_lists import ListReader
 from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.data.sources._cells import sets_of_lists
-from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
+from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._vector_sets import pooled_sets
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
@@ -59,7 +59,7 @@ def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRow
     """
     if isinstance(rows, Source):
         return rows.read(0, rows.shape[0])
-    lists = _ListReader(name, pool, ragged)
+    lists = ListReader(name, pool, ragged)
     if isinstance(rows, (list, tuple)):
         return lists.of_sequence(rows)
     if isinstance(rows, np.ma.MaskedArray):
@@ -157,128 +157,7 @@ def _to_host(source: Source) -> Source:
     return Source(arrays.to_numpy(source.rows), address=source.address, format=source.format)
 
 
-@dataclass(frozen=True)
-class _ListReader:
-    """How the lists of a modality become an array. The fields are those of `to_array`."""
-
-    name: str
-    pool: str | None
-    ragged: RaggedRows | None
-
-    def of_objects(self, rows: np.ndarray) -> np.ndarray:
-        """Return an array of Python objects as an array of numbers."""
-        if rows.ndim == 1:
-            return self.of_sequence(rows.tolist(), are_sets=True)
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            numbers = np.array(rows.tolist())
-            numbers = numbers.astype(np.float64) if numbers.dtype == object else numbers  # None is NaN
-            if numbers.dtype.kind in "iufc":
-                return numbers
-        raise InputError(f"{self.name}: holds Python objects, expected floats; give np.array(rows.tolist(), 'float32')")
-
-    def of_sequence(self, rows: Sequence[Any], *, are_sets: bool = False) -> np.ndarray:
-        """Return a list of rows, of sets of vectors, or of batches that are concatenated. A missing row is NaN."""
-        is_missing = np.array([_is_missing(row) for row in rows], dtype=bool)
-        if is_missing.any():
-            return self._with_missing(rows, is_missing, are_sets=are_sets)
-        if not len(rows) or not (hasattr(rows[0], "shape") or arrays.is_non_numpy(rows[0])):
-            return self._of_numbers(rows)
-        blocks = [arrays.to_numpy(row) if hasattr(row, "shape") else np.asarray(row) for row in rows]
-        return self._of_blocks(blocks, are_sets=are_sets)
-
-    def _of_blocks(self, blocks: list[np.ndarray], *, are_sets: bool = False) -> np.ndarray:
-        """Return vectors, sets of vectors, or batches of them."""
-        name, first = self.name, next((block for block in blocks if block.size), blocks[0])
-        ndim = first.ndim
-        is_set = ndim == 2 and (are_sets or self.pool is not None)
-        is_empty = np.array([is_set and not block.size for block in blocks], dtype=bool)
-        if is_empty.any() and len(blocks) > is_empty.sum():
-            return self._with_missing(blocks, is_empty, are_sets=are_sets)
-        widths = np.array([block.shape[-1] if block.ndim else 0 for block in blocks], dtype=np.int64)
-        unlike_first = np.flatnonzero([block.ndim != ndim for block in blocks])
-        if len(unlike_first):
-            rows_are = validation.rows_are(unlike_first, f"of shape {blocks[unlike_first[0]].shape}")
-            raise InputError(
-                f"{name}: {rows_are}, expected {first.shape} as the first; remove these rows or embed them again"
-            )
-        width = usual_length(widths[widths > 0], name)
-        unequal = np.flatnonzero(widths != width)
-        is_float = np.result_type(*{block.dtype for block in blocks}).kind == "f"  # codes have no NaN
-        if len(unequal) and (self.ragged is None or not is_float or (ndim == 2 and not is_set)):
-            raise InputError(
-                f"{name}: {validation.rows_are(unequal, f'not of {width:,} numbers as most rows')}; remove these rows "
-                "or embed them again"
-            )
-        if len(unequal) and self.ragged is not None:
-            self.ragged.add(0, unequal, widths[unequal])
-            shape = (1, width)[2 - ndim :]
-            for row in unequal.tolist():
-                blocks[row] = np.full(shape, np.nan, dtype=np.result_type(blocks[row].dtype, np.float16))
-        if ndim != 2:
-            return np.stack(blocks)
-        sizes = np.array([len(block) for block in blocks])
-        if is_set and (sizes != 1).any():
-            return pooled_sets(np.concatenate(blocks), sizes, self.pool, name)
-        if (sizes[:-1] != sizes[0]).any() or sizes[-1] > sizes[0]:
-            raise InputError(
-                f"{name}: holds {counted(len(sizes), 'array')} of {min(sizes)} to {max(sizes)} rows, expected one "
-                "vector an item; give pool='mean', 'max' or 'first' if they are vectors of one item each, or "
-                "concatenate them if they are batches"
-            )
-        return np.concatenate(blocks)
-
-    def _with_missing(self, rows: Sequence[Any], is_missing: np.ndarray, *, are_sets: bool) -> np.ndarray:
-        """Return a list of rows as an array whose missing rows are NaN."""
-        missing, present = np.flatnonzero(is_missing), np.flatnonzero(~is_missing)
-        of_present = RaggedRows(self.name)
-        reader = replace(self, ragged=None if self.ragged is None else of_present)
-        matrix = None
-        if len(present):
-            matrix = reader.of_sequence([rows[row] for row in present.tolist()], are_sets=are_sets)
-        if matrix is None or matrix.ndim not in (2, 3) or len(matrix) != len(present) or matrix.dtype.kind in "iu":
-            state = "empty" if hasattr(rows[missing[0]], "size") else "None"
-            raise InputError(
-                f"{self.name}: {validation.rows_are(missing, state)}, expected one vector in each row; "
-                "remove these pairs"
-            )
-        if self.ragged is not None:
-            self.ragged.add(0, present[of_present.numbers], of_present.lengths)
-        full = np.full((len(rows), *matrix.shape[1:]), np.nan, dtype=np.result_type(matrix.dtype, np.float16))
-        full[present] = matrix
-        return full
-
-    def _of_numbers(self, rows: Sequence[Any]) -> np.ndarray:
-        """Return a list of lists of numbers as an array of float64."""
-        with contextlib.suppress(ValueError, TypeError):
-            return np.asarray(rows, dtype=np.float64)
-        blocks = [self._of_row(row) for row in rows]
-        regular = np.array([block.shape[-1] for block in blocks if block is not None and block.size], dtype=np.int64)
-        width = usual_length(regular, self.name)
-        return self._of_blocks(
-            [_unusual(rows[row], width) if block is None else block for row, block in enumerate(blocks)], are_sets=True
-        )
-
-    def _of_row(self, row: Any) -> np.ndarray | None:
-        """Return a vector or a set of vectors as float64, or None for a set whose vectors have several lengths."""
-        try:
-            return np.asarray(row, dtype=np.float64)
-        except (ValueError, TypeError):
-            if isinstance(row, (list, tuple)) and all(isinstance(vector, (list, tuple, np.ndarray)) for vector in row):
-                return None
-            raise InputError(f"{self.name}: is a list of {type(row).__name__}, expected rows of numbers") from None
-
-
-def _unusual(vectors: Sequence[Sequence[float]], width: int) -> np.ndarray:
-    """Return one vector of NaN that is as long as the first of some vectors that has not `width` numbers."""
-    return np.full((1, next(len(vector) for vector in vectors if len(vector) != width)), np.nan)
-
-
-def _is_missing(row: Any) -> bool:
-    """Return whether a row is None, or what pandas writes for it: NaN or NA."""
-    return row is None or (isinstance(row, float) and row != row) or type(row).__name__ == "NAType"
-
-
-def _from_capsule(rows: Any, lists: _ListReader) -> np.ndarray:
+def _from_capsule(rows: Any, lists: ListReader) -> np.ndarray:
     """Return an object of the Arrow PyCapsule interface as an array."""
     if hasattr(rows, "to_numpy") and all(dtype.startswith("float") for dtype in _dtypes(rows)):
         return _from_data_frame(rows, lists)
@@ -299,7 +178,7 @@ def _from_capsule(rows: Any, lists: _ListReader) -> np.ndarray:
     return _from_arrow(column, lists)
 
 
-def _from_arrow(table: Any, lists: _ListReader) -> np.ndarray:
+def _from_arrow(table: Any, lists: ListReader) -> np.ndarray:
     """Return a table, or a column of lists or structures, as an array."""
     import pyarrow as pa
 
@@ -319,7 +198,7 @@ def _from_arrow(table: Any, lists: _ListReader) -> np.ndarray:
     return np.column_stack([column.to_numpy() for column in columns.values()])  # null is NaN
 
 
-def _from_lists(column: Any, lists: _ListReader) -> np.ndarray:
+def _from_lists(column: Any, lists: ListReader) -> np.ndarray:
     """Return an Arrow column of lists of floats, or of lists of such lists, as an array."""
     name, is_nested = lists.name, _is_nested(column.type)
     if not (_arrow_lists.is_float_list(column.type) or _arrow_lists.is_code_list(column.type) or is_nested):
@@ -357,7 +236,7 @@ def _is_nested(data_type: Any) -> bool:
     return _arrow_lists.is_float_list(inner) or _is_nested(inner)
 
 
-def _from_data_frame(rows: Any, lists: _ListReader) -> np.ndarray:
+def _from_data_frame(rows: Any, lists: ListReader) -> np.ndarray:
     """Return a data frame, or a column of one, through NumPy."""
     dtypes, name = _dtypes(rows), lists.name
     if hasattr(rows, "columns"):

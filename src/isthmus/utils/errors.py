@@ -15,7 +15,7 @@ import difflib
 import errno
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 #: Commands that list all names of a noun, for messages that have no room for them.
@@ -261,6 +261,29 @@ def first_line(error: BaseException, max_length: int = 160) -> str:
         The line without a final full stop, or the name of the class if the message is empty.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:max_length].rstrip(". ")
+
+
+def with_row_numbers(message: str, number: Callable[[int], int], /) -> str:
+    """Return a message of a parser that got a part of a file, with the row that it names counted in the file.
+
+    Parameters
+    ----------
+    message : str
+        Text such as 'missing a comma in row 3'.
+    number : callable
+        Function from the number of a row in the part to its number in the file.
+
+    Returns
+    -------
+    str
+        The message.
+
+    Examples
+    --------
+    >>> with_row_numbers("missing a comma in row 3", lambda row: 1000 + row)
+    'missing a comma in row 1,003 (counted from 0)'
+    """
+    return re.sub(r"\brow (\d+)", lambda match: f"row {number(int(match[1])):,} (counted from 0)", message)
 
 
 def incomplete_file(address: Any, kind: str, error: BaseException, advice: str) -> InputError:

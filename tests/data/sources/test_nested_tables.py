@@ -294,8 +294,8 @@ def test_sets_in_lists_without_vectors_or_with_other_lengths_are_invalid_rows(em
 
 def test_sets_in_lists_that_are_no_numbers_raise_an_error() -> None:
     sets: list[Any] = [vectors.tolist() for vectors in SETS]
-    for cell in ("text", "", {}, [1.0, [2.0, 3.0]]):
-        with pytest.raises(isthmus.InputError, match="x: is a list of .*, expected rows of numbers"):
+    for cell in ("text", "", {}, 0.5, [1.0, [2.0, 3.0]], [["a"] * WIDTH, [1.0] * WIDTH]):
+        with pytest.raises(isthmus.InputError, match=r"x: row 59 .* is .*, expected vectors; remove"):
             isthmus.open_pairs([*sets[:-1], cell], X[:60], pool="mean")
 
 

@@ -244,12 +244,27 @@ def test_lines_of_another_length_in_text_are_invalid_rows(
         isthmus.measure(source, ROWS, metrics="centroid_angle")
 
 
-@pytest.mark.parametrize("kind", RAGGED)
+@pytest.mark.parametrize("kind", ["txt", "jsonl"])
+def test_row_that_cannot_be_parsed_is_named_by_its_number_in_the_file(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "BLOCK_LINES", 13)
+    monkeypatch.setattr("isthmus.data.sources.jsonl.BLOCK_BYTES", 2000)
+    cells: list[Any] = ROWS.tolist()
+    cells[3], cells[70] = cells[3][:4], ["a"] * WIDTH
+    lines = [json.dumps({"vector": cell}) if kind == "jsonl" else " ".join(map(str, cell)) for cell in cells]
+    (tmp_path / f"a.{kind}").write_text("\n".join(lines) + "\n")
+    with pytest.raises(isthmus.InputError, match=rf"a.{kind}: .* row 70 \(counted from 0\)"):
+        open_source(tmp_path / f"a.{kind}")
+
+
+@pytest.mark.parametrize("kind", [*RAGGED, *RAGGED_LINES])
 def test_rows_of_two_lengths_without_a_majority_are_refused(kind: str, tmp_path: Path) -> None:
     cells = [row if i % 2 else row[:4] for i, row in enumerate(ROWS.tolist())]
-    path = RAGGED[kind](tmp_path, cells)
-    with pytest.raises(isthmus.InputError, match=r"the first \d+ rows have several lengths \(\d+ of \d+, "):
+    path = (RAGGED | RAGGED_LINES)[kind](tmp_path, cells)
+    with pytest.raises(isthmus.InputError, match=r"the first \d+ rows have several lengths \(\d+ of \d+, ") as caught:
         open_source(path)
+    assert str(caught.value).count(path.name) == 1
 
 
 @pytest.mark.parametrize("drop_bad", [False, True])

@@ -63,6 +63,21 @@ def test_dimensions_of_two_modalities_are_selected_by_name(suffix: str, tmp_path
     np.testing.assert_array_equal(pairs.y.read(0, 40), Y)
 
 
+@pytest.mark.parametrize("member", ["", "::image"])
+@pytest.mark.parametrize(("rows", "named"), [([3], "row 3 .* is"), ([3, 7], "rows 3, 7 .* are")])
+def test_word_among_the_numbers_of_a_column_is_an_error(
+    rows: list[int], named: str, member: str, tmp_path: Path
+) -> None:
+    columns = wide("image_", X) | {"note": ["0.5"] * 10 + ["a"] * 30}
+    path = save(tmp_path / "clip.csv", **columns)
+    np.testing.assert_array_equal(open_source(f"{path}{member}").read(0, 40), X)
+    columns["image_2"] = columns["image_2"].astype("U30")
+    columns["image_2"][rows] = "none"
+    path = save(tmp_path / "clip.csv", **columns)
+    with pytest.raises(InputError, match=rf"clip.csv::image_2: {named} text such as 'none', expected a number"):
+        open_source(f"{path}{member}")
+
+
 def test_dimensions_alone_are_read_without_a_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

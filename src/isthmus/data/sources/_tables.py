@@ -21,7 +21,7 @@ from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._structs import flatten_structs
 from isthmus.data.sources._vector_sets import VectorLists
-from isthmus.data.sources._wide_columns import numbered_groups, wide_columns
+from isthmus.data.sources._wide_columns import check_words, numbered_groups, wide_columns
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import spooled_rows
 
@@ -91,7 +91,10 @@ def _embedding_of_batch(batch: Any, member: str | None, address: str) -> Embeddi
         groups = numbered_groups(batch.schema)
         if member in names:
             return _judge(batch, member, is_selected=True)
-        return Embedding(groups[member], "wide", "float64") if member in groups else None
+        if member not in groups:
+            return None
+        check_words(batch, address)
+        return Embedding(groups[member], "wide", "float64")
     every_judgement = [_judge(batch, name, is_selected=False) for name in names]
     judgements = [embedding for embedding in every_judgement if embedding is not None]
     # Bytes that are no floats may be codes, where the table holds nothing else.

@@ -6,7 +6,11 @@ import re
 import warnings
 from typing import Any
 
+import numpy as np
+
 from isthmus.data.sources._members import SeveralArraysError, listed
+from isthmus.utils import validation
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewest numbered columns of one name that count as an embedding of their own.
@@ -14,6 +18,8 @@ MIN_NUMBERED = 8
 #: Names of integer columns that number or label the rows.
 _ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
 _NUMBER = re.compile(r"\d+$")
+#: Text of a number that is not whole, as ids may be.
+_FRACTION = r"^\s*[-+]?(\d+[.,]\d*|[.,]\d+|\d+([.,]\d*)?[eE][-+]?\d+)\s*$"
 
 
 def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
@@ -34,7 +40,7 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If there are fewer than two, or numbered columns of several embeddings.
+        If there are fewer than two, numbered columns of several embeddings, or a column of numbers with a word in it.
     """
     import pyarrow.types as t
 
@@ -44,6 +50,7 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
         raise InputError(
             f"{address[-120:]}: holds {names.count(repeated[0])} columns called {repeated[0]!r}; rename them"
         )
+    check_words(batch, address)
     floats = [field.name for field in batch.schema if t.is_floating(field.type)]
     integers = [field.name for field in batch.schema if t.is_integer(field.type)]
     stems = [_NUMBER.sub("", name) for name in floats]
@@ -73,6 +80,23 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
         stacklevel=2,
     )
     return group
+
+
+def check_words(batch: Any, address: str) -> None:
+    """Raise `InputError` if a column is text because of a few cells, and most of its cells hold fractions."""
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if t.is_string(column.type) or t.is_large_string(column.type):
+            is_number = pc.match_substring_regex(column, _FRACTION).fill_null(True).to_numpy(zero_copy_only=False)
+            words = np.flatnonzero(~is_number)
+            if len(words) and 2 * len(words) < len(column) - column.null_count:
+                rows_are = validation.rows_are(words, f"text such as {shown(column[int(words[0])].as_py())}")
+                raise InputError(
+                    f"{address[-80:]}::{name[:40]}: {rows_are}, expected a number as in most rows; correct it or leave "
+                    "the cell empty"
+                )
 
 
 def numbered_groups(schema: Any) -> dict[str, tuple[str, ...]]:

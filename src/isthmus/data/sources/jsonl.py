@@ -60,13 +60,19 @@ def json_batches(location: Location, schema: Any = None) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.json as reader
 
+    n_rows = 0
     with location.open("rb") as file:
         while lines := file.read(BLOCK_BYTES):
             lines += file.readline()
             if lines.strip():
                 options = reader.ReadOptions(use_threads=False, block_size=len(lines) + 1)
                 types = reader.ParseOptions(explicit_schema=schema)
-                yield from reader.read_json(pa.BufferReader(lines), options, types).to_batches()
+                try:
+                    table = reader.read_json(pa.BufferReader(lines), options, types)
+                except pa.ArrowInvalid as error:  # it counts rows in these lines
+                    raise pa.ArrowInvalid(errors.with_row_numbers(str(error), n_rows.__add__)) from None
+                n_rows += table.num_rows
+                yield from table.to_batches()
 
 
 def common_batches(location: Location) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from isthmus.data.sources._locations import Location
 from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, with_row_numbers
 from isthmus.utils.files import spooled_rows
 
 #: Lines that are parsed at a time.
@@ -41,6 +41,8 @@ class Text(Format):
         ragged = RaggedRows(address)
         try:
             rows = spooled_rows(_blocks(location, ragged))
+        except InputError:
+            raise
         except (ValueError, OverflowError) as error:
             reason = re.sub(r"; use `usecols`.*", "", str(error).splitlines()[0])[:160]
             raise InputError(
@@ -81,8 +83,12 @@ def _rows_of_lines(
     lengths = np.asarray(np.frompyfunc(len, 1, 1)(np.char.split(contents, delimiter)), dtype=np.int64)
     width = usual_length(lengths, ragged.address) if width is None else width
     unequal = np.flatnonzero(lengths != width)
+    usual = np.flatnonzero(lengths == width)
     rows = np.full((len(contents), width), np.nan)
-    if len(unequal) < len(contents):
-        rows[lengths == width] = np.loadtxt(contents[lengths == width], ndmin=2, delimiter=delimiter)
+    if len(usual):
+        try:
+            rows[usual] = np.loadtxt(contents[usual], ndmin=2, delimiter=delimiter)
+        except ValueError as error:  # it counts rows among those that it gets
+            raise ValueError(with_row_numbers(str(error), lambda row: first + int(usual[row]))) from None
     ragged.add(first, unequal, lengths[unequal])
     return rows
