@@ -1,4 +1,4 @@
-"""What the recommendation says of changes without an interval."""
+"""Which aligner is recommended, and what the recommendation states about changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.diagnosis.recommendation import recommendation_sentence
+from isthmus.diagnosis.recommendation import best_row, improves_beyond_interval, recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.result import Estimate
 
@@ -33,3 +33,34 @@ def test_recommendation_names_a_change_without_an_interval(comparison: Compariso
     sentence = recommendation_sentence(replace(comparison, rows=rows))
     assert expected in sentence
     assert "nan" not in sentence
+
+
+def test_aligner_that_improves_beyond_its_interval_comes_before_a_higher_uncertain_value() -> None:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    tasks = ["retrieval", "mixed_search"]
+    table = isthmus.compare(pairs, aligners=["Centering", "MeanRotation"], tasks=tasks, splits=1)
+    loses_recall = {"exchange_R@1": Estimate(0.02, 0.01, 0.03), "R@1": Estimate(-0.02, -0.03, -0.01)}
+    uncertain = {"exchange_R@1": Estimate(0.03, -0.01, 0.07), "R@1": Estimate(0.0, -0.01, 0.01)}
+    raw, *corrected = table.rows
+    rows = [
+        replace(
+            row, scores=row.scores | {"exchange_R@1": Estimate(0.3 + changes["exchange_R@1"].value)}, changes=changes
+        )
+        for row, changes in zip(corrected, (loses_recall, uncertain), strict=True)
+    ]
+    table = replace(table, rows=[raw, *rows])
+    assert best_row(table) is rows[0]
+    assert improves_beyond_interval(table)
+    assert "no correction tested raises it without a loss of recall" in recommendation_sentence(table)
+    table = replace(table, rows=[raw, rows[1]])
+    assert best_row(table) is rows[1]
+    assert recommendation_sentence(table).endswith("%) measurably on unseen pairs.")
+
+
+def test_recommendation_does_not_call_recall_in_a_mixed_corpus_cross_modal_recall() -> None:
+    table = isthmus.compare(
+        isthmus.demo.load("collapsed", split="test"), aligners=["ScoreCalibration"], tasks=["mixed_search"], splits=1
+    )
+    sentence = recommendation_sentence(table)
+    assert "R@1 among the candidates of the other modality rises" in sentence
+    assert "cross-modal" not in sentence

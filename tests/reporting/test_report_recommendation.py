@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import isthmus
+from isthmus.reporting.descriptions import headline_answers
+from isthmus.statistics.result import Estimate
 from shifted_pairs import shifted_pairs
 
 
@@ -44,3 +47,32 @@ def test_report_follows_the_score_that_decides(tmp_path: Path) -> None:
     assert "Recommended: KernelBlend</h2>" in text
     assert "in the two-sided NDCG@10 with <b>KernelBlend</b> (recommended)" in text
     assert "best tested" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "answer", "is_chance"),
+    [
+        (Estimate(0.02, note="no interval: only 3 items decide"), ">Unknown</p>", True),
+        (Estimate(0.02, -0.01, 0.05), ">Nothing</p>", True),
+        (Estimate(-0.02, -0.03, -0.01), ">Nothing</p>", False),
+    ],
+)
+def test_report_of_changes_that_are_no_improvement_states_what_is_known(
+    change: Estimate, answer: str, is_chance: bool, tmp_path: Path
+) -> None:
+    pairs, path = isthmus.demo.load("plain", split="test"), tmp_path / "report.html"
+    table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval", "mixed_search"], splits=1)
+    rows = [table.rows[0], replace(table.rows[1], changes=table.rows[1].changes | {"exchange_R@1": change})]
+    table = replace(table, rows=rows)
+    explanation = isthmus.report(pairs, path, comparison=table)
+    text = path.read_text(encoding="utf-8")
+    assert f'<p class="big"{answer}' in text
+    assert ("which can be chance." in text) is is_chance
+    assert headline_answers(explanation)[2] == "no correction tested improves search"
+
+
+def test_figures_of_aligners_without_mixed_search_are_refused() -> None:
+    pairs = isthmus.demo.load("plain", split="test")
+    table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    with pytest.raises(isthmus.InputError, match="no exchange_R@1, which the figure shows; run compare with"):
+        isthmus.plot.aligners(table)

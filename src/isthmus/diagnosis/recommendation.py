@@ -26,8 +26,8 @@ REASONS = {
     "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
     "exchange_R@1": "the task two_sided_search, which needs several captions or labels, was not run",
 }
-#: Scores that measure cross-modal recall.
-RECALLS = ("R@1", "restricted_R@1")
+#: Scores that measure cross-modal recall, and their names in sentences.
+RECALL_TITLES = {"R@1": "cross-modal R@1", "restricted_R@1": "R@1 among the candidates of the other modality"}
 
 
 def deciding_score(comparison: Comparison) -> str | None:
@@ -70,8 +70,8 @@ def best_row(comparison: Comparison) -> Summary | None:
     Returns
     -------
     Summary or None
-        The best `deciding_score` among the aligners that improve it without loss of recall, or among all if there is
-        none. None if no aligner could be fitted, or if no task was run that decides.
+        The best `deciding_score` among the aligners that improve it without loss of recall, or else among those that
+        improve it, or else among all. None if no aligner could be fitted, or if no task was run that decides.
 
     Examples
     --------
@@ -114,7 +114,9 @@ def _best_of(comparison: Comparison, rows: Sequence[Summary]) -> Summary | None:
     if score is None:
         return None
     judged = _corrections(rows)
-    return max(_without_loss(judged, score) or judged, key=lambda row: row.scores[score].value, default=None)
+    improving = [row for row in judged if row.changes[score].low > 0]
+    candidates = [row for row in improving if _is_without_loss(row)] or improving or judged
+    return max(candidates, key=lambda row: row.scores[score].value, default=None)
 
 
 def improves_beyond_interval(comparison: Comparison) -> bool:
@@ -141,14 +143,14 @@ def _corrections(rows: Sequence[Summary]) -> list[Summary]:
     return [row for row in rows if row.scores and row.name != "Identity"]
 
 
-def _without_loss(rows: list[Summary], score: str) -> list[Summary]:
-    """Return the rows that improve a score, and whose interval of the change of recall reaches 0."""
-    return [row for row in rows if _recall(row)[1].high >= 0 and row.changes[score].low > 0]
+def _is_without_loss(row: Summary) -> bool:
+    """Return whether the interval of the change of recall reaches 0."""
+    return _recall(row)[1].high >= 0
 
 
 def _recall(row: Summary) -> tuple[str, Estimate]:
     """Return the name and the change of cross-modal R@1, or of the restricted search if it was not computed."""
-    name = next((name for name in RECALLS if name in row.changes), "")
+    name = next((name for name in RECALL_TITLES if name in row.changes), "")
     return name, row.changes.get(name, Estimate(0.0, 0.0, 0.0))
 
 
@@ -189,8 +191,8 @@ def recommendation_sentence(comparison: Comparison) -> str:
             f"interval{f' ({why})' if why else ''}."
         )
     if change.low <= 0:
-        return f"None of the corrections tested raises the {title} ({percent(raw[score].value)}) on unseen pairs."
-    is_without_loss = bool(_without_loss([best_summary], score))
+        raw_value = percent(raw[score].value)
+        return f"None of the corrections tested raises the {title} ({raw_value}) measurably on unseen pairs."
     start = (
         f"Recommended: {best_summary.name}. On unseen pairs the {title} rises from {percent(raw[score].value)} to "
         f"{percent(best_summary.scores[score].value)} ({_points(change)})"
@@ -199,7 +201,7 @@ def recommendation_sentence(comparison: Comparison) -> str:
     if not name or name == score:
         return f"{start}."
     because = f" The {title} decides, because {REASONS[score]}." if score in REASONS else ""
-    ending = "" if is_without_loss else "; no correction tested raises it without a loss of recall"
+    ending = "" if _is_without_loss(best_summary) else "; no correction tested raises it without a loss of recall"
     n_tested = len(_corrections(comparison.rows))
     choice = ""
     if n_tested > 1:
@@ -207,7 +209,7 @@ def recommendation_sentence(comparison: Comparison) -> str:
         if all(row.name != "Auto" for row in comparison.rows):
             choice += " isthmus fit Auto tries more corrections."
     advice = index_advice(best_summary, comparison.data["names"])
-    return f"{start}, and {_recall_change(recall)}{ending}.{because}{choice} {advice}"
+    return f"{start}, and {_recall_change(RECALL_TITLES[name], recall)}{ending}.{because}{choice} {advice}"
 
 
 def index_advice(row: Summary, names: Sequence[str]) -> str:
@@ -235,15 +237,15 @@ def index_advice(row: Summary, names: Sequence[str]) -> str:
     )
 
 
-def _recall_change(change: Estimate) -> str:
+def _recall_change(title: str, change: Estimate) -> str:
     points = _points(change)
     if change.low > 0:
-        return f"cross-modal R@1 rises ({points})"
+        return f"{title} rises ({points})"
     if change.high < 0:
-        return f"cross-modal R@1 falls ({points})"
+        return f"{title} falls ({points})"
     if math.isnan(change.low):
-        return f"cross-modal R@1 changes by an amount without an interval ({points})"
-    return f"cross-modal R@1 does not change measurably ({points})"
+        return f"{title} changes by an amount without an interval ({points})"
+    return f"{title} does not change measurably ({points})"
 
 
 def _points(change: Estimate) -> str:

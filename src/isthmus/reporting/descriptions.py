@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.diagnosis import CosineDecomposition, Explanation, best_row
+from isthmus.diagnosis.recommendation import improves_beyond_interval
 from isthmus.evaluation import Comparison
 from isthmus.reporting.formatting import aligner_label, points, shorten
 from isthmus.reporting.samples import CloudProjection, CosineSample
 from isthmus.statistics.result import Result
+from isthmus.utils.errors import InputError
 from isthmus.utils.format import percent
 
 #: Reading aid of a measure for a reader who knows the model but not the theory, by registered name. Optional.
@@ -45,6 +47,9 @@ def headline_answers(explanation: Explanation) -> tuple[str, str, str]:
     best_summary = None if comparison is None else best_row(comparison)
     if comparison is None or best_summary is None:
         return size, source, "no aligner could be fitted"
+    check_shown_scores(comparison, "the figure")
+    if not improves_beyond_interval(comparison):
+        return size, source, "no correction tested improves search"
     raw = percent(comparison["Identity"].scores["exchange_R@1"].value)
     corrected = percent(best_summary.scores["exchange_R@1"].value)
     return size, source, f"{shorten(aligner_label(best_summary), 22)}: exchange {raw} → {corrected}"
@@ -110,6 +115,16 @@ def describe_cosines(sample: CosineSample) -> str:
         f"Four densities of cosines with these means: matching pairs {means['paired']:z.3f}, non-matching pairs "
         f"{means['unpaired']:z.3f}, within {x} {means['x']:z.3f}, within {y} {means['y']:z.3f}."
     )
+
+
+def check_shown_scores(comparison: Comparison, shown_by: str) -> None:
+    """Raise `InputError` if a comparison lacks a score that 'the page' or 'the figure' shows."""
+    missing = {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
+    if missing:
+        raise InputError(
+            f"the comparison has no {' and no '.join(sorted(missing))}, which {shown_by} shows; run compare with "
+            "tasks=['retrieval', 'mixed_search'] among others"
+        )
 
 
 def describe_aligners(comparison: Comparison) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.align import Reliability
 from isthmus.diagnosis import CosineDecomposition, best_row
 from isthmus.evaluation import Comparison, Summary
+from isthmus.reporting.descriptions import check_shown_scores
 from isthmus.reporting.drawing import ACCENT, FONT_SIZE, INK, MUTED, PAPER, X, Y, apply_layout
 from isthmus.reporting.formatting import aligner_label, shorten
 from isthmus.reporting.labels import place_labels
@@ -205,6 +206,7 @@ def draw_reliability(ax: Any, reliability: Reliability) -> None:
 
 def draw_aligners(ax: Any, comparison: Comparison) -> None:
     """Draw the exchange score of each aligner against its change in cross-modal recall."""
+    check_shown_scores(comparison, "the figure")
     rows = [row for row in comparison.rows if row.scores]
     best_summary = best_row(comparison)
     positions = np.array([[100 * r.scores["exchange_R@1"].value, 100 * r.changes["R@1"].value] for r in rows])

@@ -341,7 +341,7 @@ def reliability(data: Reliability | Explanation, /, *, ax: Any = None) -> Any:
 
 
 def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:
-    """Draw the mixed recall of each aligner against its change in cross-modal recall.
+    """Draw the exchange score of mixed search of each aligner against its change in cross-modal recall.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:
     Raises
     ------
     InputError
-        If there is no comparison.
+        If there is no comparison, or one without these scores.
 
     Examples
     --------

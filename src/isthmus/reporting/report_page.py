@@ -15,6 +15,7 @@ from isthmus.diagnosis import Explanation, explain
 from isthmus.diagnosis.recommendation import check_comparison
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.fit_observers import observing_fits
+from isthmus.reporting.descriptions import check_shown_scores
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.arguments import shown
@@ -143,12 +144,8 @@ def report(
                 comparison = compare(pairs, fit=fit, normalize=normalize)
         except TooFewItemsError as error:
             no_comparison, held_out.is_compared = str(error), False
-    missing = set() if comparison is None else {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
-    if missing:
-        raise InputError(
-            f"the comparison has no {' and no '.join(sorted(missing))}, which the page shows; run compare with "
-            "tasks=['retrieval', 'mixed_search'] among others"
-        )
+    if comparison is not None:
+        check_shown_scores(comparison, "the page")
     explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize, sample=sample)
     if no_comparison:
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
