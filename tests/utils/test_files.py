@@ -10,6 +10,7 @@ import pytest
 import isthmus
 from isthmus import InputError
 from isthmus.utils.files import atomic_path, load_arrays, save_arrays
+from isthmus.utils.paths import check_readable
 
 
 def test_atomic_path_after_an_error_leaves_the_file(tmp_path: Path) -> None:
@@ -59,3 +60,13 @@ def test_load_arrays_of_other_files_raises(tmp_path: Path) -> None:
     save_arrays(tmp_path / "m", "moments", {"n": np.asarray(3)}, {})
     with pytest.raises(InputError, match="holds moments, expected aligner"):
         load_arrays(tmp_path / "m", "aligner")
+
+
+@pytest.mark.parametrize("path", ["n" * 300 + ".npy", "m/" * 3000 + "rows.npy"])
+def test_a_path_that_is_too_long_is_named_by_its_ends(path: str) -> None:
+    message = f"{path[:30]}...{path[-30:]}: file name too long ({len(path):,} characters), expected a path"
+    with pytest.raises(InputError) as measured:
+        isthmus.measure(path, "text.npy")
+    with pytest.raises(InputError) as checked:
+        check_readable(path)
+    assert [str(measured.value), str(checked.value)] == [message, message]

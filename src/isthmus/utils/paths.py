@@ -16,6 +16,8 @@ from isthmus.utils.errors import InputError
 EMBEDDINGS = (
     "the path of an embedding file (.npy, .parquet, .h5 ...; see `isthmus list sources`) or of a folder of shards"
 )
+#: Characters of either end of a long path that a message keeps.
+SHOWN_END = 30
 #: Endings of the names of pages. A name without ending is kept.
 PAGE_SUFFIXES = (".html", ".htm", "")
 
@@ -48,19 +50,19 @@ def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> 
         If it does not exist or cannot be read.
     """
     path = _as_path(path, expected)
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: no such file or folder; give {expected}")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read; check its permissions")
     return path
 
 
-def exists(path: str) -> bool:
+def exists(path: str | os.PathLike[str]) -> bool:
     """Return whether a file or folder exists, or raise `InputError` if no file can have this name.
 
     Parameters
     ----------
-    path : str
+    path : path-like
         Path.
 
     Returns
@@ -76,7 +78,10 @@ def exists(path: str) -> bool:
     try:
         return Path(path).exists()
     except OSError as error:
-        raise InputError(f"{shown(path)}: {(error.strerror or 'no path').lower()}, expected a path") from None
+        text = str(path)
+        shortened = text if len(text) <= 2 * SHOWN_END else f"{text[:SHOWN_END]}...{text[-SHOWN_END:]}"
+        reason = (error.strerror or "no path").lower()
+        raise InputError(f"{shortened}: {reason} ({len(text):,} characters), expected a path") from None
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:

@@ -348,7 +348,7 @@ def test_csv_of_nan_rows_leaves_them_out_if_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "[0.1, 0.2]\n[0.3, 0.4]\n", "begins with a list, expected an object in each line; run rows ="),
+        ("a.jsonl", "[[0.1, 0.2], [0.3, 0.4]]\n", "begins with a list of other values than numbers, .* run np.save"),
         (
             "a.json",
             "[[0.1, 0.2], [0.3, 0.4]]",

@@ -27,6 +27,8 @@ from isthmus.utils.files import spooled_rows
 
 #: Rows of the first block by which the kind of a column is judged.
 JUDGED_ROWS = 64
+#: Bytes of a file that are searched for blank lines at a time.
+BLOCK_BYTES = 2**24
 #: Fewest bytes of a cell that count as codes.
 MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
@@ -287,6 +289,37 @@ def warn_of_missing_end(location: Any) -> None:
     if is_open:
         message = f"{location}: does not end in a line break; check that its last row is complete"
         warnings.warn(message, IsthmusWarning, stacklevel=2)
+
+
+def check_blank_lines(location: Any, n_headers: int = 0) -> None:
+    """Raise `InputError` if a blank line stands in the place of a row. Blank lines at the end are no rows.
+
+    A file in which every second line is blank is one of double spaced lines, which has no such rows.
+
+    Parameters
+    ----------
+    location : Path or RemotePath
+        The file.
+    n_headers : int, default 0
+        Number of lines before the rows.
+    """
+    end = b""
+    with location.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            if any(pattern in end + block for pattern in (b"\n\n", b"\n\r\n")):
+                break
+            end = block[-2:]
+        else:
+            return
+        file.seek(0)
+        lines = np.flatnonzero([not line.isspace() for line in file])[n_headers:]
+    gaps = np.flatnonzero(np.diff(lines) > 1)
+    if len(gaps) and 2 * len(gaps) < len(lines) - 1:
+        row, line_number = gaps[0] + 1, lines[gaps[0]] + 2
+        raise InputError(
+            f"{str(location)[-120:]}: line {line_number:,} is blank, where row {row:,} would be (rows count from 0); "
+            "delete the line, or write the missing row in it"
+        )
 
 
 def _spooled_cells(batches: Iterable[Any], embedding: Embedding, address: str, ragged: RaggedRows) -> Any:

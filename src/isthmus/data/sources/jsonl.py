@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +19,13 @@ from isthmus.utils.errors import InputError
 
 #: Bytes of text that are parsed at a time, up to the end of a line.
 BLOCK_BYTES = 2**24
+#: Field of the rows of a file that has a list of numbers in each line.
+FIELD = "embedding"
 
 
 @register
 class Jsonl(Format):
-    """JSON lines (.jsonl, .ndjson): in each line an object with a list of numbers, {"embedding": [0.1, 0.2]}."""
+    """JSON lines (.jsonl, .ndjson): a list of numbers in each line, alone or in an object {"embedding": [0.1, 0.2]}."""
 
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson")
@@ -33,12 +37,11 @@ class Jsonl(Format):
         """Parse the embeddings in blocks. Each number equals ``float(text)``."""
         errors.import_optional("pyarrow.json", "parquet", f"reading {location}")
         address = str(location)
-        with location.open("rb") as file:
-            head = file.read(64).lstrip()
-        if head.startswith(b"["):
+        _tables.check_blank_lines(location)
+        if (first := _first_list(location)) is not None and not _is_row(first):
             raise InputError(
-                f"{address[-60:]}: begins with a list, expected an object in each line; "
-                "run rows = [json.loads(line) for line in open(FILE)] and np.save('rows.npy', np.array(rows))"
+                f"{address[-60:]}: begins with a list of other values than numbers, expected a list of numbers or an "
+                "object in each line; for one list of all rows run np.save('rows.npy', np.array(json.load(open(FILE))))"
             )
         with translated_errors(address, "jsonl"):
             if not location.stat().st_size:  # type: ignore[union-attr]
@@ -56,15 +59,21 @@ class Jsonl(Format):
 
 
 def json_batches(location: Location, schema: Any = None) -> Iterator[Any]:
-    """Yield the lines as Arrow batches. Without a schema, each batch has the types that its own lines show."""
+    """Yield the lines as Arrow batches. Without a schema, each batch has the types that its own lines show.
+
+    Lines that are lists have the field `FIELD`.
+    """
     import pyarrow as pa
     import pyarrow.json as reader
 
     n_rows = 0
+    are_lists = _first_list(location) is not None
     with location.open("rb") as file:
         while lines := file.read(BLOCK_BYTES):
             lines += file.readline()
             if lines.strip():
+                if are_lists:
+                    lines = re.sub(rb"(?m)^[^\S\n]*(\S.*)$", rb'{"%b": \1}' % FIELD.encode(), lines)
                 options = reader.ReadOptions(use_threads=False, block_size=len(lines) + 1)
                 types = reader.ParseOptions(explicit_schema=schema)
                 try:
@@ -73,6 +82,28 @@ def json_batches(location: Location, schema: Any = None) -> Iterator[Any]:
                     raise pa.ArrowInvalid(errors.with_row_numbers(str(error), n_rows.__add__)) from None
                 n_rows += table.num_rows
                 yield from table.to_batches()
+
+
+def _first_list(location: Location) -> bytes | None:
+    """Return the first line if it begins with a list, or None."""
+    with location.open("rb") as file:
+        line = file.readline(BLOCK_BYTES)
+        while line.isspace():
+            line = file.readline(BLOCK_BYTES)
+    return line.strip() if line.lstrip().startswith(b"[") else None
+
+
+def _is_row(line: bytes) -> bool:
+    """Return whether a line is a list of numbers, in which null and NaN are missing.
+
+    >>> _is_row(b"[0.1, null]"), _is_row(b"[[0.1, 0.2]]"), _is_row(b"[")
+    (True, False, False)
+    """
+    try:
+        numbers = json.loads(line)
+    except ValueError:
+        return False
+    return bool(numbers) and all(number is None or type(number) in (int, float) for number in numbers)
 
 
 def common_batches(location: Location) -> Iterator[Any]:

@@ -38,6 +38,7 @@ class Text(Format):
         address = str(location)
         if member is not None:
             raise InputError(f"{address[-120:]}::{member}: a .txt file holds one array; leave out '::{member}'")
+        _tables.check_blank_lines(location)
         ragged = RaggedRows(address)
         try:
             rows = spooled_rows(_blocks(location, ragged))

@@ -1,0 +1,48 @@
+"""Lines of text files: lists without a field in .jsonl, and blank lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.data.sources import open_source
+
+ROWS = np.random.default_rng(7).normal(size=(20, 4))
+
+
+def lines_of(suffix: str) -> list[str]:
+    """Return the lines of a file of `ROWS`, without a header."""
+    if suffix == ".jsonl":
+        return [json.dumps(row) for row in ROWS.tolist()]
+    return [(" " if suffix == ".txt" else ",").join(map(str, row)) for row in ROWS.tolist()]
+
+
+def test_lists_without_a_field_in_jsonl_are_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = lines_of(".jsonl")
+    lines[3] = "  [null, 1, 2, 3] "
+    path.write_text("\n".join(lines) + "\n")
+    rows = open_source(path).read(0, 20)
+    assert np.isnan(rows[3, 0])
+    np.testing.assert_array_equal(np.delete(rows, 3, axis=0), np.delete(ROWS, 3, axis=0))
+    path.write_text("\n".join([*lines[4:], "[1.0, 2.0]"]) + "\n")
+    with pytest.raises(isthmus.InputError, match="another length"):
+        isthmus.measure(isthmus.open_pairs(path, path, names=("image", "text")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("suffix", "header"), [(".csv", ""), (".csv", "a,b,c,d"), (".jsonl", ""), (".txt", "")])
+def test_blank_lines_end_a_file_and_are_named_between_rows(suffix: str, header: str, end: str, tmp_path: Path) -> None:
+    path, lines = tmp_path / f"rows{suffix}", lines_of(suffix)
+    first = [header] if header else []
+    path.write_bytes(end.join([*first, *lines, "", "", ""]).encode())
+    np.testing.assert_array_equal(open_source(path).read(0, 20), ROWS)
+    path.write_bytes(end.join([*first, *lines[:5], "", *lines[5:], ""]).encode())
+    with pytest.raises(isthmus.InputError, match=f"line {6 + len(first)} is blank, where row 5 would be"):
+        open_source(path)
+    path.write_bytes(end.join([*first, (2 * end).join(lines), ""]).encode())  # double spaced
+    np.testing.assert_array_equal(open_source(path).read(0, 20), ROWS)
