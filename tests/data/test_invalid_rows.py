@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def test_drop_bad_of_clean_pairs_returns_them() -> None:
 def test_drop_bad_of_one_usable_pair_is_refused() -> None:
     x = np.full((5, 3), np.nan)
     x[0] = 1
-    with pytest.raises(InputError, match="4 rows of image and 0 of text are .*: 1 of 5 pairs are usable, expected two"):
+    with pytest.raises(InputError, match="^4 rows of image are NaN.*: 1 of 5 pairs are usable, expected two"):
         drop_invalid_rows(Pairs(image=x, text=np.ones((5, 3))))
 
 
@@ -122,11 +121,17 @@ def test_drop_bad_in_the_shell_uses_the_usable_pairs(verb: str, tmp_path: Path, 
     assert json.loads(process.stdout[process.stdout.index("{") :])
 
 
-def test_modalities_drop_bad_rows_of_each_pair() -> None:
+def test_modalities_drop_an_item_with_a_bad_row_from_all_pairs() -> None:
     x, y, usable = bad_pairs()
-    modalities = isthmus.Modalities(image=x, text=y, audio=y[::-1].copy())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IsthmusWarning)
+    audio = y[::-1].copy()  # row 29 is bad, as row 70 of y is
+    modalities = isthmus.Modalities(image=x, text=y, audio=audio)
+    with pytest.warns(
+        IsthmusWarning, match="5 rows of image, 1 of text and 1 of audio are NaN.*: left out 7"
+    ) as caught:
         results = modalities.measure(metrics="centroid_angle", drop_bad=True)
-    expected = isthmus.measure(x[usable], y[usable], metrics="centroid_angle")["centroid_angle"].value
+    assert sum("left out" in str(entry.message) for entry in caught) == 1
+    kept = usable & (np.arange(100) != 29)
+    expected = isthmus.measure(x[kept], y[kept], metrics="centroid_angle")["centroid_angle"].value
     assert results["image", "text"]["centroid_angle"].value == pytest.approx(expected, abs=1e-6)
+    assert {result.pairs["n"] for result in results.values()} == {93}
+    assert results["image", "audio"].pairs["pairing"]["dropped"] == {"image": 5, "audio": 1, "pairs": 7}

@@ -13,6 +13,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, Modalities, Pairs
 from isthmus.cli import app
 from isthmus.utils.format import number
+from isthmus.utils.progress import listening
 
 
 @pytest.fixture
@@ -172,3 +173,11 @@ def test_modalities_and_pairs_take_a_dictionary(rows_by_name: dict[str, np.ndarr
         ):
             with pytest.raises(isthmus.InputError, match=expected):
                 owner(*wrong)
+
+
+def test_progress_names_the_pair_of_modalities(rows_by_name: dict[str, np.ndarray]) -> None:
+    stages: list[str] = []
+    with listening(lambda _done, _total, stage, _detail: stages.append(stage)):
+        Modalities(rows_by_name).measure(metrics="centroid_angle")
+    x, y, z = rows_by_name
+    assert list(dict.fromkeys(stages)) == [f"measuring {a} and {b}" for a, b in ((x, y), (x, z), (y, z))]

@@ -12,7 +12,14 @@ from isthmus import IsthmusWarning, Pairs, measure, open_pairs
 from isthmus.data.sources import Source, open_source
 from isthmus.statistics import pairing as pairing_module
 from isthmus.statistics import pairing_breaks
-from isthmus.statistics.pairing import find_breaks, first_pairs, has_rotated_pairs, looks_paired, matching_offset
+from isthmus.statistics.pairing import (
+    find_breaks,
+    first_pairs,
+    has_rotated_pairs,
+    judge_pairing,
+    looks_paired,
+    matching_offset,
+)
 
 
 def clouds(weight: float) -> tuple[Source, Source]:
@@ -262,3 +269,12 @@ def test_looks_paired_of_distinct_rows_names_the_shard_that_does_not_match(
         pairs = open_pairs(tmp_path / "image", tmp_path / "text")
     (found,) = looks_paired(*first_pairs(pairs)).breaks
     assert (found.start, found.stop, found.shard) == (600, 900, "2.npy")
+
+
+def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(300, 8)), rng.normal(size=(900, 8))
+    index = np.repeat(np.arange(300), 3)
+    assert " for pairs and " in judge_pairing(Pairs(x=x, y=y[:300])).reason
+    assert " for 300 sampled pairs and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
+    many = rng.normal(size=(2, 2500, 8))
+    assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=many[0], y=many[1])).reason

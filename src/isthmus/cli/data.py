@@ -114,7 +114,7 @@ def inspect(
         if pairs is not None:
             if is_by_position and pairs.n_pairs <= MAX_ROWS:
                 pairs = group_equal_rows(pairs)  # a file repeats the row of an image beside each of its captions
-            pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources))
+            pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources), n_pairs=pairs.n_pairs)
         elif len(sources) == 2:
             pairing = looks_paired(*sources, names=_names_of(sources))
         two_sources = [pair for pair in combinations(sources, 2) if len(sources) > 2 and pair[0].shape == pair[1].shape]

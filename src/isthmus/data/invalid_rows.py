@@ -14,6 +14,7 @@ from isthmus.data.sources import Source
 from isthmus.data.sources._members import listed
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import counted
 
 
 def invalid_rows_error(
@@ -49,6 +50,35 @@ def invalid_states(*sources: Source) -> str:
     """Return the states of the invalid rows of sources, whose rows were read: those of other lengths if there are."""
     has_ragged = any(source.ragged is not None and len(source.ragged) for source in sources)
     return "NaN, infinite, all zeros or of another length" if has_ragged else "NaN, infinite or all zeros"
+
+
+def described_counts(counts: Mapping[str, int], /, *sources: Source) -> str:
+    """Return how many rows of which modality are invalid, without modalities that have no such rows.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Number of invalid rows by modality.
+    *sources : Source
+        The modalities, whose rows were read.
+
+    Returns
+    -------
+    str
+        The clause.
+
+    Examples
+    --------
+    >>> described_counts({"image": 1, "text": 0, "audio": 2})
+    '1 row of image and 2 of audio are NaN, infinite or all zeros'
+    """
+    entries = [(name, count) for name, count in counts.items() if count]
+    clauses = [
+        f"{count:,} of {name}" if number else f"{counted(count, 'row')} of {name}"
+        for number, (name, count) in enumerate(entries)
+    ]
+    joined = " and ".join([", ".join(clauses[:-1]), clauses[-1]] if len(clauses) > 1 else clauses)
+    return f"{joined} {'is' if sum(counts.values()) == 1 else 'are'} {invalid_states(*sources)}"
 
 
 def _out_of_range(address: str) -> InputError:
@@ -140,33 +170,72 @@ def usable_sources(sources: Mapping[str, Source], /, *, paired: bool, min_rows: 
     ...     usable_sources({"image": rows}, paired=False)["image"].shape
     (2, 2)
     """
-    masks = {name: valid_mask(source)[0] for name, source in sources.items()}
-    if all(mask.all() for mask in masks.values()):
-        return dict(sources)
-    if paired:
-        sizes = [len(mask) for mask in masks.values()]
-        if len(set(sizes)) > 1:
-            raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
-        common = np.logical_and.reduce(list(masks.values()))
-        masks = {name: common for name in masks}
-    usable = {}
-    for name, source in sources.items():
-        rows = np.flatnonzero(masks[name])
-        n_dropped = len(masks[name]) - len(rows)
-        if len(rows) < min_rows:
-            raise InputError(
-                f"{source.address}: {len(rows)} of {len(masks[name]):,} rows are usable, expected {min_rows} or more"
-            )
-        usable[name] = select_rows(source, rows, min_rows=min_rows) if n_dropped else source
-    counts = {name: len(mask) - int(mask.sum()) for name, mask in masks.items()}
-    described = " and ".join(
-        f"{count:,} of {len(masks[name]):,} {name} rows" for name, count in counts.items() if count
-    )
-    message = f"left out {described}: they, or their matches, are {invalid_states(*sources.values())}"
-    warnings.warn(
-        message if paired else message.replace("they, or their matches,", "they"), IsthmusWarning, stacklevel=3
-    )
-    return usable
+    return (_commonly_usable if paired else _usable)(sources, min_rows)[0]
+
+
+def commonly_usable_sources(sources: Mapping[str, Source], /) -> tuple[dict[str, Source], dict[str, int]]:
+    """Leave out the rows that are invalid in one of the modalities or more, and report their number in a warning.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        As many rows of each modality, each of which is read.
+
+    Returns
+    -------
+    sources : dict of str to Source
+        The sources, without these rows.
+    counts : dict of str to int
+        Number of invalid rows of each modality.
+
+    Raises
+    ------
+    InputError
+        If fewer than two rows are left.
+    """
+    return _commonly_usable(sources, 2)
+
+
+def _usable(sources: Mapping[str, Source], min_rows: int) -> tuple[dict[str, Source], dict[str, int]]:
+    """Return the sources without their own invalid rows, and the numbers of these rows."""
+    masks, counts = _masks(sources)
+    clauses = [f"{count:,} of {sources[name].shape[0]:,} {name} rows" for name, count in counts.items() if count]
+    usable = {name: _selected(source, masks[name], min_rows) for name, source in sources.items()}
+    if clauses:
+        message = f"left out {' and '.join(clauses)}: they are {invalid_states(*sources.values())}"
+        warnings.warn(message, IsthmusWarning, stacklevel=4)
+    return usable, counts
+
+
+def _commonly_usable(sources: Mapping[str, Source], min_rows: int) -> tuple[dict[str, Source], dict[str, int]]:
+    """Return the sources without the rows that are invalid in one of them, and the number of invalid rows of each."""
+    masks, counts = _masks(sources)
+    if not any(counts.values()):
+        return dict(sources), counts
+    sizes = [len(mask) for mask in masks.values()]
+    if len(set(sizes)) > 1:
+        raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
+    common = np.logical_and.reduce(list(masks.values()))
+    usable = {name: _selected(source, common, min_rows) for name, source in sources.items()}
+    left_out = f"left out {len(common) - int(common.sum()):,} of {len(common):,} rows of each modality"
+    warnings.warn(f"{described_counts(counts, *sources.values())}: {left_out}", IsthmusWarning, stacklevel=4)
+    return usable, counts
+
+
+def _masks(sources: Mapping[str, Source]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Return which rows of each source are valid, and the numbers of the others."""
+    valid = {name: valid_mask(source) for name, source in sources.items()}
+    return {name: mask for name, (mask, _) in valid.items()}, {name: count for name, (_, count) in valid.items()}
+
+
+def _selected(source: Source, mask: np.ndarray, min_rows: int) -> Source:
+    """Return the rows of a source that a mask (n,) keeps."""
+    rows = np.flatnonzero(mask)
+    if len(rows) == len(mask):
+        return source
+    if len(rows) < min_rows:
+        raise InputError(f"{source.address}: {len(rows)} of {len(mask):,} rows are usable, expected {min_rows} or more")
+    return select_rows(source, rows, min_rows=min_rows)
 
 
 def _positions(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import pairs_of_items
-from isthmus.data.invalid_rows import invalid_states, valid_mask
+from isthmus.data.invalid_rows import described_counts, valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
 from isthmus.data.open_spec import OpenSpec
@@ -214,7 +214,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     items, index = np.unique(pairs.owner[rows_y], return_inverse=True)
     x, y = pairs.names
     counts = {x: bad_x, y: bad_y, "pairs": pairs.n_pairs - len(rows_y)}
-    described = f"{counted(bad_x, 'row')} of {x} and {bad_y:,} of {y} are {invalid_states(pairs.x, pairs.y)}"
+    described = described_counts({x: bad_x, y: bad_y}, pairs.x, pairs.y)
     if len(items) < 2:
         raise InputError(f"{described}: {len(rows_y)} of {pairs.n_pairs:,} pairs are usable, expected two or more")
     usable = type(pairs)(

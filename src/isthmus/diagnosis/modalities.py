@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from isthmus.data.columns import as_source
+from isthmus.data.invalid_rows import commonly_usable_sources
 from isthmus.data.named_rows import named_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
-from isthmus.data.sources import modality_name, open_source
+from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.data.sources._stacks import stack_members, stack_names
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
@@ -24,6 +25,7 @@ from isthmus.utils.arguments import list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import counted
+from isthmus.utils.progress import as_stages_of
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -243,10 +245,8 @@ class Modalities:
                 f"got {counted(len(modalities), 'modality')}, expected two or more, as Modalities(image=X, text=Y)"
             )
         self.names = tuple(modalities)
-        modalities = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
-        self.pairs = {
-            (x, y): Pairs(**{x: modalities[x], y: modalities[y]}) for x, y in itertools.combinations(modalities, 2)
-        }
+        self._sources = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
+        self.pairs = _pairs_of(self._sources)
 
     @classmethod
     def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None, **reading: Any) -> Modalities:
@@ -295,16 +295,18 @@ class Modalities:
         Parameters
         ----------
         **options
-            Options of `isthmus.measure`.
+            Options of `isthmus.measure`. With `drop_bad=True` an item with an invalid row in one modality is left out
+            of all pairs of modalities.
 
         Returns
         -------
         PairwiseResults
             One `Result` for each pair.
         """
-        results = self._for_each_pair(measure, options)
-        for pairs in self.pairs.values():
-            warn_of_data(pairs, named=len(self.names) > 2)
+        pairs, options = self._usable_pairs(options)
+        results = self._for_each_pair(measure, pairs, options)
+        for pair in pairs.values():
+            warn_of_data(pair, named=len(self.names) > 2)
         return results
 
     def explain(self, **options: Any) -> PairwiseResults[Explanation]:
@@ -313,20 +315,45 @@ class Modalities:
         Parameters
         ----------
         **options
-            Options of `isthmus.explain`.
+            Options of `isthmus.explain`, with `drop_bad` as in `measure`.
 
         Returns
         -------
         PairwiseResults
             One `Explanation` for each pair.
         """
-        return self._for_each_pair(explain, options)
+        return self._for_each_pair(explain, *self._usable_pairs(options))
 
-    def _for_each_pair(self, function: Callable[..., T], options: dict[str, Any]) -> PairwiseResults[T]:
-        return PairwiseResults(self.names, {names: function(pairs, **options) for names, pairs in self.pairs.items()})
+    def _usable_pairs(self, options: dict[str, Any]) -> tuple[dict[tuple[str, str], Pairs], dict[str, Any]]:
+        """Return the pairs without the items that `drop_bad` leaves out, and the other options."""
+        if options.get("drop_bad") is not True:
+            return self.pairs, options
+        options = {**options, "drop_bad": False}
+        usable, counts = commonly_usable_sources(self._sources)
+        if not any(counts.values()):
+            return self.pairs, options
+        pairs = _pairs_of(usable)
+        for (x, y), pair in pairs.items():
+            n_left_out = self.pairs[x, y].n_pairs - pair.n_pairs
+            pair.dropped = {x: counts[x], y: counts[y], "pairs": n_left_out}
+        return pairs, options
+
+    def _for_each_pair(
+        self, function: Callable[..., T], pairs: dict[tuple[str, str], Pairs], options: dict[str, Any]
+    ) -> PairwiseResults[T]:
+        results = {}
+        for names, pair in pairs.items():
+            with as_stages_of(" and ".join(names)):
+                results[names] = function(pair, **options)
+        return PairwiseResults(self.names, results)
 
     def __repr__(self) -> str:
         return f"Modalities({', '.join(self.names)})"
+
+
+def _pairs_of(sources: Mapping[str, Source]) -> dict[tuple[str, str], Pairs]:
+    """Return the pairs of every two modalities."""
+    return {(x, y): Pairs(**{x: sources[x], y: sources[y]}) for x, y in itertools.combinations(sources, 2)}
 
 
 def _numbers(result: Result | Explanation) -> dict[str, Estimate]:

@@ -128,7 +128,7 @@ class Pairing:
 
 @blas_limited(1)  # the decompositions are small, and BLAS threads wait for each other on a busy machine
 def looks_paired(
-    x: Source, y: Source, /, *, names: tuple[str, str] = ("the first source", "the second source")
+    x: Source, y: Source, /, *, names: tuple[str, str] = ("the first source", "the second source"), n_pairs: int = 0
 ) -> Pairing:
     """Judge whether row i of `x` matches row i of `y`, and where the rows stop to match.
 
@@ -145,6 +145,8 @@ def looks_paired(
         Rows (n, d).
     names : tuple of str
         Names of the two in the reason.
+    n_pairs : int, default 0
+        Number of all pairs, if the rows are those of a part of them.
 
     Returns
     -------
@@ -183,7 +185,10 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
     size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
-    means = f"mean cosine {cosine_text(paired, 3)} for pairs and {cosine_text(unpaired, 3)} for non-matching rows"
+    judged_pairs = "pairs" if len(rows) >= max(n_pairs, x.shape[0]) else f"{valid.sum():,} sampled pairs"
+    means = (
+        f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for non-matching rows"
+    )
     cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
@@ -369,5 +374,5 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
         reason = f"only {counted(pairs.n_components, 'usable row')} to compare"
         _CACHE[pairs] = Pairing(False, reason, degenerate=degeneracies)
     elif pairs not in _CACHE:
-        _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names)
+        _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names, n_pairs=pairs.n_pairs)
     return _CACHE[pairs]

@@ -71,6 +71,32 @@ def as_steps_of(stage: str, state: Callable[[], tuple[int, int | None, str]], /)
 
 
 @contextmanager
+def as_stages_of(unit: str, /) -> Iterator[None]:
+    """Report the stages of the block with the name of the unit that they work on.
+
+    Parameters
+    ----------
+    unit : str
+        Name of the unit, which follows the name of each stage.
+
+    Examples
+    --------
+    >>> with listening(lambda done, total, stage, detail: print(f"{stage} {done}/{total}")):
+    ...     with as_stages_of("image and text"):
+    ...         report_progress(1, 2, "measuring")
+    measuring image and text 1/2
+    """
+    outer = _listener.get()
+
+    def named(done: int, total: int | None, stage: str, detail: str) -> None:
+        if outer is not None:
+            outer(done, total, f"{stage} {unit}", detail)
+
+    with listening(None if outer is None else named):
+        yield
+
+
+@contextmanager
 def listening(listener: Listener | None, /) -> Iterator[None]:
     """Send the progress of the block to a listener.
 
