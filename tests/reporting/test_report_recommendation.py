@@ -76,3 +76,13 @@ def test_figures_of_aligners_without_mixed_search_are_refused() -> None:
     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
     with pytest.raises(isthmus.InputError, match="no exchange_R@1, which the figure shows; run compare with"):
         isthmus.plot.aligners(table)
+
+
+def test_report_of_a_measure_without_a_source_states_its_unit_alone(tmp_path: Path) -> None:
+    metric = isthmus.metrics.Metric("mine", lambda context: Estimate(0.5), "share", (0, 1), "higher", "")
+    isthmus.metrics.register(metric)
+    try:
+        isthmus.report(shifted_pairs(), tmp_path / "report.html")
+    finally:
+        isthmus.metrics.unregister("mine")
+    assert "Unit: share. Higher is better.</dd>" in (tmp_path / "report.html").read_text(encoding="utf-8")
