@@ -137,6 +137,16 @@ def test_matched_quantile_has_the_same_percentile_within(pairs: Pairs) -> None:
     assert all(np.isnan(v) for v in calibration.matched_quantile(-1.0).values())
 
 
+@pytest.mark.filterwarnings("ignore:The rows of")
+def test_sentences_of_a_narrow_cone_name_no_cosine_that_the_bins_do_not_resolve(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 100, 16))
+    for spread, is_named in ((1e-3, False), (0.02, True)):
+        sentences = calibrate(Pairs(image=np.eye(16)[0] + spread * x, text=np.eye(16)[1] + spread * y)).sentences(0.0)
+        named = [sentence for sentence in sentences if "is the share above" in sentence]
+        assert bool(named) is is_named
+        assert all("above 1.00 " not in sentence for sentence in named)
+
+
 def test_sentences_name_the_pairs_near_the_cosine(pairs: Pairs) -> None:
     c = calibrate(pairs)
     assert "times that of non-matching pairs" in c.sentences(0.6)[3]

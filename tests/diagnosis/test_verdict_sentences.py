@@ -65,7 +65,7 @@ def test_verdict_of_a_rotation_tells_it_from_unpaired_rows(rng: np.random.Genera
     u = cloud(rng)
     sentences = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
     assert sentences.startswith("The rows match, but the modalities are rotated against each other and do not come")
-    assert "Retrieval is at chance (R@1 0.0 %, chance 0.2 %). " in sentences
+    assert re.search(r"Retrieval is at chance \(R@10 \S+ % and \S+ %, chance 1\.7 %\)\. ", sentences)
     assert "do not come from one shared space" in sentences
     assert "(a rotation of one modality would remove it)" in sentences
     assert "(dimension collapse)" not in sentences
@@ -79,7 +79,7 @@ def test_verdict_of_unpaired_rows_starts_with_the_pairing_and_chance(rng: np.ran
     assert sentences.startswith("No sign that the rows match: mean cosine ")
     assert "either their order is wrong, or the encoders were not trained together" in explanation.verdict[0]
     assert "600 pairs are too few to show a weak pairing" in explanation.verdict[0]
-    assert explanation.verdict[1].startswith("Retrieval is at chance (R@1 ")
+    assert explanation.verdict[1].startswith("Retrieval is at chance (R@10 ")
     assert "The match ranks first" not in sentences
 
 
@@ -87,7 +87,9 @@ def test_verdict_of_a_weak_pairing_does_not_deny_it(real) -> None:  # type: igno
     """A trained encoder whose 99 pairs are values hardly more often than by chance: the verdict must not deny it."""
     pairs = isthmus.open_pairs(real("clasp_uniprot/protein.npy"), real("clasp_uniprot/text.npy"))
     pairing, chance = isthmus.explain(pairs).verdict[:2]
+    assert pairing.startswith("No clear sign that the rows match: mean cosine 0.120 for pairs")
     assert "98 pairs are too few to show a weak pairing" in pairing
+    assert chance.startswith("Retrieval is at chance (R@10 11.1 % and 10.2 %, chance 10.2 %), although")
     assert "although matching pairs covary more than 95 % of shuffled pairs" in chance
 
 

@@ -43,7 +43,7 @@ def test_looks_paired_changes_at_four_standard_errors(target: float, expected: b
     pairing = looks_paired(*with_z(target))
     assert pairing.z == pytest.approx(target, abs=1e-6)
     assert pairing.looks_paired is expected
-    assert pairing.reason.startswith("yes: " if expected else "no sign that the rows match: ")
+    assert pairing.reason.startswith("yes: " if expected else "no clear sign that the rows match: ")
 
 
 def test_looks_paired_z_is_the_difference_in_standard_errors() -> None:

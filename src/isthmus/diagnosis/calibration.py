@@ -13,7 +13,7 @@ from isthmus.diagnosis._cosine_bins import BINS, MIN_PAIRS, bin_of, share_text, 
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import pack_array, unpack_array
-from isthmus.utils.format import json_number
+from isthmus.utils.format import cosine_text, json_number
 from isthmus.utils.tabular import Tabular
 
 #: Groups of items that the jackknife leaves out in turn.
@@ -22,6 +22,8 @@ GROUPS = 10
 T95 = 2.2621571627409915
 #: Precisions of the thresholds in sentences and in JSON.
 PRECISIONS = (0.5, 0.9, 0.99)
+#: Matched quantile from which on the bins are too wide for a narrow cone, whose cosines are all nearly 1.
+MAX_RESOLVED = 1 - 20 / BINS
 #: Smallest bandwidth of the likelihood ratio.
 MIN_BANDWIDTH = 1e-3
 
@@ -272,10 +274,10 @@ class Calibration(Tabular):
             f"{share_text(shares[f'within {y}'])} ({y}) of the cosines of non-matching pairs.",
         ]
         quantiles = self.matched_quantile(cosine)
-        if not math.isnan(quantiles[x]):
+        if max(quantiles.values()) < MAX_RESOLVED:  # and not NaN
             sentences.append(
                 f"The share of non-matching pairs above {cosine:g} across the modalities is the share above "
-                f"{quantiles[x]:.2f} within {x} and above {quantiles[y]:.2f} within {y}."
+                f"{cosine_text(quantiles[x], 2)} within {x} and above {cosine_text(quantiles[y], 2)} within {y}."
             )
         ratio = self.likelihood_ratio(cosine)
         if math.isnan(ratio):

@@ -70,7 +70,7 @@ def verdict(
     'The mean image and the mean text are 60.0 degrees apart (95 '
     """
     x, y = result.pairs["names"]
-    sentences = _caveats(result, budget, x, y)
+    sentences = _caveats(result, budget)
     sentences.append(gap_sentence(result, x, y))
     sentences.append(_deficit_sentence(budget, collapsed=collapse is not None and any(collapse.collapsed)))
     sentences.append(subspace_sentence(result, collapse, x, y))
@@ -105,22 +105,26 @@ def retrieval_at_chance(result: Result) -> bool:
     >>> retrieval_at_chance(isthmus.measure(isthmus.demo.load("plain", split="test")))
     False
     """
-    x, y = result.pairs["names"]
     n = result.pairs["items_ranked"]
-    k = 10 if n >= MIN_ITEMS_FOR_RECALL else 1
-    recalls = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
     return all(
         bool(e.undefined) or e.value - e.null <= CHANCE_STANDARD_ERRORS * math.sqrt(e.null * (1 - e.null) / n)
-        for e in recalls
+        for e in _judged_recalls(result)[1]
     )
 
 
-def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
+def _judged_recalls(result: Result) -> tuple[str, list[Estimate]]:
+    """Return the name of the recall by which chance is judged, and its values in both directions."""
+    x, y = result.pairs["names"]
+    name = "R@10" if result.pairs["items_ranked"] >= MIN_ITEMS_FOR_RECALL else "R@1"
+    return name, [result[f"{a}_to_{b}_{name}"] for a, b in ((x, y), (y, x))]
+
+
+def _caveats(result: Result, budget: CosineDecomposition) -> list[str]:
     caveats = _degeneracy_sentences(result)
     sentence = result.pairs.get("matching", {}).get("sentence", "")
     caveats += [sentence] if sentence else []
     if retrieval_at_chance(result) and not _is_unjudged(result):
-        caveats.append(_chance_sentence(result, budget, x, y, is_explained=bool(sentence)))
+        caveats.append(_chance_sentence(result, budget, is_explained=bool(sentence)))
     items, dim = _independent_items(result), result.pairs["dim"]
     noun = "items" if items == result.pairs["items"] else "independent items"
     if items <= dim:
@@ -160,11 +164,14 @@ def _has_collapsed(result: Result) -> bool:
     return any(entry["kind"] in ("constant", "narrow") for entry in result.pairs.get("degenerate", []))
 
 
-def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str, *, is_explained: bool) -> str:
+def _chance_sentence(result: Result, budget: CosineDecomposition, *, is_explained: bool) -> str:
     """Return that retrieval is at chance, with the reason unless the sentence about the pairing gave one."""
-    recall = result[f"{x}_to_{y}_R@1"]
-    sample = _sample_of(result, recall)
-    start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}{sample})"
+    name, recalls = _judged_recalls(result)
+    defined = [recall for recall in recalls if not recall.undefined] or recalls
+    values = " and ".join(percent(recall.value) for recall in defined)
+    start = (
+        f"Retrieval is at chance ({name} {values}, chance {percent(recalls[0].null)}{_sample_of(result, recalls[0])})"
+    )
     if budget.captured_fraction.value > budget.shuffled_95th_percentile:
         start += ", although matching pairs covary more than 95 % of shuffled pairs"
     elif not is_explained:

@@ -219,7 +219,7 @@ def looks_paired(
         advice = f"; {shift_advice(steps[0][1] or offset, names)}" if len(steps) == 1 else ""
         clause = offset_clause(steps[0][1] or offset, names[1], steps)
         return judged("shifted", f"no: {clause}: {cosines}{advice}")
-    return judged("unpaired", no_match_reason(cosines, int(valid.sum())))
+    return judged("unpaired", no_match_reason(cosines, int(valid.sum()), z))
 
 
 def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:

@@ -11,6 +11,8 @@ from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE
 
 #: Changes of an offset that a clause names.
 MAX_STEPS = 4
+#: Standard errors from which on a difference that shows no pairing is called a weak sign of one.
+WEAK_Z = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,14 @@ def separate_spaces_reason(cosines: str) -> str:
     )
 
 
-def no_match_reason(cosines: str, n_pairs: int) -> str:
-    """Return that neither cosines nor a rotation show a pairing, and the three possible reasons."""
+def no_match_reason(cosines: str, n_pairs: int, z: float) -> str:
+    """Return that neither cosines nor a rotation show a pairing, and the three possible reasons.
+
+    A difference `z` of two standard errors or more is a sign, but no clear one.
+    """
     return (
-        f"no sign that the rows match: {cosines}; either their order is wrong, or the encoders were not trained "
-        f"together, or {counted(n_pairs, 'pair')} are too few to show a weak pairing"
+        f"no {'clear ' if z >= WEAK_Z else ''}sign that the rows match: {cosines}; either their order is wrong, or the "
+        f"encoders were not trained together, or {counted(n_pairs, 'pair')} are too few to show a weak pairing"
     )
 
 
