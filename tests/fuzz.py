@@ -78,10 +78,15 @@ def _random_position(size: int, rng: np.random.Generator) -> int:
     return int(rng.integers(0, size))
 
 
+#: Formats of codes, which are read with a scale.
+CODES = {"bvecs": "uint8", "i8bin": "int8", "u8bin": "uint8", "ibin": "int32"}
+
+
 def originals(name: str, folder: Path) -> list[Path]:
     """Return the path that is opened, and the file, or the files of the folder, that are mutated one at a time."""
     rows = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
-    path = {**formats.FILES, **formats.FOLDERS}[name](folder, rows)
+    rows = np.abs(20 * rows).astype(CODES[name]) if name in CODES else rows
+    path = {**formats.FILES, **formats.READ_ONLY, **formats.FOLDERS}[name](folder, rows)
     return [path, *sorted(p for p in path.iterdir() if p.is_file())] if path.is_dir() else [path, path]
 
 
@@ -105,7 +110,7 @@ def outcome(path: Path, data: list[bytes], *, plain: bool) -> str:
     from isthmus.data.sources import open_source
 
     try:
-        source = open_source(path)
+        source = open_source(path, scale=1.0 if path.suffix[1:] in CODES else None)
         n, d = source.shape
         if n * d > 64 * sum(map(len, data)) + 2**20:  # packed formats may repeat themselves, yet not endlessly
             raise AssertionError(f"shape {source.shape} from {sum(map(len, data))} bytes")
@@ -204,8 +209,12 @@ def main() -> None:
     options = parser.parse_args()
     # Imported once, and not in each child. Libraries with threads of their own are left to the children.
     importlib.import_module("isthmus.data.sources")
+    names = options.formats.split(",")
+    known = {**formats.FILES, **formats.READ_ONLY, **formats.FOLDERS}
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"unknown formats {', '.join(unknown)}; known: {', '.join(known)}")
     bad = 0
-    for name in options.formats.split(","):
+    for name in names:
         begin, counts, n_shown = time.perf_counter(), Counter(), Counter()
         for number, report in fuzz(name, options.count, options.seed):
             outcome_kind = report if report in ("read", "refused") else "failed"

@@ -20,6 +20,7 @@ RNG = np.random.default_rng(7)
 X = RNG.normal(size=(120, 4)) + 1
 Y = X + RNG.normal(size=X.shape)
 LABELS = np.arange(120) % 2
+LONG = "n" * 400
 
 
 def correction() -> ScoreCalibration:
@@ -237,14 +238,27 @@ CASES: list[tuple[str, Callable[..., Any], list[tuple[dict[str, Any], str]]]] = 
         [({"path": v}, "got .*, expected|is a folder") for v in (5, None, [], ".")],
     ),
     (
+        "stored and query",
+        lambda role, index: getattr(correction(), role)(X, modality="image", index=index),
+        [({"role": role, "index": v}, "index=.*, expected 'lists'") for role in ("stored", "query") for v in (X, "")],
+    ),
+    ("fit of compare", lambda fit: isthmus.compare(X, Y, fit=fit), [({"fit": LONG}, "name too long")]),
+    ("one path", lambda path: isthmus.measure(path), [({"path": LONG}, "name too long")]),
+    (
+        "Modalities.open",
+        lambda path: Modalities.open(path, LONG, names=("a", "b")),
+        [({"path": LONG}, "name too long")],
+    ),
+    ("key", lambda key: isthmus.open_pairs(X, Y, key=key), [({"key": LONG}, "x: array holds no column of keys")]),
+    (
         "compare_models",
         lambda models: isthmus.compare_models(models),
-        [({"models": v}, "expected") for v in (5, [X], {})],
+        [({"models": v}, "expected") for v in (5, [X], {}, {"a": LONG, "b": LONG})],
     ),
     (
         "Modalities",
         lambda **k: Modalities(**k),
-        [({"": X, "text": Y}, "no empty one"), ({" ": X, "text": Y}, "no empty")],
+        [({"": X, "text": Y}, "no empty one"), ({" ": X, "text": Y}, "no empty"), ({"a": 3, "b": Y}, "a: is an int")],
     ),
     (
         "Pairs",

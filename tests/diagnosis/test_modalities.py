@@ -169,7 +169,7 @@ def test_modalities_and_pairs_take_a_dictionary(rows_by_name: dict[str, np.ndarr
             ([rows_by_name[first], rows_by_name[second]], message),
             ([{1: rows_by_name[first]}], "1 cannot be the name of a modality"),
             ([{"index": rows_by_name[first], "y": rows_by_name[second]}], "'index' cannot be the name of a modality"),
-            ([{"a": 3, "b": "b.npy"}], "a: is a int, expected an array"),
+            ([{"a": 3, "b": "b.npy"}], "a: is an int, expected an array"),
         ):
             with pytest.raises(isthmus.InputError, match=expected):
                 owner(*wrong)

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
-from isthmus.utils.arguments import check_count
+from isthmus.utils.arguments import check_count, type_of
 from isthmus.utils.errors import InputError
 
 #: So few hits of a query are sorted. More are selected first.
@@ -74,7 +74,7 @@ class Hits:
         """
         if not isinstance(lists, Mapping):
             raise InputError(
-                f"got a {type(lists).__name__} of lists, expected a dictionary from the modality of each list to its "
+                f"got {type_of(lists)} of lists, expected a dictionary from the modality of each list to its "
                 "pair (scores, rows)"
             )
         k = check_count(k, "k")
@@ -110,7 +110,7 @@ def _tables(modality: str, found: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         size = f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
         raise InputError(
-            f"got a {type(found).__name__}{size} as the list of {modality}, expected a pair (scores, rows) of two "
+            f"got {type_of(found)}{size} as the list of {modality}, expected a pair (scores, rows) of two "
             "arrays of shape (queries, hits), as the search of an index returns them"
         )
     values, numbers = to_numpy(found[0]), to_numpy(found[1])

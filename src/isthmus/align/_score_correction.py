@@ -173,7 +173,8 @@ class ScoreCorrection(ScoreRows):
         InputError
             If a modality or the form is unknown, rows are invalid, or 'exact' comes without `queries`.
         """
-        index = index or ("exact" if queries is not None else self.index)
+        if index is None:
+            index = "exact" if queries is not None else self.index
         form = self._form(index)
         if index == "exact" and queries is None:
             raise InputError(
@@ -216,7 +217,7 @@ class ScoreCorrection(ScoreRows):
         InputError
             If the modality or the form is unknown, or if rows are invalid.
         """
-        form = self._form(index or self.index)
+        form = self._form(self.index if index is None else index)
         number = self.modality_number(modality)
         mapped = self._transform(rows, number)
         self._check_corpus(rows, number)

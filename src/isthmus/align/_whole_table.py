@@ -72,7 +72,7 @@ def table_columns(path: str, chosen: Sequence[str], modalities: Sequence[str], /
     InputError
         If a column does not exist or names no modality, or if two columns name one.
     """
-    if Path(path).suffix.lower() not in READ_SUFFIXES or "://" in path or not Path(path).is_file():
+    if Path(path).suffix.lower() not in READ_SUFFIXES or "://" in path or not os.path.isfile(path):
         return {}
     with translated_errors(path, "table"), table_batches(Path(path)) as batches:
         first = next(batches, None)

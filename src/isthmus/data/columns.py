@@ -18,6 +18,7 @@ from isthmus.data.sources._cells import sets_of_lists
 from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._vector_sets import pooled_sets
 from isthmus.utils import errors, validation
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
 
@@ -94,7 +95,7 @@ def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRow
         if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
             values = "rows.values()" if isinstance(rows, Mapping) else "rows"
             advice = f"; give list({values}) if each value is a row"
-        raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d){advice}")
+        raise InputError(f"{name}: is {type_of(rows)}, expected an array of shape (n, d){advice}")
     return rows
 
 
@@ -162,7 +163,7 @@ def _from_capsule(rows: Any, lists: ListReader) -> np.ndarray:
     if hasattr(rows, "to_numpy") and all(dtype.startswith("float") for dtype in _dtypes(rows)):
         return _from_data_frame(rows, lists)
     try:
-        pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(rows).__name__}")
+        pa = errors.import_optional("pyarrow", "parquet", f"reading {type_of(rows)}")
     except errors.MissingDependencyError:
         if hasattr(rows, "to_numpy"):
             return _from_data_frame(rows, lists)

@@ -203,7 +203,7 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     else:
         key_file, column = split_member(key)
         address = str(key)
-        if Path(key_file).is_file():
+        if os.path.isfile(key_file):
             keys = _read_key_file(Path(key_file), column)
         elif Path(key_file).suffix.lower() in (".npy", *parquet.Parquet.suffixes):
             raise InputError(f"{key_file}: no such file; give a file of keys, one key a row, or the name of a column")

@@ -10,6 +10,7 @@ from isthmus.compute import arrays
 from isthmus.data.sources import Source, modality_of_column
 from isthmus.data.sources._members import listed
 from isthmus.utils import errors
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
 
@@ -149,7 +150,7 @@ def pair_of_columns(data: Any) -> dict[str, Any]:
     """
     names = getattr(data, "column_names", getattr(data, "columns", None))
     if names is None and hasattr(data, "__arrow_c_stream__"):
-        pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(data).__name__}")
+        pa = errors.import_optional("pyarrow", "parquet", f"reading {type_of(data)}")
         stream = pa.RecordBatchReader.from_stream(data)
         data, names = stream.read_all(), stream.schema.names
     if not isinstance(names, Iterable) or not hasattr(data, "__getitem__"):

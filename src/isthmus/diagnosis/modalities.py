@@ -21,7 +21,7 @@ from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.result import NAN, Estimate, Result
-from isthmus.utils.arguments import list_of_names
+from isthmus.utils.arguments import list_of_names, type_of
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import counted
@@ -272,9 +272,9 @@ class Modalities:
             If the names are not different, or their number is not that of the paths.
         """
         if not all(isinstance(path, (str, os.PathLike)) for path in paths):
-            kind = type(next(path for path in paths if not isinstance(path, (str, os.PathLike)))).__name__
+            other = next(path for path in paths if not isinstance(path, (str, os.PathLike)))
             raise InputError(
-                f"Modalities.open got a {kind}, expected paths; give arrays as Modalities(image=X, text=Y)"
+                f"Modalities.open got {type_of(other)}, expected paths; give arrays as Modalities(image=X, text=Y)"
             )
         paths = tuple(stack_members(paths[0])) or paths if len(paths) == 1 else paths
         named = None if names is None else list_of_names(names, "names")

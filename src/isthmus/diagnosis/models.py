@@ -32,6 +32,7 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData
 from isthmus.tasks import registry as tasks
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 
 #: Larger data are sampled for the tasks, with the same items of every model.
@@ -115,7 +116,7 @@ def compare_models(
     """
     if not isinstance(models, Mapping):
         raise InputError(
-            f"got a {type(models).__name__}, expected a dictionary of two models or more, as {{'a': (X, Y), 'b': ...}}"
+            f"got {type_of(models)}, expected a dictionary of two models or more, as {{'a': (X, Y), 'b': ...}}"
         )
     if len(models) < 2:
         raise InputError(f"got {len(models)} model, expected two or more, as compare_models({{'a': (X, Y), 'b': ...}})")
@@ -194,7 +195,7 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
     ('image', 'text')
     """
     files = [part.strip() for part in str(path).split(",")]
-    if len(files) == 1 and Path(path).is_dir():
+    if len(files) == 1 and os.path.isdir(path):
         files = sorted(str(entry) for entry in Path(path).iterdir() if not entry.name.startswith("."))
     if len(files) != 2:
         shown = ", ".join(os.path.basename(file) for file in files[:5]) + (" ..." if len(files) > 5 else "")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isthmus.encode._base import Encoder, load_error
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 
 #: Model types that were trained on texts padded to the full context without a mask. Other padding changes the vectors.
@@ -114,7 +115,7 @@ def open_model(location: str, *, device: str, dtype: str) -> Encoder:
         hasattr(model, "get_image_features") or hasattr(model, "get_audio_features")
     ):
         raise InputError(
-            f"{location}: is a {type(model).__name__}, which has no get_text_features with get_image_features or "
+            f"{location}: is {type_of(model)}, which has no get_text_features with get_image_features or "
             "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP, or a model with a pooling layer "
             "that sentence-transformers has saved"
         )

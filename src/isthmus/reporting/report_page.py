@@ -18,7 +18,7 @@ from isthmus.evaluation.fit_observers import observing_fits
 from isthmus.reporting.descriptions import check_shown_scores
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
-from isthmus.utils.arguments import shown
+from isthmus.utils.arguments import shown, type_of
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
@@ -113,8 +113,9 @@ def report(
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     if not isinstance(paths[-1], (str, os.PathLike)):
-        kind = type(paths[-1]).__name__
-        raise InputError(f"the last argument is a {kind}, expected the path of the page: report(x, y, 'report.html')")
+        raise InputError(
+            f"the last argument is {type_of(paths[-1])}, expected the path of the page: report(x, y, 'report.html')"
+        )
     path = check_writable(paths[-1])
     check_suffix(path, PAGE_SUFFIXES, "a page")
     check_sample(sample)

@@ -20,6 +20,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.testing._aligner_declaration import AlignerClass, check_declaration, check_maps, require, require_class
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError, IsthmusWarning, NotFittedError, unknown_name
 
 #: Pairs, dimensions and shared dimensions of the example data.
@@ -207,7 +208,7 @@ def _check_file(cls: AlignerClass) -> None:
         path = Path(folder) / "aligner.safetensors"
         aligner.save(path)
         loaded = load(path)
-    require(cls, type(loaded) is cls, f"load returns a {type(loaded).__name__}")
+    require(cls, type(loaded) is cls, f"load returns {type_of(loaded)}")
     require(cls, loaded.get_params() == aligner.get_params(), "load changes the options")
     require(cls, loaded.names_ == ("image", "text"), "load changes the names of the modalities")
     for a, b in zip(_forms(loaded, x, y), _forms(aligner, x, y), strict=True):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 
 
@@ -42,7 +43,7 @@ class AtTemperature(Loss):
     def __init__(self, loss: Loss, temperature: nn.Module) -> None:
         super().__init__()
         if not isinstance(loss, Loss):
-            raise InputError(f"got a {type(loss).__name__}, expected a loss of isthmus.train")
+            raise InputError(f"got {type_of(loss)}, expected a loss of isthmus.train")
         self.loss, self.temperature = loss, temperature
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:

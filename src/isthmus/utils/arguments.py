@@ -31,9 +31,29 @@ def shown(value: Any, /) -> str:
     >>> shown(0.5), shown("a"), shown(list(range(100)))
     ('0.5', "'a'", 'a list')
     """
-    text, kind = " ".join(repr(value).split()), type(value).__name__
-    if len(text) <= MAX_SHOWN and " object at 0x" not in text:
-        return text
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MAX_SHOWN and " object at 0x" not in text else type_of(value)
+
+
+def type_of(value: Any, /) -> str:
+    """Return the name of the type of a value with its article.
+
+    Parameters
+    ----------
+    value : object
+        Value of an argument.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Examples
+    --------
+    >>> type_of(3), type_of([])
+    ('an int', 'a list')
+    """
+    kind = type(value).__name__
     return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 

@@ -78,3 +78,10 @@ def test_mutations_differ_and_repeat_with_their_seed() -> None:
     assert mutants[7] == fuzz.mutate(content, np.random.default_rng(7))
     assert any(len(data) < len(content) - 400 for data in mutants)
     assert any(len(data) > len(content) for data in mutants)
+
+
+@pytest.mark.parametrize("name", formats.READ_ONLY)
+def test_fuzz_takes_formats_that_are_only_read(name: str, tmp_path: Path) -> None:
+    path, original = fuzz.originals(name, tmp_path)
+    assert path == original
+    assert fuzz.outcome(path, [path.read_bytes()], plain=False) == "read"

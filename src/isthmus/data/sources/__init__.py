@@ -246,7 +246,7 @@ def modality_of_column(name: str) -> str | None:
 
 def _modality_of_file(path: Path) -> str:
     """Return the name of a file or folder without its suffix and endings."""
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if os.path.isdir(path) else path.stem
     for ending in _ENDINGS:
         stem = stem.removesuffix(ending)
     return _SYNONYMS.get(stem, stem)

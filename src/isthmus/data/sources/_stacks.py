@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,7 @@ def stack_members(path: Any) -> list[str]:
     """
     named, text = split_format(str(path))
     file, member = split_member(text)
-    if "://" in text or not Path(file).is_file():
+    if "://" in text or not os.path.isfile(file):
         return []
     stack = None
     with suppress(InputError):

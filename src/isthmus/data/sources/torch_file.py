@@ -18,6 +18,7 @@ from isthmus.data.sources._source import Source, from_bfloat16, same_format
 from isthmus.data.sources._stacks import n_stacked
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors, validation
+from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import temporary_rows
 
@@ -144,7 +145,7 @@ def load_tensors(torch: Any, path: Path, member: str | None = None) -> dict[str,
     tensors = _named_tensors(torch, loaded, "", address)
     if not tensors:
         raise InputError(
-            f"{path}: holds a {type(loaded).__name__} without tensors, expected a tensor or a dict of tensors; convert "
+            f"{path}: holds {type_of(loaded)} without tensors, expected a tensor or a dict of tensors; convert "
             "lists of numbers with torch.tensor before torch.save"
         )
     if "" in tensors and member is not None:
