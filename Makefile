@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # A worker that has imported torch takes 650 MB.
 TEST_WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+# Bytecode is written, because tests that start Python would otherwise compile the package each time.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo test test-slow test-stores docs package test-lowest bench fuzz mutants clean
 
@@ -15,7 +16,7 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/ruff format --check src tests benchmarks docs/conf.py docs/_ext docs/_gallery docs/_figures
 	$(BIN)/python -m mypy
-	$(PYTEST) -n $(TEST_WORKERS) -m "not slow" --doctest-modules src tests
+	$(PYTEST) -n $(TEST_WORKERS) --dist loadfile -m "not slow" --doctest-modules src tests
 
 # Simulations that take long: coverage of intervals, sizes and powers of tests.
 test-slow: $(VENV)/installed-test

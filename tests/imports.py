@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def imports_of(path: Path, modules: dict[str, Path]) -> Iterator[str]:
                     yield submodule if submodule in modules else str(node.module)
 
 
+@functools.cache
 def import_graph() -> dict[str, set[str]]:
     """Return the imported modules of every module of the package."""
     modules = module_paths()

@@ -46,7 +46,10 @@ def test_counts_in_messages_have_the_number_of_their_noun() -> None:
     """One item is too few, and two items are too few: such clauses come from `too_few`, which knows the singular."""
     unchecked = []
     for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        if "are too few" not in source:
+            continue
+        for node in ast.walk(ast.parse(source)):
             parts = node.values if isinstance(node, ast.JoinedStr) else []
             for count, text in pairwise(parts):
                 is_count = isinstance(count, ast.FormattedValue) and isinstance(text, ast.Constant)

@@ -83,6 +83,7 @@ def test_explain_command_of_unpaired_sets(tmp_path: Path, rng: np.random.Generat
     assert "--cosine is about pairs" in str(refused.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_x", "n_y"), [(160, 60), (60, 160)])
 def test_intervals_of_the_components_of_two_sets_cover(n_x: int, n_y: int) -> None:
     mixing = np.random.default_rng(9).normal(size=(2, 4, 4)) * [1.5, 1.2, 0.9, 0.6]

@@ -91,16 +91,31 @@ PROGRAMS = [
 ]
 
 
+#: Training scripts that change the logging and the switches of their process, and so have a process of their own.
+OWN_PROCESS = "open_clip_train.main"
+
+
+@pytest.mark.filterwarnings("ignore")  # programs of other libraries
 @pytest.mark.parametrize(
     ("page", "number", "needs", "program"), PROGRAMS, ids=[f"{p[0].name} {p[2]} {p[1]}" for p in PROGRAMS]
 )
-def test_programs_run(page: Path, number: int, needs: str, program: str, tmp_path: Path) -> None:
+def test_programs_run(
+    page: Path, number: int, needs: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    modules = needs.split()
+    if OWN_PROCESS not in modules:
+        for module in modules:
+            pytest.importorskip(module, exc_type=ImportError)
+        exec(compile(program, f"{page.name} program {number}", "exec", dont_inherit=True), {"__name__": "__main__"})
+        return
+
     def run(code: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
 
     process = run(program)
     if process.returncode:
-        imports = run(f"import {', '.join(needs.split())}")
+        imports = run(f"import {', '.join(modules)}")
         if imports.returncode:
             pytest.skip(imports.stderr.strip().splitlines()[-1])
         raise AssertionError(process.stderr)

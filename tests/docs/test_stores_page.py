@@ -6,8 +6,6 @@ import importlib.util
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 import store_tables
+from command_line import isthmus_
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to" / "stores").glob("*.md"))
 #: Lines of a screen.
@@ -98,9 +97,7 @@ def test_blocks_of_the_page_run(
         for line in code.strip().splitlines():
             program, *arguments = shlex.split(os.path.expandvars(line))
             assert program == "isthmus"
-            process = subprocess.run(
-                [sys.executable, "-m", "isthmus", *arguments], capture_output=True, text=True, timeout=600
-            )
+            process = isthmus_(*arguments)
             assert process.returncode == 0, f"{line}: {process.stderr}"
 
 

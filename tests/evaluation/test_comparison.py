@@ -195,6 +195,7 @@ class TestFailures:
 
 
 class TestIntervals:
+    @pytest.mark.slow
     @pytest.mark.parametrize("splits", [1, 4])
     def test_interval_of_a_difference_covers_the_truth(self, simulated_tables: list[Comparison], splits: int) -> None:
         estimates = []

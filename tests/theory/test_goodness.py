@@ -11,6 +11,7 @@ from isthmus.theory.goodness import _Radial
 from isthmus.utils.errors import InputError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "kappa", "n"), [(3, 5.0, 80), (20, 0.5, 60), (120, 100.0, 40)])
 def test_p_values_with_fitted_parameters_have_their_level(d, kappa, n):
     rng = np.random.default_rng(d)

@@ -19,7 +19,7 @@ import fuzz
 TESTS = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_open_source_of_mutated_files_refuses_or_reads(count: int) -> None:
     # In a process of its own: children are forked there, which is not safe beside the threads of this one.
     arguments = [sys.executable, str(TESTS / "fuzz.py"), "--count", str(count), "--seed", "1"]

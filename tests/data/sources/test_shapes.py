@@ -202,9 +202,9 @@ except isthmus.InputError as error:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".h5"])
 def test_shards_of_open_readers_stay_below_a_low_limit(suffix: str, tmp_path: Path) -> None:
-    """A limit of 256 open files is the default of macOS."""
+    """A limit of 256 open files is the default of macOS. Two folders of 140 shards are more."""
     pytest.importorskip("resource")
-    rows = RNG.normal(size=(300, 6)) + 1
+    rows = RNG.normal(size=(140, 6)) + 1
     for name in ("image", "text"):
         (tmp_path / name).mkdir()
         for number, row in enumerate(rows + (name == "text")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +18,7 @@ _FRAMES = 40
 _SCALE = 1000
 
 
+@functools.cache
 def animations() -> list[dict[str, Any]]:
     """Return for each constraint a title, a caption, circles to draw and frames of positions, as JSON values."""
     tilt = math.radians(60) / 2.0

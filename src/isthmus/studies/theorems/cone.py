@@ -23,9 +23,10 @@ from isthmus.theory import Cone, RigidClouds, cone_function, cone_is_monotone, o
 def theorem_2(*, quick: bool) -> Findings:
     grid = np.linspace(-1.0, 1.0, 5 if quick else 17)
     exceptions = settings = trapped = 0
-    for dim in (2, 3, 8, 32, 128, 512):
-        for tau in (0.01, 0.05, 0.07, 0.2, 0.5, 1.0):
-            for kappa in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0):
+    step = 2 if quick else 1
+    for dim in (2, 3, 8, 32, 128, 512)[::step]:
+        for tau in (0.01, 0.05, 0.07, 0.2, 0.5, 1.0)[::step]:
+            for kappa in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0)[::step]:
                 values = _curve(grid, kappa, dim, tau)
                 settings += 1
                 exceptions += int(values[-1] > values.min() + 1e-9 * (1.0 + abs(values.min())))
