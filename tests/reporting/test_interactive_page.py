@@ -238,3 +238,13 @@ def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
     assert 1 <= view.locator(".measure:visible").count() <= 10
     assert said == []
     view.context.close()
+
+
+def test_buttons_of_a_cloud_stand_between_its_heading_and_the_picture_on_a_phone(browser: Any, page: Path) -> None:
+    view, _, _ = opened(browser, page, width=390)
+    figure = "[...document.querySelectorAll('#cloud-views figure')].at(-1)"
+    tops = [
+        view.evaluate(f"{figure}.querySelector({part!r}).getBoundingClientRect().top")
+        for part in ("h3", ".tools", "svg", "figcaption")
+    ]
+    assert tops == sorted(tops)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import isthmus
 import report_pages as pages
+from isthmus.reporting.comparison_page import comparison_page
 from isthmus.reporting.models_page import models_page
 
 CHROMIUM = shutil.which("chromium")
@@ -79,6 +81,20 @@ def test_tables_of_models_fit_into_a_wide_window(browser: Any, tmp_path: Path) -
     widths = "[...document.querySelectorAll('.scroll')].map((table) => table.scrollWidth - table.clientWidth)"
     assert view.evaluate(widths) == [0, 0, 0]
     view.close()
+
+
+def test_a_comparison_of_ten_scores_fits_into_a_wide_window(browser: Any, tmp_path: Path) -> None:
+    pairs = isthmus.demo.load("collapsed")
+    pairs.labels = np.arange(pairs.n_items) % 5
+    table = isthmus.compare(pairs, aligners=["Centering", "SharedSpaceProjection"], tasks=["mixed_search"], splits=2)
+    comparison_page(table, tmp_path / "comparison.html")
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    view.goto((tmp_path / "comparison.html").as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    counts = "[...document.querySelectorAll('.scroll')].map((table) => table.querySelectorAll('thead th').length)"
+    assert max(view.evaluate(counts)) >= 10
+    widths = "[...document.querySelectorAll('.scroll')].map((table) => table.scrollWidth - table.clientWidth)"
+    assert set(view.evaluate(widths)) == {0}
 
 
 def test_wide_figures_on_a_phone_state_that_they_scroll(browser: Any, written: dict[str, Path]) -> None:
