@@ -9,13 +9,11 @@ import pytest
 
 import isthmus
 from isthmus import Moments, Pairs
-from isthmus.metrics import MetricContext, margin
+from isthmus.metrics import margin
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._trace_estimates import TraceEstimates
 from isthmus.metrics.margin import half_sample_ends
-from isthmus.statistics.intervals import Z95, square_interval
+from isthmus.statistics.intervals import Z95
 from isthmus.statistics.mean_intervals import linear_variance, mean_product_noise
-from isthmus.statistics.moments import moments_of
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -48,23 +46,6 @@ def test_mean_unpaired_cosine_interval_counts_the_product_of_the_noises_once(rng
     expected = max(variance - noise, noise)
     assert expected < 0.95 * variance
     assert estimate.high - estimate.value == pytest.approx(Z95 * math.sqrt(expected), rel=1e-10)
-
-
-def test_participation_ratio_interval_is_that_of_the_distance_of_its_logarithm_with_the_curvature(
-    rng: np.random.Generator,
-) -> None:
-    x, y = (unit(rng.normal(size=(30, 12)) / np.arange(1, 13)) for _ in range(2))
-    pairs = Pairs(image=x, text=y)
-    traces = MetricContext(moments_of(pairs), pairs).shared(TraceEstimates)
-    trace, square = traces.debiased("x"), traces.debiased("xx")
-    curvature = traces.variance({"x": 1}) / trace**2 - traces.variance({"xx": 1}) / (2 * square**2)
-    estimates = isthmus.measure(pairs, metrics=["participation_ratio_{side}"])
-    estimate = estimates["participation_ratio_image"]
-    assert 1 < estimate.low < estimate.high < 12
-    distance = math.log(12) - math.log(trace**2 / square) - curvature
-    nearest, farthest = square_interval(distance, traces.variance({"x": 2 / trace, "xx": -1 / square}))
-    assert estimate.low == pytest.approx(12 * math.exp(-farthest), rel=1e-10)
-    assert estimate.high == pytest.approx(12 * math.exp(-nearest), rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "has_interval"), [(22, False), (23, True)])

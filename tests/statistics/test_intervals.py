@@ -11,7 +11,6 @@ from scipy.stats import binomtest, chi2, ncx2, norm
 from isthmus.statistics.intervals import (
     clip_interval,
     length_interval,
-    noise_interval,
     normal_interval,
     positive_interval,
     satterthwaite_p_value,
@@ -19,6 +18,7 @@ from isthmus.statistics.intervals import (
     tail_factor,
     wilson_interval,
 )
+from isthmus.statistics.noise_intervals import noise_interval
 
 
 def test_normal_interval_has_the_quantiles_of_scipy() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from isthmus import Moments
-from isthmus.statistics.intervals import noise_interval, normal_interval
+from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_products,
@@ -18,6 +18,7 @@ from isthmus.statistics.mean_intervals import (
     mean_p_value,
     mean_product_noise,
 )
+from isthmus.statistics.noise_intervals import noise_interval
 
 D = 4
 

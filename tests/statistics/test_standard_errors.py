@@ -186,8 +186,51 @@ def test_conformity_matches_weighted_pairs(rng: np.random.Generator, rows_per_it
     covariance, expected = weighted_up(squared, index)
     assert scores.plug_in == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
     assert scores.bias == pytest.approx(expected[0], rel=1e-3)
-    assert scores.variance == pytest.approx(covariance[0, 0], rel=1e-5)
+    assert scores.variance + scores.pair_variance == pytest.approx(covariance[0, 0], rel=1e-5)
     assert 1 < scores.tails < 1.6
+
+
+@pytest.mark.parametrize("rows_per_item", [1, 3])
+def test_variance_of_pair_effects_on_the_conformity_is_that_of_second_derivatives(
+    rows_per_item: int, rng: np.random.Generator
+) -> None:
+    from isthmus.metrics.cone import _conformity_scores
+
+    items, step = 70, 1e-3
+    index = np.repeat(np.arange(items), rng.integers(1, rows_per_item + 1, size=items))
+    y = rng.normal(size=(items, 4))[index] + 0.4 * rng.normal(size=(len(index), 4)) + [0.6, 0, 0, 0]
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+
+    def squared(weights: np.ndarray) -> float:
+        w = weights / weights.sum()
+        centre = w @ y
+        return float(w @ ((y - centre) @ centre) ** 2)
+
+    pairs, everything = Pairs(image=rng.normal(size=(items, 4)), text=y, index=index), np.ones(len(y))
+    scores = _conformity_scores(MetricContext(moments_of(pairs), pairs).swapped())
+    in_item = (index == np.arange(items)[:, None]).astype(float)
+    in_item = step * (in_item - in_item.mean(axis=1, keepdims=True))  # mass moves to the item from all
+    alone = [squared(everything + item) for item in in_item]
+    effects = [
+        squared(everything + in_item[i] + in_item[j]) - alone[i] - alone[j] + squared(everything)
+        for i in range(items)
+        for j in range(i)
+    ]
+    assert scores.pair_variance == pytest.approx(np.sum(np.square(effects)) / step**4, rel=0.02)
+
+
+def test_variance_of_the_conformity_counts_pair_effects_once(rng: np.random.Generator) -> None:
+    """Rows vary little along their mean, which is uncertain along the other directions. The jackknife counts twice."""
+    from isthmus.metrics.cone import _conformity_scores
+
+    scores = []
+    for _ in range(400):
+        x = rng.normal(size=(100, 6)) * [0.03, 1, 1, 1, 1, 1] + [1, 0, 0, 0, 0, 0]
+        pairs = Pairs(image=x / np.linalg.norm(x, axis=1, keepdims=True), text=x)
+        scores.append(_conformity_scores(MetricContext(moments_of(pairs), pairs)))
+    exact = np.var([one.plug_in - one.bias for one in scores])
+    assert np.mean([one.variance for one in scores]) == pytest.approx(exact, rel=0.3)
+    assert np.mean([one.variance + one.pair_variance for one in scores]) > 1.5 * exact
 
 
 def test_spectral_bias_of_tied_eigenvalues_is_finite() -> None:

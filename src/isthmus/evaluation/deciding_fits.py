@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.align import get
 from isthmus.evaluation.split_variance import variance_of_mean
 from isthmus.evaluation.trial import Trial
-from isthmus.statistics.intervals import NOISE_LEVEL
+from isthmus.statistics.noise_intervals import NOISE_LEVEL
 from isthmus.tasks import registry
 
 

@@ -12,6 +12,7 @@ from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.degeneracy import constant_modalities
+from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import Z95, clip_interval, skewed_interval, standardized_moments
 from isthmus.statistics.mean_intervals import (
     MEAN_TEST_LEVEL,
@@ -20,6 +21,7 @@ from isthmus.statistics.mean_intervals import (
     mean_length_interval,
     mean_p_value,
 )
+from isthmus.statistics.pair_effects import items_of_pairs, pair_effect_variance, without_double_counting
 from isthmus.statistics.result import NAN, Estimate
 
 #: Smallest 1 - R^2 at which a concentration has a meaning. Rounding errors of equal rows are below it.
@@ -141,9 +143,10 @@ def conformity_sd(context: MetricContext) -> Estimate:
 
     The conformity of n different unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation
     with the cosine to the mean is therefore no finding. With the covariance S (1/n), sd = n / (n - 1) sqrt(mean' S
-    mean). The value and its interval are those of the square without its bias. The interval is wider, and ends higher,
-    where a few rows decide. It is absent if the mean is not distinguishable from zero at p < .01, or if a few of less
-    than 100 rows decide. The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
+    mean). The value and its interval are those of the square without its bias. The standard error counts the effects of
+    pairs of items once. The interval is wider, and ends higher, where a few rows decide. It is absent if the mean is
+    not distinguishable from zero at p < .01, or if a few of less than 100 rows decide. The null is the plug-in of
+    directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)
@@ -166,9 +169,10 @@ def conformity_sd(context: MetricContext) -> Estimate:
     if n < MIN_HEAVY_ROWS and scores.degrees_of_freedom < HEAVY_DF:
         note = f"no interval: a few rows decide, and {MIN_HEAVY_ROWS} rows are needed"
         return Estimate.debiased(debiased, (NAN, NAN), plugin=value, null=null, note=note)
-    # The variance of a square grows at least with the square.
+    # The variance of a square grows at least with the square, apart from that of pair effects.
     variance = scores.variance * scores.tails
-    low, high = skewed_interval(squared, variance, max(scores.slope, scores.variance / squared))
+    slope = max(scores.slope, (scores.variance - scores.pair_variance) / squared)
+    low, high = skewed_interval(squared, variance, slope)
     interval = clip_interval((factor * math.sqrt(max(low, 0.0)), factor * math.sqrt(high)), 0, 1)
     return Estimate.debiased(debiased, interval, plugin=value, null=null)
 
@@ -181,8 +185,8 @@ class _ConformityScores:
     ----------
     plug_in : float
         The square.
-    bias, variance : float
-        Its bias and its variance. NaN without rows.
+    bias, variance, pair_variance : float
+        Its bias, its variance, and the part of the variance from effects of pairs of items. NaN without rows.
     tails : float
         Factor of the variance for its own error, which heavy tails make large.
     slope : float
@@ -194,6 +198,7 @@ class _ConformityScores:
     plug_in: float
     bias: float = NAN
     variance: float = NAN
+    pair_variance: float = NAN
     tails: float = NAN
     slope: float = NAN
     degrees_of_freedom: float = NAN
@@ -209,18 +214,45 @@ def _conformity_scores(context: MetricContext) -> _ConformityScores:
         return _ConformityScores(plug_in)
     u = sample.x - mean
     along_mean, along_s_mean = u @ mean, u @ s_mean
-    # Half the second derivative along each item. The mean and S move together.
-    products = np.einsum("ij,ij->i", sample.by_item(u), sample.by_item(u * along_mean[:, None]))
-    second = sample.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
-    second = second + 2 * (products - sample.counts * sample.by_item(along_s_mean)) - sample.by_item(along_mean) ** 2
+    second, pair_variance = _second_derivatives(context, sample, along_mean, along_s_mean)
     scores = along_mean**2 + 2 * along_s_mean
     _, item_skewness, item_kurtosis = standardized_moments(sample.by_item(scores - scores.mean()))
     degrees_of_freedom = 2 * sample.items / (item_kurtosis - 1) if item_kurtosis > 1 else math.inf
-    variance, tails = sample.variance(scores), (sample.quantile(scores) / Z95) ** 2
+    jackknife, tails = sample.variance(scores), (sample.quantile(scores) / Z95) ** 2
     if degrees_of_freedom < HEAVY_DF:
         # Few rows show less of a heavy tail than there is. The excess kurtosis of a gamma law is 3/2 skewness^2.
         _, skewness, kurtosis = standardized_moments(along_mean)
         tails *= max(1.0, (2 + 1.5 * skewness**2) / (kurtosis - 1)) if kurtosis > 1 else 1.0
     n_items = max(sample.items, min(m.by_item.n_items, m.n_distinct[0]))
-    slope = max(item_skewness, 0.0) * math.sqrt(variance / n_items)
-    return _ConformityScores(plug_in, sample.bias(second), variance, tails, slope, degrees_of_freedom)
+    return _ConformityScores(
+        plug_in,
+        bias=sample.bias(second) / 2,
+        variance=without_double_counting(jackknife, pair_variance),
+        pair_variance=pair_variance,
+        tails=tails,
+        slope=max(item_skewness, 0.0) * math.sqrt(jackknife / n_items),
+        degrees_of_freedom=degrees_of_freedom,
+    )
+
+
+def _second_derivatives(
+    context: MetricContext, sample: InfluenceSample, along_mean: np.ndarray, along_s_mean: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return the second derivative of the squared deviation along each item, and the variance of pair effects.
+
+    If items get more weight, the mean and S move together.
+    """
+    projections, eigenvalues = context.pca.projections, context.x.centred[0]
+    sums, turned = sample.by_item(projections), sample.by_item(projections * along_mean[:, None])
+    of_mean, of_s_mean, counts = sample.by_item(along_mean), sample.by_item(along_s_mean), sample.counts
+    along_items = 2 * (sums**2 @ eigenvalues + 2 * np.einsum("ij,ij->i", sums, turned))
+    along_items -= 4 * counts * of_s_mean + 2 * of_mean**2
+    items = items_of_pairs(sample)
+    sums, turned, of_mean, of_s_mean, counts = (a[items] for a in (sums, turned, of_mean, of_s_mean, counts))
+
+    def effects(block: slice) -> np.ndarray:
+        products: np.ndarray = (sums[block] * eigenvalues + turned[block]) @ sums.T + sums[block] @ turned.T
+        of_counts = np.outer(counts[block], of_s_mean) + np.outer(of_s_mean[block], counts)
+        return 2 * (products - of_counts - np.outer(of_mean[block], of_mean))
+
+    return along_items, pair_effect_variance(sample, items, effects)

@@ -17,8 +17,8 @@ from isthmus.metrics._conditions import (
 )
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.intervals import Z95, clip_interval, square_interval
+from isthmus.statistics.intervals import Z95, square_interval
+from isthmus.statistics.participation import ParticipationErrors
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -199,28 +199,23 @@ def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def participation_ratio(context: MetricContext) -> Estimate:
     """Number of equally strong directions with as much spread, (tr S)^2 / tr S^2 with one modality's covariance S.
 
-    The plug-in is too small by about its square / n. The value and its interval are without this bias. Near d the
-    interval is longer below than above. The null is the value of as many isotropic rows, n d / (n + d).
+    The plug-in is too small by about its square / n. The value and its interval are without this bias. The standard
+    error counts the effects of pairs of items once, and the jackknife counts them twice. Near d the interval is longer
+    below than above. Where all eigenvalues may be equal, it is that of a squared length near zero. The null is the
+    value of as many isotropic rows, n d / (n + d).
     """
-    traces = context.shared(TraceEstimates)
-    if traces.plug_in["x"] <= 0:
+    if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)
-    value = traces.plug_in["x"] ** 2 / traces.plug_in["xx"]
+    eigenvalues = context.x.centred[0]
+    value = float(eigenvalues.sum()) ** 2 / float(eigenvalues @ eigenvalues)
     n, d = context.moments.n_distinct[0], context.moments.dim_x
     null = n * d / (n + d)
-    trace, square = traces.debiased("x"), traces.debiased("xx")
-    if traces.covariance is None or not square > 0:
-        return Estimate(value, null=null, note="no interval: too few items" if context.influence_sample else "")
-    weights = {"x": 2 / trace, "xx": -1 / square}
-    # The last two terms correct the curvature of the logarithm.
-    midpoint = (
-        2 * math.log(trace)
-        - math.log(square)
-        + traces.variance({"x": 1}) / trace**2
-        - traces.variance({"xx": 1}) / (2 * square**2)
-    )
-    interval = clip_interval(_interval_below(float(d), midpoint, traces.variance(weights)), 1.0, float(d))
-    return Estimate.debiased(trace**2 / square, interval, plugin=value, null=null)
+    if context.influence_sample is None:
+        return Estimate(value, null=null)
+    errors = ParticipationErrors.of(context.pca, context.moments.n)
+    if errors is None:
+        return Estimate(value, null=null, note="no interval: too few items")
+    return Estimate.debiased(errors.ratio, errors.interval(d), plugin=value, null=null)
 
 
 @metric(

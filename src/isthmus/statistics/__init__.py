@@ -9,7 +9,6 @@ from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import (
     clip_interval,
     length_interval,
-    noise_interval,
     normal_interval,
     satterthwaite_p_value,
     wilson_interval,
@@ -27,6 +26,7 @@ from isthmus.statistics.mean_intervals import (
     mean_product_noise,
 )
 from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.noise_intervals import noise_interval
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.spectral_errors import SpectralErrors
 from isthmus.utils.lazy import hinting_getter

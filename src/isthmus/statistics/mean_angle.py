@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import noise_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.moments import Moments
+from isthmus.statistics.noise_intervals import noise_interval
 
 #: Squared length of a chord above which it is never noise, in traces of the second moment of its errors.
 MAX_NOISE_RATIO = 15.0

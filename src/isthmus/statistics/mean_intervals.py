@@ -16,8 +16,9 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import length_interval, noise_interval, satterthwaite_p_value
+from isthmus.statistics.intervals import length_interval, satterthwaite_p_value
 from isthmus.statistics.moments import Moments
+from isthmus.statistics.noise_intervals import noise_interval
 
 #: A mean is distinguishable from zero if its p-value is below this level.
 MEAN_TEST_LEVEL = 0.01
