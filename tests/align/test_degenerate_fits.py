@@ -73,6 +73,7 @@ def test_every_aligner_of_degenerate_data_gives_finite_rows_or_a_sentence(kind: 
                 messages.append(str(error))
                 continue
         assert all(np.isfinite(values).all() for values in rows), name
+    assert len(messages) < len(registry())  # some aligners map these rows
     assert not [message for message in messages if len(message) > 300 or any(word in message for word in JARGON)]
 
 

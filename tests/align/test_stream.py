@@ -57,6 +57,7 @@ def test_bank_of_a_stream_equals_that_of_all_pairs_at_once(size: int, swapped: b
     x, y = flat_export(rng)[:: -1 if swapped else 1]
     streamed, at_once = ScoreCalibration(), ScoreCalibration().fit(x, y)
     stream_of(streamed, x, y, size)
+    assert streamed._banks.keys() == at_once._banks.keys() != set()
     for number, bank in at_once._banks.items():
         np.testing.assert_allclose(streamed._banks[number].rows, bank.rows, atol=1e-12)
         assert np.array_equal(streamed._banks[number].items, bank.items)

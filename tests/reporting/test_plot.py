@@ -214,6 +214,7 @@ def test_labels_stay_inside_axes_of_any_resolution(explanation: Explanation) -> 
         ax = plot.aligners(explanation, ax=figure.add_subplot())
         figure.draw_without_rendering()
         frame = ax.bbox
+        assert ax.texts
         for text in ax.texts:
             box = text.get_window_extent()
             assert frame.x0 - 0.1 * frame.width < box.x0 < box.x1 < frame.x1 + 0.1 * frame.width
