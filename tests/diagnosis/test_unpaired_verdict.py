@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,21 @@ def test_explain_of_unpaired_sets_covers_gap_and_collapse_and_not_pairing(rng: n
     assert explanation.calibration is None
     with pytest.raises(InputError, match="no matching pairs"):
         _ = explanation.assumptions
+
+
+def test_explain_of_unpaired_sets_names_their_few_rows_and_the_parts_of_the_missing_cosine(
+    rng: np.random.Generator,
+) -> None:
+    x, y = sets_of(rng, 30, 40)
+    dim = x.shape[1]
+    wide = [np.hstack([rows, 0.01 * rng.normal(size=(len(rows), 35 - dim))]) for rows in (x, y)]
+    explanation = isthmus.explain(*wide, unpaired=True)
+    text = " ".join(explanation.verdict)
+    assert "x (30) has no more rows than dimensions (35). Its ranks would change with more rows." in text
+    limit, missing = re.findall(r"has a mean cosine above (\S+), which is (\S+) below 1: ", text)[0]
+    assert float(limit) + float(missing) == pytest.approx(1, abs=1e-3)
+    both = " ".join(isthmus.explain(wide[0], wide[1][:32], unpaired=True).verdict)
+    assert "x (30) and y (32) have no more rows than dimensions (35). Their ranks would change" in both
 
 
 def test_components_of_unpaired_sets_are_those_of_pairs_of_the_same_rows(rng: np.random.Generator) -> None:

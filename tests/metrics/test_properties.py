@@ -69,6 +69,17 @@ def test_measures_do_not_depend_on_lengths_and_order(seed: int, n: int) -> None:
     assert_equal(isthmus.measure(Pairs(image=x[order], text=y[order])), expected)
 
 
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32"), ("float16", "float64")])
+def test_rows_of_two_precisions_have_the_measures_of_the_wider_one(dtypes: tuple[str, str]) -> None:
+    x, y = (rows.astype(dtype) for rows, dtype in zip(pair_of(("ordinary", "ordinary"), 60, 9, 0), dtypes, strict=True))
+    measured = isthmus.measure(Pairs(image=x, text=y))
+    expected = isthmus.measure(Pairs(image=x.astype(np.float64), text=y.astype(np.float64)))
+    for name, estimate in expected.items():
+        assert measured[name].undefined == estimate.undefined, name
+        if "separability" not in name:  # a probe on nearly equal numbers moves by whole items
+            assert measured[name].value == pytest.approx(estimate.value, rel=1e-4, abs=1e-5, nan_ok=True), name
+
+
 @few_examples
 @hypothesis.given(seeds, strategies.sampled_from([2, 3]))
 def test_repeated_pairs_leave_the_means_alone(seed: int, times: int) -> None:

@@ -20,7 +20,7 @@ from isthmus.diagnosis.verdict_sentences import (
 from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.statistics.unpaired_moments import UnpairedMoments, moments_of_rows
-from isthmus.utils.format import cosine_text, counted
+from isthmus.utils.format import cosine_text, counted, fixed
 
 
 def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
@@ -110,12 +110,15 @@ def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: Colla
     counts = f"{counted(rows[x], 'row')} of {x} and {rows[y]:,} of {y}"
     sentences.append(f"The {counts} have no pairs: nothing is said about pairing and retrieval.")
     if min(rows.values()) <= dim:
-        few = [f"{name} has no more rows ({rows[name]:,})" for name in (x, y) if rows[name] <= dim]
-        sentences.append(f"{' and '.join(few)} than dimensions ({dim:,}): its ranks would change with more rows.")
+        few = [f"{name} ({rows[name]:,})" for name in (x, y) if rows[name] <= dim]
+        verb, whose = ("has", "Its") if len(few) == 1 else ("have", "Their")
+        ranks = f"{whose} ranks would change with more rows."
+        sentences.append(f"{' and '.join(few)} {verb} no more rows than dimensions ({dim:,}). {ranks}")
     sentences.append(gap_sentence(result, x, y))
     total = sum(component.value for component in budget.values() if not math.isnan(component.value))
     phrases = component_phrases(budget, total, collapsed=any(collapse.collapsed))
-    amounts = f": {amounts_due(budget, total, phrases)}" if total >= MIN_DEFICIT else ""
-    sentences.append(f"No pairing of these two clouds has a mean cosine above {cosine_text(1 - total, 3)}{amounts}.")
+    amounts = amounts_due(budget, total, phrases) if total >= MIN_DEFICIT else ""
+    due = f", which is {fixed(total, 3)} below 1: {amounts}" if amounts else ""
+    sentences.append(f"No pairing of these two clouds has a mean cosine above {cosine_text(1 - total, 3)}{due}.")
     sentences.append(subspace_sentence(result, collapse, x, y))
     return sentences

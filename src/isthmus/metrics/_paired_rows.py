@@ -28,7 +28,7 @@ class PairedRows:
     Parameters
     ----------
     x, y : numpy.ndarray
-        Rows, (n, d) each.
+        Rows, (n, d) each. If one is float32 and the other float64, both become float64.
     labels : numpy.ndarray or None
         A class for each item, (n,).
     unit : bool
@@ -56,8 +56,9 @@ class PairedRows:
         open_spec: OpenSpec | None = None,
         is_one_to_one: bool = True,
     ):
-        self.x = x
-        self.y = y
+        dtype = np.result_type(x, y)  # sums of products are stored in it
+        self.x = x.astype(dtype, copy=False)
+        self.y = y.astype(dtype, copy=False)
         self.labels = labels
         self.unit = unit
         self.open_spec = open_spec
