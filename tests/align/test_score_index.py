@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,29 @@ def test_merge_of_many_hits_equals_that_of_few(modalities: dict[str, np.ndarray]
     np.testing.assert_array_equal(many.rows, sorted_hits.rows)
     np.testing.assert_array_equal(many.modalities, sorted_hits.modalities)
     np.testing.assert_array_equal(many.scores, sorted_hits.scores)
+
+
+@pytest.mark.parametrize("correction", [BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration])
+def test_rows_whose_scores_are_rounding_of_float32_warn_unless_a_map_centres_them(correction: Any) -> None:
+    rng = np.random.default_rng(3)
+    latent, centre = rng.normal(size=(400, 32)), unit(rng.normal(size=(1, 32)))
+    x, y = (
+        (centre + 3e-4 * (latent + 0.5 * rng.normal(size=latent.shape)) / np.sqrt(32)).astype(np.float32)
+        for _ in range(2)
+    )
+
+    def sentences_and_hits(dtype: type, **options: Any) -> tuple[list[str], float]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fitted = correction(**options).fit(image=x[:200].astype(dtype), text=y[:200].astype(dtype))
+            scores = fitted.scores(x[200:].astype(dtype), y[200:].astype(dtype), query="image", stored="text")
+        hits = float(np.mean(np.argmax(np.asarray(scores), axis=1) == np.arange(200)))
+        return [str(entry.message) for entry in caught if "the rounding of float32" in str(entry.message)], hits
+
+    sentences, hits = sentences_and_hits(np.float32)
+    assert len(sentences) == 1
+    assert "use row_map='Centering' (--set row_map=Centering), or rows of float64" in sentences[0]
+    for dtype, options in ((np.float32, {"row_map": "Centering"}), (np.float64, {})):
+        silent, better_hits = sentences_and_hits(dtype, **options)
+        assert silent == []
+        assert better_hits > hits + 0.5

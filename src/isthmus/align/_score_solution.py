@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,10 @@ ROUNDING = 8 * float(np.finfo(np.float64).eps)
 MIN_VARIANCE = 64 * ROUNDING
 #: Mean squared distance of unit rows to their mean below which sums of products say little about the spread of scores.
 MIN_SPREAD = 1e-5
+
+#: Standard deviation of the scores of float32 rows beyond what either row gives to all of its scores, below which it is
+#: mostly rounding.
+MIN_FLOAT32_SPREAD = 4 * float(np.finfo(np.float32).eps)
 
 #: Matching rows of the first modality and of others, by the number of the other one.
 Pairing = Mapping[int, tuple[np.ndarray, np.ndarray]]
@@ -72,6 +77,8 @@ def solve_levels(
             for a, query in zip(names, clouds, strict=True)
         }
     }
+    if any(rows.dtype == np.float32 for rows in banks):
+        _warn_of_float32_rounding(names, clouds)
     if rule.needs_bank:
         bank_sizes = [len(rows) for rows in banks]
         info["bank_rows"] = dict(zip(names, bank_sizes, strict=True))
@@ -100,6 +107,22 @@ def _precise_clouds(clouds: Sequence[Cloud], banks: Sequence[np.ndarray]) -> tup
         replace(cloud_of_rows(rows), n=cloud.n) if len(rows) > 1 and np.trace(cloud.cov) < MIN_SPREAD else cloud
         for cloud, rows in zip(clouds, banks, strict=True)
     ], ROUNDING**2
+
+
+def _warn_of_float32_rounding(names: Sequence[str], clouds: Sequence[Cloud]) -> None:
+    """Warn if the scores of two modalities differ by little more than the rounding of products in float32."""
+    spreads = {
+        (a, b): math.sqrt(max(float(np.vdot(query.cov, stored.cov)), 0.0))
+        for (a, query), (b, stored) in itertools.combinations(zip(names, clouds, strict=True), 2)
+    }
+    (a, b), spread = min(spreads.items(), key=lambda entry: entry[1])
+    if spread < MIN_FLOAT32_SPREAD:
+        warn(
+            f"the rows of {a} and {b} are so similar that their scores differ by {spread:.0e}, mostly the rounding of "
+            "float32; use row_map='Centering' (--set row_map=Centering), or rows of float64",
+            IsthmusWarning,
+            stacklevel=2,
+        )
 
 
 def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: float) -> tuple[float, float]:
