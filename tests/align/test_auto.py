@@ -161,7 +161,8 @@ def test_retrieval_on_unrelated_rows_chooses_identity(rng: np.random.Generator) 
     doubled = np.concatenate([y, y])
     auto = Auto(aim="retrieval").fit(x, doubled, index=np.concatenate([np.arange(n)] * 2))
     assert auto.fit_info_["chosen"] == "Identity"
-    assert all(r["recall"] < 0.15 for r in auto.table_ if not r["dropped"])
+    recalls = [r["recall"] for r in auto.table_ if not r["dropped"]]
+    assert 0 < max(recalls) < 0.15
     alone, again = (Auto(aim="search", constraint="affine").fit(x, y) for _ in range(2))
     assert alone.table_ == again.table_
 

@@ -28,8 +28,11 @@ def outside(pairs: Pairs, metrics: str) -> Iterator[str]:
     """Yield measures and components whose value lies outside of its interval."""
     explanation = isthmus.explain(pairs, metrics=metrics, sample=300)
     captured = explanation.budget.captured_fraction
-    for name, e in {**explanation.result, **explanation.budget, "captured": captured}.items():
-        if not np.isnan(e.low) and not e.low <= e.value <= e.high:
+    estimates = {**explanation.result, **explanation.budget, "captured": captured}
+    estimates = {name: e for name, e in estimates.items() if not np.isnan(e.low)}
+    assert len(estimates) > 10
+    for name, e in estimates.items():
+        if not e.low <= e.value <= e.high:
             yield f"{name} {e.value} outside of [{e.low}, {e.high}]"
 
 
