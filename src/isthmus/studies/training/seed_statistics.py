@@ -75,10 +75,10 @@ def bootstrap_over_seeds(
     rows_by_seed = [np.flatnonzero(np.asarray(seeds) == seed) for seed in sorted(set(seeds))]
     generator = np.random.default_rng(rng)
     n_seeds = len(rows_by_seed)
-    samples = [
-        np.concatenate([rows_by_seed[i] for i in generator.integers(n_seeds, size=n_seeds)]) for _ in range(draws)
-    ]
-    values = [value for sample in samples if math.isfinite(value := statistic(table[sample]))]
+    # Few seeds have few different resamples, whose order does not matter.
+    samples = [tuple(sorted(generator.integers(n_seeds, size=n_seeds).tolist())) for _ in range(draws)]
+    by_sample = {s: statistic(table[np.concatenate([rows_by_seed[i] for i in s])]) for s in set(samples)}
+    values = [by_sample[sample] for sample in samples if math.isfinite(by_sample[sample])]
     estimate = statistic(table)
     if not math.isfinite(estimate) or len(values) < draws / 2:
         return Estimate(estimate)
