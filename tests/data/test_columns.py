@@ -337,3 +337,28 @@ def test_columns_of_text_codes_or_streams_get_the_next_step(rng: np.random.Gener
 def test_columns_without_a_name_are_x_and_y(rng: np.random.Generator) -> None:
     series = [SimpleNamespace(name=name) for name in ("", "text")]
     assert column_modalities(*series) is None
+
+
+class StoredArray:
+    """Rows that a library reads from a file on demand, as those of h5py and zarr: no len and no array namespace."""
+
+    def __init__(self, rows: np.ndarray):
+        self._rows, self.shape, self.dtype, self.ndim = rows, rows.shape, rows.dtype, rows.ndim
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return self._rows[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._rows, dtype=dtype)
+
+
+def test_rows_that_are_read_on_demand_are_fitted_transformed_and_stored() -> None:
+    x, y = StoredArray(X), StoredArray(Y)
+    centring = isthmus.align.Centering().fit(x, y)
+    np.testing.assert_array_equal(centring.transform_x(x), isthmus.align.Centering().fit(X, Y).transform_x(X))
+    correction = isthmus.align.ScoreCalibration().fit(image=x, text=y)
+    for role in ("stored", "query"):
+        expected = getattr(correction, role)(Y, modality="text")
+        np.testing.assert_array_equal(getattr(correction, role)(y, modality="text"), expected)
+    stack = isthmus.measure(StoredArray(np.stack([X, Y])), metrics="centroid_angle")
+    assert stack["centroid_angle"].value == isthmus.measure(X, Y, metrics="centroid_angle")["centroid_angle"].value

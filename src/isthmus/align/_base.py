@@ -299,7 +299,7 @@ class Aligner(Adaptation):
 
     def _transform(self, rows: Array, number: int) -> Array:
         mapping = self._mapping(number)
-        if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or dtype_name(rows.dtype) == "object":
+        if not (arrays.is_numpy(rows) or arrays.is_non_numpy(rows)) or dtype_name(rows.dtype) == "object":
             rows = to_array(rows, self.modalities[number])
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]

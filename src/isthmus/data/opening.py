@@ -309,13 +309,14 @@ def is_stack(data: Any) -> bool:
 def two_modalities(stack: Any) -> tuple[Any, Any]:
     """Return the two modalities of a stack, or their addresses. Raise `InputError` if it holds more."""
     modalities = stack_members(stack) if isinstance(stack, (str, os.PathLike)) else stack
-    if len(modalities) == 2:
+    count = len(modalities) if isinstance(modalities, list) else int(modalities.shape[0])  # not all arrays have a len
+    if count == 2:
         return modalities[0], modalities[1]
     if isinstance(stack, (str, os.PathLike)):
         advice = f"give two of them as {modalities[0]} {modalities[1]}"
     else:
         advice = "isthmus.Modalities(image=stack[0], text=stack[1], audio=stack[2]) takes more than two"
-    raise InputError(f"got a stack of {counted(len(modalities), 'modality')}, expected two: {advice}")
+    raise InputError(f"got a stack of {counted(count, 'modality')}, expected two: {advice}")
 
 
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:

@@ -65,7 +65,11 @@ def test_open_source_of_fbin_maps_the_rows(tmp_path: Path) -> None:
     [
         ("vectors.lance", ["data/0.lance"], "is a Lance table; give lancedb://.*/vectors::COLUMN"),
         ("db", ["vectors.lance/data/0.lance"], "is a Lance table; give lancedb://.*/db/vectors::COLUMN"),
-        ("rows.zarr", [".zarray", "0.0"], r"is a Zarr array or group; run rows = zarr.open\('rows.zarr'\) and np.save"),
+        (
+            "rows.zarr",
+            [".zarray", "0.0"],
+            r"is a Zarr array or group; run rows = zarr.open\('.*rows.zarr'\) and np.save",
+        ),
         ("group", ["zarr.json", "image/zarr.json"], "is a Zarr array or group"),
         ("chroma", ["chroma.sqlite3"], "is a Chroma database"),
     ],
@@ -87,3 +91,11 @@ def test_object_array_is_refused_with_the_lines_that_make_it_plain(tmp_path: Pat
     for name in ("list.npy", "dict.npy"):
         with pytest.raises(InputError, match=r"never loaded.*np.load\(FILE, allow_pickle=True\).*np.save\('rows.npy'"):
             open_source(tmp_path / name)
+
+
+def test_message_about_a_zarr_array_opens_it_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("group.zarr/image").mkdir(parents=True)
+    Path("group.zarr/image/zarr.json").touch()
+    with pytest.raises(InputError, match=r"zarr.open\('group.zarr/image'\)"):
+        open_source("group.zarr/image")

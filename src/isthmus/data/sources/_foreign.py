@@ -10,6 +10,8 @@ from pathlib import Path
 from isthmus.data.sources._locations import Location
 from isthmus.utils.errors import InputError
 
+#: Characters of a path that a statement to run shows. Of a longer one it shows the name.
+MAX_SHOWN_PATH = 60
 #: Suffixes of pickles, also of old ones, whose first bytes do not tell.
 PICKLES = (".pkl", ".pickle", ".p", ".joblib")
 _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ", b"IHNf", b"IHNs", b"IxPq", b"IxSQ")
@@ -55,7 +57,7 @@ def check_embeddings(location: Path, head: bytes) -> None:
 
 def check_embeddings_folder(location: Location, names: Collection[str]) -> None:
     """Raise `InputError` if a folder with files of these `names` is known to be something else than shards."""
-    quoted = repr(location.name[-40:])
+    quoted = repr(str(location) if len(str(location)) <= MAX_SHOWN_PATH else location.name[-40:])
     tables = [location.name] if "_versions" in names or location.suffix == ".lance" else []
     tables = tables or [name for name in names if name.endswith(".lance")]
     if tables:
