@@ -31,7 +31,7 @@ def theorem_2(*, quick: bool) -> Findings:
                 settings += 1
                 exceptions += int(values[-1] > values.min() + 1e-9 * (1.0 + abs(values.min())))
                 trapped += int(not cone_is_monotone(kappa=kappa, dim=dim, temperature=tau))
-    n = 96 if quick else 256
+    n = 64 if quick else 256
     starts = (30, 150) if quick else (0, 30, 120, 150)
     runs = {
         f"start {start}°": optimise(Cone(resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=start)

@@ -29,7 +29,7 @@ from isthmus.theory import (
     "that is not too small. Measured; for free centres not proved.",
 )
 def theorem_3(*, quick: bool) -> Findings:
-    n = 96 if quick else 256
+    n = 64 if quick else 256
     cases = [(3, 0.2, (0, 150)), (3, 0.2, (30, 90)), (8, 0.5, (30,)), (8, 0.2, (0, 150))]
     runs = {}
     for dim, tau, starts in cases[:1] if quick else cases:
