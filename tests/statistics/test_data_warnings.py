@@ -128,7 +128,10 @@ def test_sentence_about_the_pairing_is_the_same_in_every_function(
     assert result.pairs["matching"]["sentence"] == sentence
     assert repr(result).splitlines()[:2] == ["Result of 1 measure, image-text", f"  {sentence}"]
     assert isthmus.explain(Pairs(image=x, text=y)).verdict[0] == sentence
-    report = isthmus.report(Pairs(image=x, text=y), tmp_path / "r.html")
+    tables: list[Any] = []
+    options: dict[str, Any] = {"aligners": ["Centering"], "splits": 1}
+    messages_of(lambda pairs: tables.append(isthmus.compare(pairs, **options)), Pairs(image=x, text=y))
+    report = isthmus.report(Pairs(image=x, text=y), tmp_path / "r.html", comparison=tables[0])
     assert report.verdict[0] == sentence
     assert sentence in html.unescape((tmp_path / "r.html").read_text(encoding="utf-8"))
     for name in ("compare", "Auto", "calibrate"):
