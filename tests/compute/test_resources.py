@@ -158,9 +158,9 @@ def test_pass_over_compressed_rows_keeps_max_memory(tmp_path: Path, rng: np.rand
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     paths = [str(tmp_path / f"{name}.parquet") for name in ("image", "text")]
     for path, dtype in zip(paths, ("f4", "f8"), strict=True):
-        rows = rng.standard_normal((24_000, 512)).astype(dtype)
+        rows = rng.standard_normal((14_000, 512)).astype(dtype)
         column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), 512)
-        pq.write_table(pa.table({"embedding": column}), path, compression="zstd", row_group_size=7_000)
+        pq.write_table(pa.table({"embedding": column}), path, compression="zstd", row_group_size=4_000)
     assert added(paths, "60 MB") < 60_000_000 < added(paths, "-")
 
 
