@@ -90,6 +90,14 @@ def test_hypotheses_without_a_gap_are_undecided() -> None:
     assert all("not distinguishable from zero" in a.sentence() for a in c.hypotheses)
 
 
+def test_hypotheses_on_few_items_are_undecided(rng: np.random.Generator) -> None:
+    x, y = 0.01 * rng.normal(size=(2, 20, 400)) + 4 * np.eye(400)[:2, None]
+    few, more = (report(Pairs(image=x[:n], text=y[:n])) for n in (19, 20))
+    assert [a.verdict for a in few.hypotheses] == [UNDECIDED, UNDECIDED]
+    assert all("19 items are too few" in a.sentence() for a in few.hypotheses)
+    assert not any("too few" in a.sentence() for a in more.hypotheses)
+
+
 def test_report_of_clip_has_its_golden_values(clip_coco: Pairs) -> None:
     c = report(clip_coco)
     assert (c.ranks, c.centred_ranks, c.shared.value, c.guaranteed) == ((251, 232), (296, 277), 2, 0)

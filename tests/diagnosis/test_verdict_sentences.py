@@ -130,6 +130,16 @@ def test_verdict_of_few_rows_starts_with_the_caveat(rng: np.random.Generator) ->
     assert "because 50 items are few for 16 dimensions" in few
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.6])
+def test_verdict_of_means_without_an_angle_names_no_angle(shift: float, rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 6, 30))
+    x[:, 0] += shift * 5
+    sentences = " ".join(explained(x, y).verdict)
+    assert "no angle" in sentences or "No gap" in sentences
+    assert "due to the angle" not in sentences
+    assert re.search(r"due to the difference between the means \(sampling alone gives 0\.\d+\)", sentences)
+
+
 def test_verdict_of_the_demo_runs_names_their_construction() -> None:
     sentences = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
     assert sentences["collapsed"].count("(supported)") == 2

@@ -21,9 +21,12 @@ from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.theory.modality_subspaces import SubspaceAngles
+from isthmus.utils.format import too_few
 
 #: Eigenvalues of a sum of projections below this are zero.
 RANK_TOLERANCE = 1e-10
+#: Fewest items by which an explanation of the gap is judged.
+MIN_ITEMS = 20
 #: Squared distance of two means below which they are equal.
 MIN_SQUARED_GAP = 1e-20
 
@@ -192,7 +195,9 @@ def report_collapse(
 
 
 def _collapse_reason(moments: Moments, names: tuple[str, str]) -> str:
-    """Return why neither explanation can be judged: a modality is one point or one line. Else ''."""
+    """Return why neither explanation can be judged: too few items, or a modality is one point or one line. Else ''."""
+    if moments.by_item.n_items < MIN_ITEMS:
+        return too_few(moments.by_item.n_items, "item")
     entries = [entry for entry in find_degeneracies(moments, names) if entry.kind in ("constant", "narrow", "line")]
     return ", and ".join(entry.message for entry in entries)
 

@@ -116,7 +116,8 @@ def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: Colla
         sentences.append(f"{' and '.join(few)} {verb} no more rows than dimensions ({dim:,}). {ranks}")
     sentences.append(gap_sentence(result, x, y))
     total = sum(component.value for component in budget.values() if not math.isnan(component.value))
-    phrases = component_phrases(budget, total, collapsed=any(collapse.collapsed))
+    has_angle = not result["centroid_angle"].undefined
+    phrases = component_phrases(budget, total, collapsed=any(collapse.collapsed), has_angle=has_angle)
     amounts = amounts_due(budget, total, phrases) if total >= MIN_DEFICIT else ""
     due = f", which is {fixed(total, 3)} below 1: {amounts}" if amounts else ""
     sentences.append(f"No pairing of these two clouds has a mean cosine above {cosine_text(1 - total, 3)}{due}.")

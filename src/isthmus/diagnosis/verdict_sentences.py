@@ -72,7 +72,9 @@ def verdict(
     x, y = result.pairs["names"]
     sentences = _caveats(result, budget)
     sentences.append(gap_sentence(result, x, y))
-    sentences.append(_deficit_sentence(budget, collapsed=collapse is not None and any(collapse.collapsed)))
+    has_angle = not result["centroid_angle"].undefined
+    is_collapsed = collapse is not None and any(collapse.collapsed)
+    sentences.append(_deficit_sentence(budget, collapsed=is_collapsed, has_angle=has_angle))
     sentences.append(subspace_sentence(result, collapse, x, y))
     sentences.append(_retrieval_sentence(result, x, y))
     if comparison is not None:
@@ -225,13 +227,13 @@ def _no_gap(result: Result) -> bool:
     return distance.low == 0 or distance.plugin <= distance.null
 
 
-def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
+def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool, has_angle: bool = True) -> str:
     total = budget.total.value
     if total < MIN_DEFICIT:
         cosine = "1" if total < MAX_FLOAT32_DEFICIT else cosine_text(1 - total, 4)
         return f"Matching pairs have a mean cosine of {cosine}: there is no deficit to explain."
     start = f"The mean cosine of matching pairs is {format_deficit(total)} below 1"
-    phrases = component_phrases(budget, total, collapsed=collapsed)
+    phrases = component_phrases(budget, total, collapsed=collapsed, has_angle=has_angle)
     if len(phrases) == 1:
         return (
             f"{start}, nearly all of it ({_amount(budget[next(iter(phrases))])}) due to {next(iter(phrases.values()))}."
@@ -248,11 +250,13 @@ def format_deficit(total: float) -> str:
     return fixed(total, 3) if total >= 0.1 else f"{total:.{max(3, 1 - math.floor(math.log10(total)))}f}"
 
 
-def component_phrases(budget: CosineDecomposition, total: float, *, collapsed: bool) -> dict[str, str]:
+def component_phrases(
+    budget: CosineDecomposition, total: float, *, collapsed: bool, has_angle: bool = True
+) -> dict[str, str]:
     """Return the causes of the components that are not negligible, the largest first."""
     component_names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
     component_names.sort(key=lambda name: -budget[name].value)
-    return {name: component_phrase(budget, name, collapsed=collapsed) for name in component_names}
+    return {name: _component_phrase(budget, name, collapsed=collapsed, has_angle=has_angle) for name in component_names}
 
 
 def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, str]) -> str:
@@ -270,12 +274,13 @@ def _amount(component: Estimate) -> str:
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
 
-def component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
+def _component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool, has_angle: bool) -> str:
     """Return the cause of a component, with what sampling alone gives if it is no larger."""
-    phrase = COMPONENT_PHRASES[name]
+    phrase, component = COMPONENT_PHRASES[name], budget[name]
+    if name == "centre" and not has_angle:
+        return f"the difference between the means (sampling alone gives {fixed(component.null, 3)})"
     if name != "orientation":
         return phrase
-    component = budget[name]
     # The interval is free of the bias that the null consists of.
     if component.low > 0 or (math.isnan(component.low) and component.value > 2 * component.null):
         return phrase + (" (dimension collapse)" if collapsed else " (a rotation of one modality would remove it)")
