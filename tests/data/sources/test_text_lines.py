@@ -46,3 +46,11 @@ def test_blank_lines_end_a_file_and_are_named_between_rows(suffix: str, header: 
         open_source(path)
     path.write_bytes(end.join([*first, (2 * end).join(lines), ""]).encode())  # double spaced
     np.testing.assert_array_equal(open_source(path).read(0, 20), ROWS)
+
+
+def test_blank_lines_of_a_quoted_text_belong_to_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    cells = [f'"{list(row)}"' for row in ROWS.tolist()]
+    captions = ['"first\n\nsecond"' if row == 2 else f'"a caption, {row}"' for row in range(len(cells))]
+    path.write_text("caption,embedding\n" + "".join(f"{a},{b}\n" for a, b in zip(captions, cells, strict=True)))
+    np.testing.assert_array_equal(open_source(f"{path}::embedding").read(0, 20), ROWS)

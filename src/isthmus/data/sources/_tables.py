@@ -291,10 +291,11 @@ def warn_of_missing_end(location: Any) -> None:
         warnings.warn(message, IsthmusWarning, stacklevel=2)
 
 
-def check_blank_lines(location: Any, n_headers: int = 0) -> None:
+def check_blank_lines(location: Any, n_headers: int = 0, *, quote: bytes = b"") -> None:
     """Raise `InputError` if a blank line stands in the place of a row. Blank lines at the end are no rows.
 
-    A file in which every second line is blank is one of double spaced lines, which has no such rows.
+    A file in which every second line is blank is one of double spaced lines, which has no such rows. Blank lines of a
+    quoted text, such as a caption of two paragraphs, belong to its row.
 
     Parameters
     ----------
@@ -302,6 +303,8 @@ def check_blank_lines(location: Any, n_headers: int = 0) -> None:
         The file.
     n_headers : int, default 0
         Number of lines before the rows.
+    quote : bytes, optional
+        Character around texts that may have several lines.
     """
     end = b""
     with location.open("rb") as file:
@@ -312,10 +315,13 @@ def check_blank_lines(location: Any, n_headers: int = 0) -> None:
         else:
             return
         file.seek(0)
-        lines = np.flatnonzero([not line.isspace() for line in file])[n_headers:]
-    gaps = np.flatnonzero(np.diff(lines) > 1)
-    if len(gaps) and 2 * len(gaps) < len(lines) - 1:
-        row, line_number = gaps[0] + 1, lines[gaps[0]] + 2
+        lines = np.array([(line.isspace(), line.count(quote) if quote else 0) for line in file])
+    is_blank, n_quotes = lines[:, 0] > 0, lines[:, 1]
+    is_outside = (np.cumsum(n_quotes) - n_quotes) % 2 == 0
+    n_rows = np.cumsum(is_outside & ~is_blank) - n_headers
+    between = np.flatnonzero(is_outside & is_blank & (n_rows > 0) & (n_rows < n_rows[-1]))
+    if len(between) and 2 * len(np.unique(n_rows[between])) < n_rows[-1] - 1:
+        row, line_number = n_rows[between[0]], between[0] + 1
         raise InputError(
             f"{str(location)[-120:]}: line {line_number:,} is blank, where row {row:,} would be (rows count from 0); "
             "delete the line, or write the missing row in it"

@@ -42,7 +42,7 @@ class Csv(Format):
         """Parse the embeddings in blocks. Each number equals ``float(text)``."""
         pa = errors.import_optional("pyarrow", "parquet", f"reading {location}")
         with _translated_errors(str(location)):
-            _tables.check_blank_lines(location, int(_has_header(location)))
+            _tables.check_blank_lines(location, int(_has_header(location)), quote=b'"')
             try:
                 source = self._open_lines(location, member, min_rows, None)
             except pa.ArrowInvalid as error:
