@@ -64,3 +64,18 @@ def test_recommendation_does_not_call_recall_in_a_mixed_corpus_cross_modal_recal
     sentence = recommendation_sentence(table)
     assert "R@1 among the candidates of the other modality rises" in sentence
     assert "cross-modal" not in sentence
+
+
+@pytest.mark.parametrize(("recall", "is_recommended"), [(0.02, False), (0.3, True)])
+def test_no_correction_is_recommended_where_recall_is_at_chance(recall: float, is_recommended: bool) -> None:
+    pairs = isthmus.demo.load("collapsed", split="test").sample(120)
+    table = isthmus.compare(pairs, aligners=["ScoreCalibration"], tasks=["retrieval", "mixed_search"], splits=1)
+    rows = [replace(row, scores=row.scores | {"R@1": Estimate(recall)}) for row in table.rows]
+    rows[1] = replace(rows[1], changes=rows[1].changes | {"exchange_R@1": Estimate(0.01, 0.002, 0.02)})
+    table = replace(table, rows=rows)
+    sentence = recommendation_sentence(table)
+    assert sentence.startswith("Recommended: ") is improves_beyond_interval(table) is is_recommended
+    assert (
+        is_recommended
+        or "R@1 on unseen pairs is at chance (raw 2.0 %, ScoreCalibration 2.0 %, chance 1.7 %)" in sentence
+    )

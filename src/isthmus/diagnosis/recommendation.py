@@ -26,6 +26,8 @@ REASONS = {
     "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
     "exchange_R@1": "the task two_sided_search, which needs several captions or labels, was not run",
 }
+#: Standard errors above chance within which R@1 is not told from a random order.
+CHANCE_STANDARD_ERRORS = 3
 #: Scores that measure cross-modal recall, and their names in sentences.
 RECALL_TITLES = {"R@1": "cross-modal R@1", "restricted_R@1": "R@1 among the candidates of the other modality"}
 
@@ -135,7 +137,15 @@ def improves_beyond_interval(comparison: Comparison) -> bool:
     score, best_summary = deciding_score(comparison), best_row(comparison)
     if score is None or best_summary is None or comparison.data.get("no_interval"):
         return False
-    return best_summary.changes[score].low > 0
+    return best_summary.changes[score].low > 0 and not _is_at_chance(comparison, best_summary)
+
+
+def _is_at_chance(comparison: Comparison, row: Summary) -> bool:
+    """Return whether R@1 of the raw rows and of an aligner is within three standard errors of a random order."""
+    recalls = [summary.scores["R@1"].value for summary in (comparison["Identity"], row) if "R@1" in summary.scores]
+    chance = 1 / comparison.n_test
+    error = math.sqrt(chance * (1 - chance) / comparison.n_test)
+    return bool(recalls) and max(recalls) <= chance + CHANCE_STANDARD_ERRORS * error
 
 
 def _corrections(rows: Sequence[Summary]) -> list[Summary]:
@@ -193,6 +203,12 @@ def recommendation_sentence(comparison: Comparison) -> str:
     if change.low <= 0:
         raw_value = percent(raw[score].value)
         return f"None of the corrections tested raises the {title} ({raw_value}) measurably on unseen pairs."
+    if _is_at_chance(comparison, best_summary):
+        before, after = (percent(scores["R@1"].value) for scores in (raw, best_summary.scores))
+        return (
+            f"No correction can be recommended, because R@1 on unseen pairs is at chance (raw {before}, "
+            f"{best_summary.name} {after}, chance {percent(1 / comparison.n_test)})."
+        )
     start = (
         f"Recommended: {best_summary.name}. On unseen pairs the {title} rises from {percent(raw[score].value)} to "
         f"{percent(best_summary.scores[score].value)} ({_points(change)})"

@@ -8,7 +8,7 @@ from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.decomposition_intervals import BIASES
 from isthmus.diagnosis.hypotheses import REFUTED
-from isthmus.diagnosis.recommendation import recommendation_sentence
+from isthmus.diagnosis.recommendation import CHANCE_STANDARD_ERRORS, recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
@@ -33,8 +33,6 @@ MIN_DEFICIT = 1e-4
 MAX_FLOAT32_DEFICIT = 1e-6
 #: Items below which R@10 is trivial and R@1 replaces it, and recall has little power.
 MIN_ITEMS_FOR_RECALL = 20
-#: Standard errors above chance up to which recall counts as chance.
-CHANCE_STANDARD_ERRORS = 3
 
 
 def verdict(
