@@ -20,8 +20,11 @@ from isthmus.utils.files import atomic_path
 ITEMS = "items"
 #: Suffix of all files.
 SUFFIX = ".safetensors.xz"
-#: Options of the compression, for numbers of two and four bytes.
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 2, "lp": 2, "pb": 2}]
+#: Options of the compression, for numbers of two and four bytes. The smallest file is written.
+_FILTERS = [
+    [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
+    for lc, lp, pb in ((2, 2, 2), (0, 2, 2), (2, 1, 1), (0, 1, 1))
+]
 
 
 def compose(coordinates: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
@@ -43,7 +46,8 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
 
     content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
     with atomic_path(path) as temporary:
-        temporary.write_bytes(lzma.compress(content, filters=_FILTERS))
+        compressed = (lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters) for filters in _FILTERS)
+        temporary.write_bytes(min(compressed, key=len))
 
 
 @lru_cache
