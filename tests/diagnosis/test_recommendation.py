@@ -77,5 +77,22 @@ def test_no_correction_is_recommended_where_recall_is_at_chance(recall: float, i
     assert sentence.startswith("Recommended: ") is improves_beyond_interval(table) is is_recommended
     assert (
         is_recommended
-        or "R@1 on unseen pairs is at chance (raw 2.0 %, ScoreCalibration 2.0 %, chance 1.7 %)" in sentence
+        or "R@1 on unseen pairs is not measurably above chance (raw 2.0 %, ScoreCalibration 2.0 %, chance 1.7 %)"
+        in sentence
     )
+
+
+def test_recall_at_chance_does_not_decide_where_labels_do() -> None:
+    pairs = isthmus.demo.load("collapsed", split="test").sample(120)
+    tasks = ["retrieval", "mixed_search"]
+    table = isthmus.compare(pairs, aligners=["ScoreCalibration"], tasks=tasks, splits=1)
+    name, changes = "two_sided_NDCG@10", (Estimate(0.0, 0.0, 0.0), Estimate(0.1, 0.05, 0.15))
+    rows = [
+        replace(
+            row, scores=row.scores | {"R@1": Estimate(0.02), name: Estimate(0.3)}, changes=row.changes | {name: change}
+        )
+        for row, change in zip(table.rows, changes, strict=True)
+    ]
+    table = replace(table, rows=rows)
+    assert improves_beyond_interval(table)
+    assert recommendation_sentence(table).startswith("Recommended: ")

@@ -141,7 +141,12 @@ def improves_beyond_interval(comparison: Comparison) -> bool:
 
 
 def _is_at_chance(comparison: Comparison, row: Summary) -> bool:
-    """Return whether R@1 of the raw rows and of an aligner is within three standard errors of a random order."""
+    """Return whether R@1 of the raw rows and of an aligner is within three standard errors of a random order.
+
+    Captions and labels make more rows relevant than the match, so that recall of the match does not tell.
+    """
+    if deciding_score(comparison) != "exchange_R@1":
+        return False
     recalls = [summary.scores["R@1"].value for summary in (comparison["Identity"], row) if "R@1" in summary.scores]
     chance = 1 / comparison.n_test
     error = math.sqrt(chance * (1 - chance) / comparison.n_test)
@@ -206,8 +211,8 @@ def recommendation_sentence(comparison: Comparison) -> str:
     if _is_at_chance(comparison, best_summary):
         before, after = (percent(scores["R@1"].value) for scores in (raw, best_summary.scores))
         return (
-            f"No correction can be recommended, because R@1 on unseen pairs is at chance (raw {before}, "
-            f"{best_summary.name} {after}, chance {percent(1 / comparison.n_test)})."
+            f"No correction can be recommended, because R@1 on unseen pairs is not measurably above chance (raw "
+            f"{before}, {best_summary.name} {after}, chance {percent(1 / comparison.n_test)})."
         )
     start = (
         f"Recommended: {best_summary.name}. On unseen pairs the {title} rises from {percent(raw[score].value)} to "
