@@ -76,3 +76,17 @@ def test_main_writes_the_files(tmp_path, monkeypatch, capsys):
     image, text = store.rows(store.read(tmp_path / "data" / f"collapsed{store.SUFFIX}"))
     np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, atol=1e-6)
     assert image.shape == text.shape == (1797, 64)
+
+
+def test_read_returns_the_tensors_that_write_stored(tmp_path, rng):
+    tensors = {
+        "image": rng.integers(-(2**15), 2**15, (5, 3)).astype(np.int16),
+        "text": rng.normal(size=(5, 3)).astype(np.float16),
+        "temperature": np.array([0.07]),
+    }
+    store.write(tmp_path / "run.safetensors.xz", tensors)
+    read = store.read(tmp_path / "run.safetensors.xz")
+    assert read.keys() == tensors.keys()
+    for name, values in tensors.items():
+        assert read[name].dtype == values.dtype
+        np.testing.assert_array_equal(read[name], values)

@@ -2,8 +2,9 @@
 
 `items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
 A run holds either rows `image` and `text`, or factors of them. Rows are float16, or int16 multiples of a step, which
-take a tenth less. They are normalized in the end, so that the step does not matter. The factors are the two `axes`,
-the `basis` of a small subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
+take a tenth less. The lower bytes of int16 are stored before the upper ones, which saves another 3 %. Rows are
+normalized in the end, so that the step does not matter. The factors are the two `axes`, the `basis` of a small
+subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from isthmus.utils.files import atomic_path
 ITEMS = "items"
 #: Suffix of all files.
 SUFFIX = ".safetensors.xz"
+#: Ending of the name of int16 numbers that are stored as their lower and their upper bytes, (2, n, d).
+_BYTES = "_bytes"
 #: Options of the compression, for numbers of two and four bytes. The smallest file is written.
 _FILTERS = [
     [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
@@ -44,7 +47,7 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Write `tensors` to `path` atomically."""
     from safetensors.numpy import save
 
-    content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
+    content = save(dict(_stored(name, np.ascontiguousarray(values)) for name, values in tensors.items()))
     with atomic_path(path) as temporary:
         compressed = (lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters) for filters in _FILTERS)
         temporary.write_bytes(min(compressed, key=len))
@@ -59,7 +62,23 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """Return the tensors of a file that `write` wrote."""
     from safetensors.numpy import load
 
-    return {key: value.copy() for key, value in load(_decompressed(path)).items()}
+    return dict(_restored(name, values) for name, values in load(_decompressed(path)).items())
+
+
+def _stored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the name and the array that a file holds for a tensor."""
+    if values.dtype != np.int16:
+        return name, values
+    in_bytes = values.astype("<i2").view(np.uint8).reshape(*values.shape, 2)
+    return f"{name}{_BYTES}", np.ascontiguousarray(np.moveaxis(in_bytes, -1, 0))
+
+
+def _restored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the tensor that `_stored` returned the name and the array of, in memory of its own."""
+    if not name.endswith(_BYTES):
+        return name, values.copy()
+    in_bytes = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    return name.removesuffix(_BYTES), in_bytes.view("<i2")[..., 0].astype(np.int16)
 
 
 def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
