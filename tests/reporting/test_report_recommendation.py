@@ -68,7 +68,20 @@ def test_report_of_changes_that_are_no_improvement_states_what_is_known(
     text = path.read_text(encoding="utf-8")
     assert f'<p class="big"{answer}' in text
     assert ("which can be chance." in text) is is_chance
-    assert headline_answers(explanation)[2] == "no correction tested improves search"
+    assert headline_answers(explanation)[2] == "no correction can be recommended"
+
+
+def test_report_of_an_improvement_at_chance_does_not_call_the_change_chance(tmp_path: Path) -> None:
+    pairs, path = isthmus.demo.load("plain", split="test"), tmp_path / "report.html"
+    table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval", "mixed_search"], splits=1)
+    rows = [replace(row, scores=row.scores | {"R@1": Estimate(0.002)}) for row in table.rows]
+    rows[1] = replace(rows[1], changes=rows[1].changes | {"exchange_R@1": Estimate(0.02, 0.01, 0.03)})
+    isthmus.report(pairs, path, comparison=replace(table, rows=rows))
+    text = path.read_text(encoding="utf-8")
+    assert ">None</p>" in text
+    assert text.count("R@1 is not measurably above chance") == 3  # the card, the recommendation and the table
+    assert "which can be chance." not in text
+    assert "No aligner improves" not in text
 
 
 def test_figures_of_aligners_without_mixed_search_are_refused() -> None:

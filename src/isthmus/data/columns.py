@@ -45,8 +45,8 @@ def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRow
     Returns
     -------
     array
-        The rows (n, d), or sets (n, k, d) that are not pooled yet, in the array library of `rows` if it has one, else
-        in NumPy.
+        The rows (n, d), or sets (n, k, d) that are not pooled yet. The array library is that of `rows`, or NumPy if
+        they have none.
 
     Raises
     ------

@@ -83,7 +83,7 @@ def hash_bytes(rows: np.ndarray, /) -> np.ndarray:
     -----
     A row has two sums of its 64-bit words times odd random numbers, modulo 2^64. Words that differ in their highest
     bits alone, such as signs, change only the highest bits of the first sum. In the second sum the bytes of each word
-    are reversed, so that these bits are among the lowest ones and change all bits above them. The first hash is both
+    are reversed. These bits are then among the lowest ones, and change all bits above them. The first hash is both
     sums together, whose upper bits alone tell most rows apart. The second hash is the second sum.
 
     Examples

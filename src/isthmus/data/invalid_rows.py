@@ -170,16 +170,20 @@ def usable_sources(sources: Mapping[str, Source], /, *, paired: bool, min_rows: 
     ...     usable_sources({"image": rows}, paired=False)["image"].shape
     (2, 2)
     """
-    return (_commonly_usable if paired else _usable)(sources, min_rows)[0]
+    return commonly_usable_sources(sources, min_rows=min_rows)[0] if paired else _usable(sources, min_rows)
 
 
-def commonly_usable_sources(sources: Mapping[str, Source], /) -> tuple[dict[str, Source], dict[str, int]]:
+def commonly_usable_sources(
+    sources: Mapping[str, Source], /, *, min_rows: int = 2
+) -> tuple[dict[str, Source], dict[str, int]]:
     """Leave out the rows that are invalid in one of the modalities or more, and report their number in a warning.
 
     Parameters
     ----------
     sources : mapping of str to Source
         As many rows of each modality, each of which is read.
+    min_rows : int, default 2
+        Fewest rows.
 
     Returns
     -------
@@ -191,24 +195,8 @@ def commonly_usable_sources(sources: Mapping[str, Source], /) -> tuple[dict[str,
     Raises
     ------
     InputError
-        If fewer than two rows are left.
+        If the numbers of rows differ, or if fewer than `min_rows` are left.
     """
-    return _commonly_usable(sources, 2)
-
-
-def _usable(sources: Mapping[str, Source], min_rows: int) -> tuple[dict[str, Source], dict[str, int]]:
-    """Return the sources without their own invalid rows, and the numbers of these rows."""
-    masks, counts = _masks(sources)
-    clauses = [f"{count:,} of {sources[name].shape[0]:,} {name} rows" for name, count in counts.items() if count]
-    usable = {name: _selected(source, masks[name], min_rows) for name, source in sources.items()}
-    if clauses:
-        message = f"left out {' and '.join(clauses)}: they are {invalid_states(*sources.values())}"
-        warnings.warn(message, IsthmusWarning, stacklevel=4)
-    return usable, counts
-
-
-def _commonly_usable(sources: Mapping[str, Source], min_rows: int) -> tuple[dict[str, Source], dict[str, int]]:
-    """Return the sources without the rows that are invalid in one of them, and the number of invalid rows of each."""
     masks, counts = _masks(sources)
     if not any(counts.values()):
         return dict(sources), counts
@@ -220,6 +208,17 @@ def _commonly_usable(sources: Mapping[str, Source], min_rows: int) -> tuple[dict
     left_out = f"left out {len(common) - int(common.sum()):,} of {len(common):,} rows of each modality"
     warnings.warn(f"{described_counts(counts, *sources.values())}: {left_out}", IsthmusWarning, stacklevel=4)
     return usable, counts
+
+
+def _usable(sources: Mapping[str, Source], min_rows: int) -> dict[str, Source]:
+    """Return the sources without their own invalid rows."""
+    masks, counts = _masks(sources)
+    clauses = [f"{count:,} of {sources[name].shape[0]:,} {name} rows" for name, count in counts.items() if count]
+    usable = {name: _selected(source, masks[name], min_rows) for name, source in sources.items()}
+    if clauses:
+        message = f"left out {' and '.join(clauses)}: they are {invalid_states(*sources.values())}"
+        warnings.warn(message, IsthmusWarning, stacklevel=4)
+    return usable
 
 
 def _masks(sources: Mapping[str, Source]) -> tuple[dict[str, np.ndarray], dict[str, int]]:

@@ -82,8 +82,8 @@ class SwappedDistances(SquaredDistances):
 def _redealt_distances(sample: UnpairedSample, rng: np.random.Generator) -> tuple[float, float]:
     """Return mean squared gap and Bures distance if all rows are dealt to the two sets at random.
 
-    The larger set gets the first rows of each draw, and rows are drawn in the order of their products with the mean of
-    all rows. Exchanged sets then have the same draws.
+    Rows are ordered by their products with the mean of all rows, and the larger set gets the first rows of each draw.
+    Exchanged sets then have the same draws.
     """
     rows, count = np.concatenate([sample.x, sample.y]), max(len(sample.x), len(sample.y))
     products = np.einsum("ij,j->i", rows, sample.x.sum(axis=0) + sample.y.sum(axis=0))

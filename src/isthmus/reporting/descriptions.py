@@ -49,7 +49,7 @@ def headline_answers(explanation: Explanation) -> tuple[str, str, str]:
         return size, source, "no aligner could be fitted"
     check_shown_scores(comparison, "the figure")
     if not improves_beyond_interval(comparison):
-        return size, source, "no correction tested improves search"
+        return size, source, "no correction can be recommended"
     raw = percent(comparison["Identity"].scores["exchange_R@1"].value)
     corrected = percent(best_summary.scores["exchange_R@1"].value)
     return size, source, f"{shorten(aligner_label(best_summary), 22)}: exchange {raw} → {corrected}"

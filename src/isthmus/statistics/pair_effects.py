@@ -46,8 +46,8 @@ def pair_effect_variance(
     items : (m,) int array
         Items whose pairs are taken, see `items_of_pairs`.
     effects : callable
-        Returns the second derivatives of the measure by the weights of two items, for a slice of k of the items and for
-        all of them, (k, m).
+        Returns the second derivatives (k, m) of the measure by the weights of two items. The first are a slice of k of
+        the items, and the second all of them.
 
     Returns
     -------

@@ -68,7 +68,7 @@ def test_dimensions_of_two_modalities_are_selected_by_name(suffix: str, tmp_path
 def test_word_among_the_numbers_of_a_column_is_an_error(
     rows: list[int], named: str, member: str, tmp_path: Path
 ) -> None:
-    columns = wide("image_", X) | {"note": ["0.5"] * 10 + ["a"] * 30}
+    columns = wide("image_", X) | {"note": ["0.5"] * 10 + ["a"] * 30, "price": ["9.50"] * 39 + ["free"]}
     path = save(tmp_path / "clip.csv", **columns)
     np.testing.assert_array_equal(open_source(f"{path}{member}").read(0, 40), X)
     columns["image_2"] = columns["image_2"].astype("U30")

@@ -83,12 +83,17 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
 
 
 def check_words(batch: Any, address: str) -> None:
-    """Raise `InputError` if a column is text because of a few cells, and most of its cells hold fractions."""
+    """Raise `InputError` if a column is text because of a few cells, and most of its cells hold fractions.
+
+    If there are numbered columns of floats, others are no dimensions, such as prices, and may hold words.
+    """
     import pyarrow.compute as pc
     import pyarrow.types as t
 
+    groups = numbered_groups(batch.schema)
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if t.is_string(column.type) or t.is_large_string(column.type):
+        is_dimension = not groups or (_NUMBER.search(name) is not None and _stem(name) in groups)
+        if is_dimension and (t.is_string(column.type) or t.is_large_string(column.type)):
             is_number = pc.match_substring_regex(column, _FRACTION).fill_null(True).to_numpy(zero_copy_only=False)
             words = np.flatnonzero(~is_number)
             if len(words) and 2 * len(words) < len(column) - column.null_count:
@@ -111,7 +116,12 @@ def numbered_groups(schema: Any) -> dict[str, tuple[str, ...]]:
     for field in schema:
         is_float = t.is_floating(field.type)
         if _NUMBER.search(field.name) and (is_float or t.is_integer(field.type)):
-            stem = _NUMBER.sub("", field.name).rstrip("_-. ")
+            stem = _stem(field.name)
             groups.setdefault(stem, []).append(field.name)
             of_floats |= {stem} if is_float else set()
     return {stem: tuple(names) for stem, names in groups.items() if stem in of_floats and len(names) >= MIN_NUMBERED}
+
+
+def _stem(name: str) -> str:
+    """Return the name of a numbered column without the number."""
+    return _NUMBER.sub("", name).rstrip("_-. ")
