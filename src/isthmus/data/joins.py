@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.data.hashing import hash_text
-from isthmus.data.row_values import read_row_values
-from isthmus.data.sources import Source, csv, jsonl, parquet, split_member
+from isthmus.data.sources import Source
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import load_npy, temporary_rows
+from isthmus.utils.files import temporary_rows
 
 #: Bytes of text that are hashed at once.
 CHUNK_BYTES = 2**24
@@ -76,6 +73,23 @@ class KeyJoin:
         """Number of rows of either file whose key the other one lacks."""
         matched = self.matched or (len(self.x), len(self.y))
         return self.sizes[0] - matched[0], self.sizes[1] - matched[1]
+
+    def of_rows(self, rows_x: np.ndarray, rows_y: np.ndarray, sizes: tuple[int, int]) -> KeyJoin:
+        """Return this join of selected rows as one of the files that they were selected from.
+
+        Parameters
+        ----------
+        rows_x, rows_y : numpy.ndarray
+            Number in the file of each row that was joined.
+        sizes : tuple of int
+            Rows of the two files.
+
+        Returns
+        -------
+        KeyJoin
+            The join, or itself if all rows of the files were joined.
+        """
+        return self if sizes == self.sizes else replace(self, x=rows_x[self.x], y=rows_y[self.y], sizes=sizes)
 
     def summary(self, names: tuple[str, str]) -> str:
         """Return a sentence about what was paired and what was left out.
@@ -193,27 +207,6 @@ def no_common_key(x: Any, y: Any, columns: Sequence[str], /) -> InputError:
     )
 
 
-def read_keys(source: Source, key: Any) -> tuple[Any, str]:
-    """Return the keys of `source` and their description for messages.
-
-    `key` is a column of the file, a file of keys (`.npy`, `.txt`, `FILE.csv::COLUMN`), or an array.
-    """
-    if not isinstance(key, (str, os.PathLike)):
-        keys, address = np.atleast_1d(key), f"the keys of {source.address}"
-    else:
-        key_file, column = split_member(key)
-        address = str(key)
-        if os.path.isfile(key_file):
-            keys = _read_key_file(Path(key_file), column)
-        elif Path(key_file).suffix.lower() in (".npy", *parquet.Parquet.suffixes):
-            raise InputError(f"{key_file}: no such file; give a file of keys, one key a row, or the name of a column")
-        else:
-            keys, address = source.keys(str(key)), f"{source.location}::{key}"
-    if len(keys) != source.shape[0]:
-        raise InputError(f"{address}: holds {len(keys):,} keys, expected one for each of {source.shape[0]:,} rows")
-    return keys, address
-
-
 def select_rows(source: Source, rows: np.ndarray, /, *, min_rows: int = 2) -> Source:
     """Return selected rows of a source as a source.
 
@@ -297,21 +290,6 @@ class RowSubset:
             positions = order[start : start + size]
             copy[positions] = self._base[self._numbers[positions]]
         return copy
-
-
-def _read_key_file(path: Path, column: str | None) -> Any:
-    if path.suffix.lower() in parquet.Parquet.suffixes:
-        if column is None:
-            raise InputError(f"{path}: the column of the keys is not named; give {path}::COLUMN")
-        return parquet.read_keys(path, column)
-    if path.suffix.lower() in (".txt", *csv.Csv.suffixes, *jsonl.Jsonl.suffixes):
-        return read_row_values(str(path) if column is None else f"{path}::{column}", "key")
-    keys = load_npy(path, mmap_mode="r")
-    if keys is None or not keys.ndim:
-        raise InputError(
-            f"{path}: is not a file of keys, expected integers or text saved with numpy.save, or FILE.parquet::COLUMN"
-        )
-    return keys
 
 
 def _checked_keys(keys: Any, address: str) -> Any:

@@ -16,13 +16,14 @@ from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import pairs_of_items
 from isthmus.data.invalid_rows import described_counts, valid_mask
-from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
+from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, select_rows
+from isthmus.data.key_columns import known_keys, read_keys
 from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
 from isthmus.data.repeated_keys import join_repeated_keys
-from isthmus.data.row_values import read_row_values
+from isthmus.data.row_values import known_entries, read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._folder_names import warn_of_other_names
 from isthmus.data.sources._members import SeveralArraysError
@@ -40,7 +41,8 @@ def _record_open_spec(open_: Callable[P, Pairs]) -> Callable[P, Pairs]:
 
     @wraps(open_)
     def open_and_record(*paths: P.args, **options: P.kwargs) -> Pairs:
-        given: Any = {name: read_row_values(options.get(name), name) for name in ("index", "labels")}
+        drop_bad = options.get("drop_bad") is True
+        given: Any = {name: read_row_values(options.get(name), name, drop_bad=drop_bad) for name in ("index", "labels")}
         pairs = open_(*paths, **{**options, **given})
         if all(isinstance(path, (str, os.PathLike)) for path in paths):
             absolute = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
@@ -92,7 +94,8 @@ def open_pairs(
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
     drop_bad : bool
         Whether pairs with a row that is NaN, infinite or all zero are left out. They are counted in `Pairs.dropped` and
-        reported in an `IsthmusWarning`. Default: False.
+        reported in an `IsthmusWarning`. Rows whose key, index or label is masked, or stands in a line of text with
+        another number of cells than the others, are left out too. Default: False.
     group : bool
         Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
         beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
@@ -127,15 +130,17 @@ def open_pairs(
     """
     check_flags(drop_bad=drop_bad, group=group, normalize=normalize)
     pairs_class = Pairs if same_dim else CrossDimPairs
+    labels, unknown_x = known_entries(labels, "labels", drop_bad=drop_bad)
+    index, unknown_y = known_entries(index, "index", drop_bad=drop_bad)
     sources, modalities = named_sources(x, y, names, reading)
     if key is None:
         if index is None:
             warn_of_other_names(*sources)
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
-        return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
+        return _cleaned(pairs, unknown_x, unknown_y, drop_bad=drop_bad, group=group, normalize=normalize)
     if index is not None:
         raise InputError("got index and key, expected one of them: both state which rows belong together")
-    key_join = _join_by_key(sources, key, group=group, normalize=normalize)
+    key_join = _join_by_key(sources, key, drop_bad=drop_bad, group=group, normalize=normalize)
     if any(key_join.unmatched) or key_join.matched is not None:
         warnings.warn(key_join.summary(modalities), IsthmusWarning, stacklevel=3)
     subsets = [
@@ -150,7 +155,8 @@ def open_pairs(
         index=key_join.index, labels=labels, y_groups=y_groups, **dict(zip(modalities, subsets, strict=True))
     )
     pairs.key_join = key_join
-    return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
+    unknown_x = None if unknown_x is None else unknown_x[key_join.x]
+    return _cleaned(pairs, unknown_x, drop_bad=drop_bad, group=group, normalize=normalize)
 
 
 def named_sources(
@@ -175,18 +181,31 @@ def named_sources(
     return sources, modalities()
 
 
-def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool, normalize: bool) -> Pairs:
-    """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
-    return pairs_of_items(drop_invalid_rows(pairs) if drop_bad else pairs, group=group, normalize=normalize)
+def _cleaned(
+    pairs: Pairs,
+    unknown_x: np.ndarray | None = None,
+    unknown_y: np.ndarray | None = None,
+    *,
+    drop_bad: bool,
+    group: bool,
+    normalize: bool,
+) -> Pairs:
+    """Return the pairs without invalid and unknown rows if `drop_bad`, and with equal rows as one if `group`."""
+    pairs = drop_invalid_rows(pairs, unknown_x, unknown_y) if drop_bad else pairs
+    return pairs_of_items(pairs, group=group, normalize=normalize)
 
 
-def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
+def drop_invalid_rows(
+    pairs: Pairs, unknown_x: np.ndarray | None = None, unknown_y: np.ndarray | None = None, /
+) -> Pairs:
     """Leave out the pairs with a row that is NaN, infinite or all zero, and report their number in a warning.
 
     Parameters
     ----------
     pairs : Pairs
         The pairs, each row of which is read.
+    unknown_x, unknown_y : numpy.ndarray of bool, optional
+        Rows of x (n_items,) whose label is unknown, and rows of y (n_pairs,) whose index is. They are left out too.
 
     Returns
     -------
@@ -208,13 +227,20 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     {'image': 1, 'text': 0, 'pairs': 1}
     """
     (valid_x, bad_x), (valid_y, bad_y) = valid_mask(pairs.x), valid_mask(pairs.y)
-    if not bad_x + bad_y:
+    x, y = pairs.names
+    clauses = [described_counts({x: bad_x, y: bad_y}, pairs.x, pairs.y)] if bad_x + bad_y else []
+    if unknown_x is not None and unknown_x.any():
+        valid_x = valid_x & ~unknown_x
+        clauses.append(f"{counted(int(unknown_x.sum()), 'row')} of {x} without a label")
+    if unknown_y is not None and unknown_y.any():
+        valid_y = valid_y & ~unknown_y
+        clauses.append(f"{counted(int(unknown_y.sum()), 'row')} of {y} without an index")
+    if not clauses:
         return pairs
+    described = " and ".join(clauses)
     rows_y = np.flatnonzero(valid_x[pairs.owner] & valid_y)
     items, index = np.unique(pairs.owner[rows_y], return_inverse=True)
-    x, y = pairs.names
     counts = {x: bad_x, y: bad_y, "pairs": pairs.n_pairs - len(rows_y)}
-    described = described_counts({x: bad_x, y: bad_y}, pairs.x, pairs.y)
     if len(items) < 2:
         raise InputError(f"{described}: {len(rows_y)} of {pairs.n_pairs:,} pairs are usable, expected two or more")
     usable = type(pairs)(
@@ -337,7 +363,7 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
     return names[0], names[1]
 
 
-def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize: bool) -> KeyJoin:
+def _join_by_key(sources: Sequence[Source], key: Any, *, drop_bad: bool, group: bool, normalize: bool) -> KeyJoin:
     if not isinstance(key, (str, os.PathLike)) and not isinstance(key, Iterable):
         raise InputError(f"key={shown(key)}, expected the name of a column, or two columns, files or arrays of keys")
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
@@ -345,12 +371,17 @@ def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize:
         raise InputError(
             f"got {counted(len(keys), 'key')}, expected one for both modalities, or one for each of the two"
         )
-    (keys_x, address_x), (keys_y, address_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
+    columns_of_keys = [read_keys(source, k, drop_bad=drop_bad) for source, k in zip(sources, keys, strict=True)]
+    addresses = columns_of_keys[0][1], columns_of_keys[1][1]
+    (keys_x, rows_x), (keys_y, rows_y) = (known_keys(*column, drop_bad=drop_bad) for column in columns_of_keys)
     key_names = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
-    name, columns = ", ".join(dict.fromkeys(key_names)), (address_x, address_y)
+    name = ", ".join(dict.fromkeys(key_names))
+    sizes = sources[0].shape[0], sources[1].shape[0]
     with contextlib.suppress(RepeatedKeyError):
-        return join_keys(keys_x, keys_y, key=name, columns=columns)
+        return join_keys(keys_x, keys_y, key=name, columns=addresses).of_rows(rows_x, rows_y, sizes)
     groups_x, groups_y = (
-        find_equal_rows(source, normalize=normalize) if group and source.is_numpy else None for source in sources
+        find_equal_rows(select_rows(source, rows), normalize=normalize) if group and source.is_numpy else None
+        for source, rows in zip(sources, (rows_x, rows_y), strict=True)
     )
-    return join_repeated_keys(keys_x, keys_y, groups_x, groups_y, key=name, columns=columns)
+    key_join = join_repeated_keys(keys_x, keys_y, groups_x, groups_y, key=name, columns=addresses)
+    return key_join.of_rows(rows_x, rows_y, sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from isthmus.data.sources import csv, jsonl, parquet
 from isthmus.data.sources._locations import split_member
 from isthmus.data.sources._members import listed
+from isthmus.data.sources._unequal_lines import UnequalLinesError
 from isthmus.utils import paths, validation
-from isthmus.utils.errors import InputError, import_optional, unknown_name
+from isthmus.utils.errors import InputError, IsthmusWarning, import_optional, unknown_name
 from isthmus.utils.files import load_npy
+from isthmus.utils.format import counted
 
 #: Names of the column of each option. A table of several columns has one of them, or the column is named.
 _CLASS_NAMES = ("label", "labels", "class", "classes", "category", "target")
@@ -26,7 +29,7 @@ HEADINGS = {*COLUMN_NAMES["index"], *COLUMN_NAMES["labels"], *COLUMN_NAMES["key"
 EXPECTED = "one value for each row: .npy, or lines of .txt, .csv, .tsv, .jsonl or .parquet (FILE::COLUMN)"
 
 
-def read_row_values(values: Any, name: str, /) -> Any:
+def read_row_values(values: Any, name: str, /, *, drop_bad: bool = False) -> Any:
     r"""Return an array of one value for each row, which may be given as a file.
 
     Parameters
@@ -36,6 +39,8 @@ def read_row_values(values: Any, name: str, /) -> Any:
         several columns. A file of text may begin with the name of its column. Anything else is returned as it is.
     name : {'index', 'labels', 'classes', 'key'}
         Option that the values are for. It also chooses the column.
+    drop_bad : bool, default False
+        Whether lines with another number of cells than the others are masked, with a warning.
 
     Returns
     -------
@@ -45,7 +50,8 @@ def read_row_values(values: Any, name: str, /) -> Any:
     Raises
     ------
     InputError
-        If the file cannot be read, or its column has to be named.
+        If the file cannot be read, or its column has to be named. Also if lines of a table of text have another number
+        of cells than the others, unless `drop_bad`.
 
     Examples
     --------
@@ -63,7 +69,14 @@ def read_row_values(values: Any, name: str, /) -> Any:
     suffix = path.suffix.lower()
     if suffix in (*csv.Csv.suffixes, *jsonl.Jsonl.suffixes, *parquet.Parquet.suffixes):
         import_optional("pyarrow", "parquet", f"reading {path}")
-        return _of_table(path, suffix, column, name)
+        try:
+            return _of_table(path, suffix, column, name)
+        except UnequalLinesError as error:
+            if name == "classes":  # none of them can be left out
+                raise InputError(f"{error.found}; correct the line") from None
+            if not drop_bad:
+                raise
+            return without_unequal_lines(error)
     try:
         loaded = _of_lines(path) if suffix == ".txt" else load_npy(path)
     except (ValueError, OSError):
@@ -75,32 +88,97 @@ def read_row_values(values: Any, name: str, /) -> Any:
 
 def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndarray:
     """Return a column of a table."""
+
+    def choose(schema: Any) -> str:
+        names = schema.names
+        known = [entry for entry in names if entry.lower() in COLUMN_NAMES[name]]
+        if column is not None and column not in names:
+            raise unknown_name(f"column in {str(path)[-80:]}", column, names)
+        if column is None and len(names) > 1 and len(known) != 1:
+            advice = f"give one, such as {path.name}::{names[-1]}"
+            raise InputError(f"{path}: holds the columns {listed(names)[:100]}; {advice}")
+        return str(column or (names[0] if len(names) == 1 else known[0]))
+
     try:
-        if suffix in csv.Csv.suffixes and column is None and _has_one_column(path):
-            return _of_lines(path)
-        if suffix in parquet.Parquet.suffixes:
-            table = parquet.open_file(path).read()
-        elif suffix in jsonl.Jsonl.suffixes:
-            table = _json_table(path)
+        if suffix in csv.Csv.suffixes:
+            if column is None and _has_one_column(path):
+                return _of_lines(path)
+            chosen = csv.read_column(path, choose)
         else:
-            with csv.open_batches(path) as reader:
-                table = reader.read_all()
+            table = parquet.open_file(path).read() if suffix in parquet.Parquet.suffixes else _json_table(path)
+            chosen = table.column(choose(table.schema))
     except InputError:
         raise
     except (ValueError, TypeError, OSError) as error:  # of pyarrow and of json
         raise InputError(f"{path}: is no complete table ({str(error)[:80]}); expected {EXPECTED}") from None
-    names = table.schema.names
-    known = [entry for entry in names if entry.lower() in COLUMN_NAMES[name]]
-    if column is not None and column not in names:
-        raise unknown_name(f"column in {str(path)[-80:]}", column, names)
-    if column is None and len(names) > 1 and len(known) != 1:
-        raise InputError(f"{path}: holds the columns {listed(names)[:100]}; give one, such as {path.name}::{names[-1]}")
-    chosen = table.column(column or (names[0] if len(names) == 1 else known[0]))
-    if chosen.null_count:
-        rows = np.flatnonzero(chosen.is_null().to_numpy())
-        raise InputError(f"{path}: {validation.rows_are(rows, 'null')}; expected {EXPECTED}")
-    values = np.asarray(chosen.to_numpy())
+    return _array_of(chosen, str(path))
+
+
+def _array_of(column: Any, address: str) -> np.ndarray:
+    """Return a column of Arrow without nulls as whole numbers, numbers or text."""
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        raise InputError(f"{address}: {validation.rows_are(rows, 'null')}; expected {EXPECTED}")
+    values = np.asarray(column.to_numpy())
     return values if values.dtype.kind != "O" else _typed(values.astype(str))
+
+
+def without_unequal_lines(error: UnequalLinesError, /) -> np.ma.MaskedArray[Any, Any]:
+    """Return the values of a column, masked in lines with another number of cells, with a warning that names them.
+
+    Parameters
+    ----------
+    error : UnequalLinesError
+        The error of reading the column.
+
+    Returns
+    -------
+    numpy.ma.MaskedArray
+        A value for each row (n,).
+    """
+    mask = np.zeros(len(error.column), dtype=bool)
+    mask[error.rows] = True
+    values = _array_of(error.column.filter(~mask), error.found)
+    filled = np.zeros(len(mask), dtype=values.dtype)
+    filled[~mask] = values
+    warnings.warn(f"{error.found}: left out {counted(len(error.rows), 'line')}", IsthmusWarning, stacklevel=3)
+    return np.ma.MaskedArray(filled, mask)
+
+
+def known_entries(values: Any, name: str, /, *, drop_bad: bool) -> tuple[Any, np.ndarray | None]:
+    """Return the entries of an array without its mask, and the mask. Masked ones raise `InputError` unless `drop_bad`.
+
+    Parameters
+    ----------
+    values : array-like
+        An entry for each row (n,).
+    name : str
+        What they are, for messages.
+    drop_bad : bool
+        Whether the rows of masked entries will be left out.
+
+    Returns
+    -------
+    entries : array-like
+        The entries, of which masked ones are arbitrary.
+    mask : numpy.ndarray or None
+        True (n,) where an entry is masked. None if none is.
+
+    Examples
+    --------
+    >>> entries, mask = known_entries(np.ma.MaskedArray([1, 2], [False, True]), "labels", drop_bad=True)
+    >>> entries.tolist(), mask.tolist()
+    ([1, 2], [False, True])
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return values, None
+    entries, mask = np.ma.getdata(values), np.ma.getmaskarray(values)
+    if not mask.any():
+        return entries, None
+    if not drop_bad:
+        masked = validation.rows_are(np.flatnonzero(mask), "masked")
+        raise InputError(f"{name}: {masked}; leave these rows out with drop_bad=True")
+    return entries, mask
 
 
 def _has_one_column(path: Path) -> bool:

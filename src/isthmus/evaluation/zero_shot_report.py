@@ -17,7 +17,7 @@ from isthmus.data.grouping import row_groups
 from isthmus.data.invalid_rows import usable_sources, valid_mask
 from isthmus.data.joins import select_rows
 from isthmus.data.opening_sets import open_sets
-from isthmus.data.row_values import read_row_values
+from isthmus.data.row_values import known_entries, read_row_values
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.metrics import measure
 from isthmus.statistics.intervals import wilson_interval
@@ -271,10 +271,12 @@ def evaluate_zero_shot(
     >>> evaluate_zero_shot(X, np.eye(2), [0, 1, 1]).accuracy.value
     1.0
     """
-    labels, class_names = read_row_values(labels, "labels"), read_row_values(class_names, "classes")
-    sets, labels, classes = _classified_sets(
-        open_sets(x, class_texts, names=names, group=False, **reading), labels, class_names, normalize=normalize
-    )
+    labels, class_names = read_row_values(labels, "labels", drop_bad=drop_bad), read_row_values(class_names, "classes")
+    sets = open_sets(x, class_texts, names=names, group=False, **reading)
+    labels, unknown = known_entries(labels, "labels", drop_bad=drop_bad)
+    if unknown is not None and len(unknown) == sets.sizes[0]:
+        sets, labels = _labelled_rows(sets, labels, ~unknown)
+    sets, labels, classes = _classified_sets(sets, labels, class_names, normalize=normalize)
     if drop_bad:
         sets, labels, classes = _without_invalid_rows(sets, labels, classes)
     ZeroShot.check_class_names(labels, classes)
@@ -300,6 +302,13 @@ def evaluate_zero_shot(
             warnings.warn(f"{message[0].upper()}{message[1:]}.", IsthmusWarning, stacklevel=2)
     raw, centred = (ZeroShot(classes[numbers], labels, classes) for numbers in (predicted, predicted_centred))
     return ZeroShotReport(sets.names, raw, centred, result["centroid_angle"])
+
+
+def _labelled_rows(sets: UnpairedSets, labels: Any, is_known: np.ndarray) -> tuple[UnpairedSets, np.ndarray]:
+    """Return the rows whose label is known, with their labels, and their class texts if each row has its own."""
+    (x, y), rows = sets.names, np.flatnonzero(is_known)
+    texts = select_rows(sets.y, rows) if sets.sizes[1] == len(is_known) else sets.y
+    return UnpairedSets(**{x: select_rows(sets.x, rows), y: texts}), np.asarray(labels)[rows]
 
 
 def _classified_sets(

@@ -150,7 +150,7 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
 
 
 def one_per_row(values: Any, name: str) -> np.ndarray:
-    """Return the entries of a list as an array, or raise `InputError` for lists of different lengths.
+    """Return the entries of a list as an array, or raise `InputError` for different lengths or masked entries.
 
     Parameters
     ----------
@@ -166,6 +166,9 @@ def one_per_row(values: Any, name: str) -> np.ndarray:
     """
     import numpy as np
 
+    if np.ma.is_masked(values):
+        masked = rows_are(np.flatnonzero(np.ma.getmaskarray(values)), "masked")
+        raise InputError(f"{name}: {masked}; leave these rows out with open_pairs(..., drop_bad=True)")
     try:
         return np.asarray(values)
     except ValueError:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-
-import numpy as np
 
 from isthmus.data.sources import _arrow_lists, _tables
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
-from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._unequal_lines import UnequalLines, is_utf8
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 
@@ -44,21 +41,19 @@ class Csv(Format):
         with _translated_errors(str(location)):
             _tables.check_blank_lines(location, int(_has_header(location)), quote=b'"')
             try:
-                source = self._open_lines(location, member, min_rows, None)
+                return self._open_lines(location, member, min_rows, None)
             except pa.ArrowInvalid as error:
-                if "columns, got" not in str(error) or not _is_text(location):
+                lines = _unequal_lines(location, error)
+                if lines is None:
                     raise
-                has_header = _has_header(location)
-                lines = _UnequalLines(has_header, None if has_header else _usual_number_of_cells(location))
                 with suppress(InputError):
                     source = self._open_lines(location, member, min_rows, lines)
-                    if 2 * len(lines.fields) < source.shape[0]:
+                    if not lines.are_most_of(source.shape[0]):
                         source.ragged = lines.ragged_rows(source)
                         return source
                 raise
-        return source
 
-    def _open_lines(self, location: Location, member: str | None, min_rows: int, lines: _UnequalLines | None) -> Source:
+    def _open_lines(self, location: Location, member: str | None, min_rows: int, lines: UnequalLines | None) -> Source:
         """Parse the lines in blocks. Lines with other numbers of fields are NaN if `lines` records them."""
         import pyarrow as pa
 
@@ -83,55 +78,6 @@ class Csv(Format):
             )
 
 
-class _UnequalLines:
-    """Lines with another number of fields than the header, or than `n_columns`, which pyarrow leaves out."""
-
-    def __init__(self, has_header: bool, n_columns: int | None):
-        self._n_headers = int(has_header)
-        self.names = [f"f{number}" for number in range(n_columns or 0)]  # as those that pyarrow generates
-        self.fields: dict[int, int] = {}
-
-    def skip(self, line: Any) -> str:
-        """Record a line that pyarrow found, by the number of its row."""
-        self.fields[line.number - 1 - self._n_headers] = line.actual_columns
-        return "skip"
-
-    def ragged_rows(self, source: Source) -> RaggedRows:
-        """Return the record of the rows of a source that have another length: those of these lines and of its cells."""
-        record = source.ragged or RaggedRows(source.address)
-        numbers = sorted(self.fields)
-        record.add(0, np.array(numbers, dtype=np.int64), np.array([self.fields[number] for number in numbers]))
-        return record
-
-    def with_null_rows(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yield batches with null rows in the place of the lines that were left out."""
-        import pyarrow as pa
-
-        n_rows, batch = 0, None
-        for batch in batches:
-            numbers = np.arange(n_rows, n_rows + batch.num_rows + len(self.fields))
-            is_read = ~np.isin(numbers, np.fromiter(self.fields, np.int64, len(self.fields)))
-            is_read = is_read[: int(np.searchsorted(np.cumsum(is_read), batch.num_rows)) + 1]
-            positions = np.cumsum(is_read) - 1
-            n_rows += len(is_read)
-            yield batch if is_read.all() else batch.take(pa.array(positions, mask=~is_read))
-        n_missing = sum(number >= n_rows for number in self.fields)
-        if batch is not None and n_missing:
-            yield batch.take(pa.nulls(n_missing, pa.int64()))
-
-
-def _is_text(location: Location) -> bool:
-    """Return whether a file is in UTF-8, without which pyarrow cannot name a line."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with location.open("rb") as file:
-        try:
-            while block := file.read(BLOCK_BYTES):
-                decoder.decode(block)
-        except UnicodeDecodeError:
-            return False
-    return True
-
-
 @contextmanager
 def _translated_errors(address: str) -> Iterator[None]:
     """Raise the errors of pyarrow as InputError."""
@@ -153,7 +99,7 @@ def open_batches(
     location: Location,
     columns: tuple[str, ...] | None = None,
     types: dict[str, Any] | None = None,
-    lines: _UnequalLines | None = None,
+    lines: UnequalLines | None = None,
 ) -> Iterator[Any]:
     """Open the table, or these columns of it, as batches. Columns have the types of their first cells, or `types`.
 
@@ -230,13 +176,38 @@ def _has_header(location: Location) -> bool:
 
 def _keys(location: Location, name: str) -> Any:
     """Return the column `name` as keys."""
+    with _translated_errors(str(location)):
+        column = read_column(location, lambda schema: _arrow_lists.key_column(schema, name, str(location)))
+    return _arrow_lists.decode_keys(column, f"{location}::{name}")
+
+
+def read_column(location: Location, choose: Callable[[Any], str]) -> Any:
+    """Return one column of the table, which `choose` finds in its schema.
+
+    Raises `UnequalLinesError` if lines have another number of cells than the others, and errors of pyarrow.
+    """
     import pyarrow as pa
 
-    address = f"{location}::{name}"
-    with _translated_errors(str(location)):
-        with open_batches(location) as reader:
-            schema = reader.schema
-        name = _arrow_lists.key_column(schema, name, str(location))
-        with open_batches(location, (name,)) as reader:
-            table = pa.Table.from_batches(list(reader), schema=reader.schema)
-    return _arrow_lists.decode_keys(table.column(name), address)
+    def read(lines: UnequalLines | None) -> Any:
+        with open_batches(location, lines=lines) as reader:
+            name = choose(reader.schema)
+        with open_batches(location, (name,), lines=lines) as reader:
+            batches = reader if lines is None else lines.with_null_rows(reader)
+            return pa.Table.from_batches(list(batches), schema=reader.schema).column(name)
+
+    try:
+        return read(None)
+    except pa.ArrowInvalid as error:
+        lines = _unequal_lines(location, error)
+        if lines is None:
+            raise
+    column = read(lines)
+    raise lines.error(column, len(column))
+
+
+def _unequal_lines(location: Location, error: Exception) -> UnequalLines | None:
+    """Return a record of lines with another number of cells, None if an error of pyarrow has another reason."""
+    if "columns, got" not in str(error) or not is_utf8(location):
+        return None
+    has_header = _has_header(location)
+    return UnequalLines(location, has_header, None if has_header else _usual_number_of_cells(location))
