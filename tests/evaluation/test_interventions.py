@@ -109,6 +109,8 @@ class TestConclusions:
         assert collapsed.raw.gap == pytest.approx(60, abs=1.5)
         assert recall["curve_difference"].low > 0.5
         assert mixed["curve_difference"].high < -0.5
+        curves = [round(100 * s[f"{n}_curve"].value) for s in (recall, mixed) for n in ("gap", "alignment")]
+        assert curves == [5, 100, 100, 5]  # as in docs/reference/tasks.md
         assert abs(collapsed.curve("translate")[-1].scores["R@1"] - collapsed.raw.scores["R@1"]) < 0.02
         assert collapsed.curve("collapse")[-1].scores["R@1"] < 0.02
         assert collapsed.curve("rotate")[-1].scores["mixed_NDCG@10"] > 0.6
@@ -142,6 +144,27 @@ class TestConclusions:
         nothing = dict.fromkeys(("gap", "alignment", "curve_difference"), Estimate(math.nan))
         curve = InterventionCurve([raw], {"R@1": nothing}, "gap", 1, 10, 10, ("a", "b"))
         assert curve.verdict() == ["R@1 hardly changes over these interventions, so there is nothing to explain."]
+
+    def test_verdict_of_nearly_equal_explanations_decides_for_neither(self) -> None:
+        points = [InterventionPoint("raw", 0, 60, 1, 0.5, {"R@1": 0.5})]
+        explained = {name: Estimate(0.99, 0.98, 1.0) for name in ("gap", "alignment", "gap_curve", "alignment_curve")}
+        for value, start in ((0.04, "These interventions do not show"), (-0.06, "R@1 follows the gap")):
+            explained["curve_difference"] = Estimate(value, value - 0.01, value + 0.01)
+            curve = InterventionCurve(points, {"R@1": explained}, "gap", 1, 10, 10, ("a", "b"), {"interventions": []})
+            assert curve.conclusions()[0].startswith(start)
+
+    @pytest.mark.parametrize(("highest", "is_explained"), [(0.027, False), (0.031, True)])
+    def test_verdict_of_recall_at_chance_explains_nothing(self, highest: float, is_explained: bool) -> None:
+        """Three standard errors above chance, 1 in 100, are 0.0398 - or 0.0289 for 121 pairs."""
+        points = [InterventionPoint("raw", 0, 60, 1, 0.5, {"R@1": 0.01})]
+        points.append(InterventionPoint("rotate", 1.0, 2, 0.1, 0.5, {"R@1": highest}))
+        explained = {name: Estimate(0.5, 0.2, 0.8) for name in ("gap", "alignment", "gap_curve", "alignment_curve")}
+        explained["curve_difference"] = Estimate(0.7, 0.5, 0.9)
+        settings = {"interventions": ["rotate"]}
+        curve = InterventionCurve(points, {"R@1": explained}, "gap", 1, 121, 121, ("a", "b"), settings)
+        reason = "R@1 is at chance at every strength (at most 2.7 %, chance 0.8 %)"
+        assert (curve.verdict() == [f"{reason}, so there is nothing to explain."]) is not is_explained
+        assert (curve.conclusions() == [f"{reason}."]) is not is_explained
 
     @pytest.mark.usefixtures("few_bootstraps")
     def test_intervene_with_an_undefined_angle_uses_the_distance(self, rng: np.random.Generator) -> None:

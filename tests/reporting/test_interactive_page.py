@@ -230,6 +230,10 @@ def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
         view.locator("figure").first.get_by_role("button", name="Save SVG").click()
     assert Path(saved.value.path()).read_text().startswith("<svg")
     with view.expect_download() as saved:
+        view.locator("#cloud-views figure").last.get_by_role("button", name="Save SVG").click()
+    chosen = view.locator("#cloud-views select option:checked").inner_text()
+    assert saved.value.suggested_filename == f"after-{chosen.lower()}.svg"
+    with view.expect_download() as saved:
         view.locator("figure").first.get_by_role("button", name="Save PNG").click()
     assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
     view.goto(page.as_uri() + "#s-meaning")

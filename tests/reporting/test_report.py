@@ -347,7 +347,7 @@ def test_report_contains_intervals_bounds_collapse_and_thresholds(plain):
     theorems = theorem_sentences(explanation.assumptions)
     for sentence in itertools.chain(*theorems.values()):
         assert sentence in text
-    assert all(". Here " in sentence for sentence in theorems["Do not hold here"])
+    assert all(". Here " in sentence for sentence in theorems["Do not describe these embeddings"])
     assert explanation.calibration is not None
     assert "Meaning of a cosine" in text
     for sentence in explanation.calibration.threshold_sentences():
@@ -371,7 +371,7 @@ def test_report_leads_with_the_score_correction_and_its_use_in_an_index(tmp_path
     assert f"(recommended) on unseen pairs (95 %: {formatting.points_interval(change)})" in start
     commands = re.findall(r'<pre class="code" tabindex="0"><code>(.*?)</code>', text, flags=re.DOTALL)
     assert "isthmus fit ScoreCalibration image.npy text.npy -o correction.safetensors" in commands[0]
-    assert "index.add(correction.stored(rows, modality=" in commands[1]
+    assert "queries = correction.query(y, modality=" in commands[1]
 
 
 def test_report_of_a_comparison_without_mixed_search_is_refused(tmp_path):

@@ -138,6 +138,20 @@ def test_check_of_clip_on_coco_gives_reference_values(clip_coco: Pairs) -> None:
     assert found.theorems["affine case"].applies is False
 
 
+def test_messages_have_no_exponents_and_agree_in_number(rng: np.random.Generator) -> None:
+    widths = np.where(np.arange(200)[:, None] < 20, 0.15, 0.0015)
+    narrow = unit_rows(np.eye(200)[0] + widths * rng.normal(size=(200, 200)))
+    found = check(Pairs(image=narrow, text=rng.normal(size=(200, 200))))
+    ratio = found["von_mises_fisher_image"].message.split("vary ")[1].split()[0]
+    assert float(ratio) >= 100
+    assert ratio.isdecimal()
+    fails = {name: theorem for name, theorem in found.theorems.items() if theorem.fails}
+    assert {len(theorem.fails) == 1 for theorem in fails.values()} == {True, False}
+    for theorem in fails.values():
+        words = "this assumption fails: " if len(theorem.fails) == 1 else "these assumptions fail: "
+        assert words in theorem.message
+
+
 @pytest.mark.filterwarnings("ignore:.* rows .* are the same")
 def test_constant_modality_lies_along_one_direction_and_has_no_distribution(rng: np.random.Generator) -> None:
     x = np.repeat(rng.normal(size=(1, 8)), 100, axis=0)

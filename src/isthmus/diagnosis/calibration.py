@@ -304,10 +304,10 @@ class Calibration(Tabular):
         for precision in PRECISIONS:
             threshold = self.threshold(precision)
             if threshold.undefined:
-                sentences.append(f"No threshold has a precision of {share_text(precision)}.")
+                sentences.append(f"No threshold has a precision of {100 * precision:g} %.")
                 continue
             n_matching = int(self.matching.sum(axis=0)[bin_of(threshold.value) :].sum())
-            shares = share_text(precision), share_text(self.recall(threshold.value))
+            shares = f"{100 * precision:g} %", share_text(self.recall(threshold.value))
             sentences.append(threshold_sentence(threshold, shares, n_matching))
         return [f"With one match among {self.items:,} candidates:", *sentences]
 

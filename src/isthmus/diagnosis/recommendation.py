@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.align import Auto
 from isthmus.data.components import NO_INTERVAL
 from isthmus.evaluation import Comparison, Summary
+from isthmus.statistics.intervals import chance_limit
 from isthmus.statistics.result import Estimate
 from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
@@ -26,8 +27,6 @@ REASONS = {
     "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
     "exchange_R@1": "the task two_sided_search, which needs several captions or labels, was not run",
 }
-#: Standard errors above chance within which R@1 is not told from a random order.
-CHANCE_STANDARD_ERRORS = 3
 #: Scores that measure cross-modal recall, and their names in sentences.
 RECALL_TITLES = {"R@1": "cross-modal R@1", "restricted_R@1": "R@1 among the candidates of the other modality"}
 
@@ -148,9 +147,7 @@ def _is_at_chance(comparison: Comparison, row: Summary) -> bool:
     if deciding_score(comparison) != "exchange_R@1":
         return False
     recalls = [summary.scores["R@1"].value for summary in (comparison["Identity"], row) if "R@1" in summary.scores]
-    chance = 1 / comparison.n_test
-    error = math.sqrt(chance * (1 - chance) / comparison.n_test)
-    return bool(recalls) and max(recalls) <= chance + CHANCE_STANDARD_ERRORS * error
+    return bool(recalls) and max(recalls) <= chance_limit(1 / comparison.n_test, comparison.n_test)
 
 
 def _corrections(rows: Sequence[Summary]) -> list[Summary]:

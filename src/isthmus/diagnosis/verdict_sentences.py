@@ -8,9 +8,10 @@ from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.decomposition_intervals import BIASES
 from isthmus.diagnosis.hypotheses import REFUTED
-from isthmus.diagnosis.recommendation import CHANCE_STANDARD_ERRORS, recommendation_sentence
+from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
+from isthmus.statistics.intervals import chance_limit
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sampling_clause
 from isthmus.theory.isotropic_ranks import isotropic_rank
@@ -106,10 +107,7 @@ def retrieval_at_chance(result: Result) -> bool:
     False
     """
     n = result.pairs["items_ranked"]
-    return all(
-        bool(e.undefined) or e.value - e.null <= CHANCE_STANDARD_ERRORS * math.sqrt(e.null * (1 - e.null) / n)
-        for e in _judged_recalls(result)[1]
-    )
+    return all(bool(e.undefined) or e.value <= chance_limit(e.null, n) for e in _judged_recalls(result)[1])
 
 
 def _judged_recalls(result: Result) -> tuple[str, list[Estimate]]:

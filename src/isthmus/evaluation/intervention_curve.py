@@ -7,33 +7,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from isthmus.statistics.intervals import chance_limit
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import json_number, number_from_json
+from isthmus.utils.format import json_number, number_from_json, percent
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 #: Each intervention, what it changes, and its strengths. Strength 0 is the raw space.
 INTERVENTIONS: dict[str, tuple[str, tuple[float, ...]]] = {
     "translate": (
-        "both modalities move along the line between their means; at 1 the means coincide, below 0 the gap widens",
+        "both modalities move along the line between their means. At 1 the means coincide, below 0 the gap widens",
         (-0.5, -0.25, 0.25, 0.5, 0.75, 1.0),
     ),
     "rotate": (
-        "x is rotated in the plane of the two means; at 1 its mean has the direction of the mean of y",
+        "the first modality is rotated in the plane of the two means. At 1 both means have one direction",
         (-0.5, -0.25, 0.25, 0.5, 0.75, 1.0),
     ),
     "collapse": (
-        "the covarying directions shrink by this share in both modalities; at 1 they are removed",
+        "the covarying directions shrink by this share in both modalities. At 1 they are removed",
         (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
     ),
     "remove_unshared": (
-        "the directions that do not covary shrink by this share in both modalities; at 1 they are removed",
+        "the directions that do not covary shrink by this share in both modalities. At 1 they are removed",
         (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
     ),
 }
 
+#: Smallest difference of two shares of variance with which one explanation is called better.
+MIN_DIFFERENCE = 0.05
 #: Names of the measures of a point, besides its scores.
 MEASURES = ("gap", "gap_plugin", "gap_distance", "gap_distance_plugin", "alignment")
 
@@ -162,9 +165,8 @@ class InterventionCurve(Tabular):
         """
         sentences = []
         for score, estimates in self.explained.items():
-            conclusion = self._followed(score)
-            if not conclusion:
-                sentences.append(f"{score} hardly changes over these interventions, so there is nothing to explain.")
+            if reason := self._unexplained(score):
+                sentences.append(f"{reason}, so there is nothing to explain.")
                 continue
             gap, alignment = (
                 f"{100 * estimates[f'{name}_curve'].value:.0f} % of its variance "
@@ -172,7 +174,7 @@ class InterventionCurve(Tabular):
                 for name in ("gap", "alignment")
             )
             evidence = f"A monotone curve of the alignment explains {alignment}, and one of the gap {gap}."
-            sentences.append(f"{conclusion}. {evidence} {self._changes(score)}")
+            sentences.append(f"{self._followed(score)}. {evidence} {self._changes(score)}")
         return sentences
 
     def conclusions(self) -> list[str]:
@@ -185,20 +187,30 @@ class InterventionCurve(Tabular):
         """
         sentences = []
         for score, estimates in self.explained.items():
-            conclusion = self._followed(score)
+            if reason := self._unexplained(score):
+                sentences.append(f"{reason}.")
+                continue
             gap, alignment = (f"{100 * estimates[f'{name}_curve'].value:.0f} %" for name in ("gap", "alignment"))
             evidence = f"the alignment explains {alignment} of its variance here, the gap {gap}"
-            sentences.append(f"{conclusion}: {evidence}." if conclusion else f"{score} hardly changes here.")
+            sentences.append(f"{self._followed(score)}: {evidence}.")
         return sentences
 
-    def _followed(self, score: str) -> str:
-        """Return which of the gap and the alignment a score follows, or an empty text if it hardly changes."""
+    def _unexplained(self, score: str) -> str:
+        """Return why a score follows neither the gap nor the alignment, or an empty text."""
         difference = self.explained[score]["curve_difference"]
         if not math.isfinite(difference.value) or not math.isfinite(difference.low):
-            return ""
-        if difference.low > 0:
+            return f"{score} hardly changes over these interventions"
+        highest, chance = max(point.scores[score] for point in self.points), 1 / self.n_test
+        if score == "R@1" and highest <= chance_limit(chance, self.n_test):
+            return f"{score} is at chance at every strength (at most {percent(highest)}, chance {percent(chance)})"
+        return ""
+
+    def _followed(self, score: str) -> str:
+        """Return which of the gap and the alignment a score follows."""
+        difference = self.explained[score]["curve_difference"]
+        if difference.low > 0 and difference.value >= MIN_DIFFERENCE:
             return f"{score} follows the alignment of the shared space more closely than the gap"
-        if difference.high < 0:
+        if difference.high < 0 and difference.value <= -MIN_DIFFERENCE:
             return f"{score} follows the gap more closely than the alignment of the shared space"
         return f"These interventions do not show whether {score} follows the gap or the alignment"
 

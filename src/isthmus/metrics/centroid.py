@@ -91,7 +91,7 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0, with_null: bool
     if max(p_values) >= MEAN_TEST_LEVEL:
         shorter = int(np.argmax(p_values))
         reason = (
-            f"the mean of {context.names[shorter]} is not distinguishable from zero "
+            f"the mean of {context.names[shorter]} is not distinguishable from zero at p < {MEAN_TEST_LEVEL:g} "
             f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
         longer = 1 - shorter

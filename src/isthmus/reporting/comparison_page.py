@@ -92,7 +92,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
         sections.append(
             Section(
                 "Use the recommended aligner",
-                [f"{in_index[0].upper()}{in_index[1:]}", "In the shell:"],
+                [f"{in_index[0].upper()}{in_index[1:]}"],
                 code=commands(best, comparison.data["names"], _files(comparison))["shell"],
                 short="Use it",
             )

@@ -24,7 +24,9 @@
   // The name of a file that is saved, from the heading above.
   const fileName = (place, suffix) => {
     const heading = place.closest("figure")?.querySelector("h3") || place.closest("section, details")?.querySelector("h2, h3");
-    const words = (heading ? heading.textContent : document.title).toLowerCase().match(/[a-z0-9]+/g) || ["table"];
+    const choice = heading?.querySelector("select"); // a heading that ends with a choice
+    const text = choice ? `${heading.firstChild.textContent} ${choice.selectedOptions[0].textContent}` : heading?.textContent;
+    const words = (text || document.title).toLowerCase().match(/[a-z0-9]+/g) || ["table"];
     return words.slice(0, 6).join("-") + suffix;
   };
   document.documentElement.classList.add("scripted");

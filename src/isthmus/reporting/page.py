@@ -237,14 +237,16 @@ def _table_row(row: Summary, best: Summary | None) -> TableRow:
 
 
 def _describe_splits(comparison: Comparison, items: int, *, separate_fit: bool) -> str:
-    """Return how the pairs of the table were split, as the end of a sentence."""
+    """Return how the pairs of the table were split, after 'Every correction was'."""
     compared = comparison.data.get("items", items)
     sample = f" of a random sample of {compared:,} of {items:,} items" if compared < items else ""
     fit, test = (counted(count, "pair") for count in (comparison.n_fit, comparison.n_test))
     if separate_fit:
         return f"fitted on {counted(comparison.n_fit, 'other pair')} and judged on {test}{sample}"
-    halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves, scores averaged"
-    return f"fitted on one half ({fit}) and judged on the other ({test}){sample}, {halves}"
+    halves = (
+        "The half is random" if comparison.splits == 1 else f"Scores are means over {comparison.splits} random halves"
+    )
+    return f"fitted on one half ({fit}) and judged on the other ({test}){sample}. {halves}"
 
 
 def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:

@@ -44,12 +44,12 @@ def commands(row: Summary, names: Sequence[str], files: Sequence[str] | None = N
         shell.append(f"isthmus apply {path} {shlex.quote(file)} {output} --modality {shlex.quote(name)}{role}")
     python += [
         "",
-        "# In your index, for both modalities:",
-        f"index.add(correction.stored(rows, modality={x!r}))",
-        f"hits = index.search(correction.query(query, modality={y!r}))",
+        "# Lists to store, and queries:",
+        "x, y = pairs.unit()",
+        f"stored_x = correction.stored(x, modality={x!r})",
+        f"stored_y = correction.stored(y, modality={y!r})",
+        f"queries = correction.query(y, modality={y!r})",
     ]
-    if row.aligner.corrects_scores:
-        python.append("# then correction.merge(...) joins both lists of hits")
     return {"shell": "\n".join(shell), "python": "\n".join(python)}
 
 

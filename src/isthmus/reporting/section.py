@@ -33,7 +33,7 @@ class Section:
     short : str
         Name in the contents. Default: the heading.
     code : str
-        Lines to copy, such as commands.
+        Commands to copy, under the heading "In the shell".
 
     Examples
     --------

@@ -1,10 +1,12 @@
-"""State in plain sentences which theorems about the gap hold for these embeddings, and which do not."""
+"""State in plain sentences which theorems about the gap describe these embeddings, and which do not."""
 
 from __future__ import annotations
 
 from isthmus.theory.assumptions import Check
 from isthmus.theory.statements import CONCLUSIONS, OF_ONE_MODALITY
 
+#: Headings. A theorem is proved, so that it is not false where it does not describe the data.
+DESCRIBE, DO_NOT_DESCRIBE = "Describe these embeddings", "Do not describe these embeddings"
 #: Theorem -> its claim in words that need no theory.
 CLAIMS = {
     "theorem 1": "without any constraint the loss is lowest when matching rows are equal and spread evenly, without "
@@ -36,7 +38,7 @@ FAILURES = {
 
 
 def theorem_sentences(check: Check, /) -> dict[str, list[str]]:
-    """Return each claim, and why it fails, under 'Hold here', 'Do not hold here' and 'Cannot be judged here'.
+    """Return each claim, and why it fails, under 'Describe these embeddings' and other headings.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def theorem_sentences(check: Check, /) -> dict[str, list[str]]:
     dict of str to list of str
         Headings without a theorem are left out.
     """
-    groups: dict[str, list[str]] = {"Hold here": [], "Do not hold here": [], "Cannot be judged here": []}
+    groups: dict[str, list[str]] = {DESCRIBE: [], DO_NOT_DESCRIBE: [], "Cannot be judged here": []}
     for name, theorem in check.theorems.items():
         claim = f"{name[0].upper()}{name[1:]}: {CLAIMS[name]}"
         fails = theorem.fails or tuple(end for end in CONCLUSIONS.get(name, ()) if check[end].holds is False)
@@ -56,9 +58,9 @@ def theorem_sentences(check: Check, /) -> dict[str, list[str]]:
             reason = check[theorem.untested[0]].message.removeprefix("cannot be tested: ")
             groups["Cannot be judged here"].append(f"{claim} ({reason}).")
         elif fails:
-            groups["Do not hold here"].append(f"{claim}. Here {_reasons(fails)}.")
+            groups[DO_NOT_DESCRIBE].append(f"{claim}. Here {_reasons(fails)}.")
         else:
-            groups["Hold here"].append(f"{claim}.")
+            groups[DESCRIBE].append(f"{claim}.")
     return {heading: sentences for heading, sentences in groups.items() if sentences}
 
 

@@ -92,6 +92,29 @@ def wilson_interval(successes: float, n: float) -> tuple[float, float]:
     return (max(0.0, centre - half) if share > 0 else 0.0), (min(1.0, centre + half) if share < 1 else 1.0)
 
 
+def chance_limit(chance: float, n: float, /) -> float:
+    """Return the share of `n` queries up to which a recall is not distinguished from chance.
+
+    Parameters
+    ----------
+    chance : float
+        Expected share in a random order, in [0, 1].
+    n : float
+        Number of queries.
+
+    Returns
+    -------
+    float
+        Three standard errors above chance.
+
+    Examples
+    --------
+    >>> round(chance_limit(0.01, 100), 4)
+    0.0398
+    """
+    return chance + 3 * math.sqrt(chance * (1 - chance) / n)
+
+
 def clip_interval(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
     """Clip an interval to the range of the quantity.
 

@@ -23,7 +23,7 @@ from isthmus.theory.orientation import orientation_exceeds_swaps
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import cosine_text, fixed, too_few
+from isthmus.utils.format import cosine_text, fixed, number, too_few
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
@@ -123,6 +123,11 @@ def _p_text(value: float) -> str:
     return "p undefined" if math.isnan(value) else f"p = {value:.2g}" if value >= 1e-9 else "p < 1e-9"
 
 
+def _ratio_text(ratio: float, digits: int) -> str:
+    """Format a ratio with significant digits and without an exponent."""
+    return number(float(f"{ratio:.{digits}g}"))
+
+
 def _cone(evidence: Evidence, modality: int) -> Assumption:
     name, statement = f"cone_{evidence.names[modality]}", "the mean of the modality is not zero"
     p = evidence.p_values[modality]
@@ -147,11 +152,14 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
         return Assumption.untested(name, statement, "KS distance", 0.0, str(error))
     # The tolerance is Kolmogorov's 5 % point. The p-values take into account that the law was fitted, and decide.
     p = min(fit.radial_p, 1.0 if math.isnan(fit.isotropy_p) else fit.isotropy_p)
-    around = f"around it directions are {fit.isotropy:.3g} times as unequal as uniform ones ({_p_text(fit.isotropy_p)})"
+    around = (
+        f"around it directions are {_ratio_text(fit.isotropy, 3)} times as unequal as uniform ones "
+        f"({_p_text(fit.isotropy_p)})"
+    )
     if math.isnan(fit.isotropy):
         around = "around it the spread over directions cannot be tested"
     evidence_text = (
-        f"along its centre the cosines vary {fit.variance_ratio:.2g} times as much as under the model "
+        f"along its centre the cosines vary {_ratio_text(fit.variance_ratio, 2)} times as much as under the model "
         f"(Kolmogorov-Smirnov distance {fixed(fit.radial_ks, 3)}, {_p_text(fit.radial_p)}), and {around}; fitted "
         f"concentration {model.kappa:.4g}"
     )
@@ -317,7 +325,9 @@ def _equal_projections(evidence: Evidence) -> Assumption:
 
 
 def _bound_text(bound: float) -> str:
-    return "practically 0" if 0 <= bound < 1e-9 else f"{bound:.4g}"
+    if 0 <= bound < 1e-3:
+        return "practically 0" if bound < 1e-9 else "below 0.001"
+    return f"{bound:.4g}"
 
 
 def _optimum(moments: Moments, rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:

@@ -254,13 +254,16 @@ def _apply(name: str, needs: tuple[str, ...], assumptions: Mapping[str, Assumpti
     untested = tuple(need for need in needs if assumptions[need].holds is None)
     applies = False if fails else None if untested else True
     listed = ", ".join(map(display_name, fails or untested))
+    is_one = len(fails or untested) == 1
     message = f"It states that {CLAIMS[name]}. "
     if not needs:
         message += "It assumes only unit rows."
     elif fails:
-        message += f"It does not apply to these embeddings, because these assumptions fail: {listed}."
+        reason = "this assumption fails" if is_one else "these assumptions fail"
+        message += f"It does not apply to these embeddings, because {reason}: {listed}."
     elif untested:
-        message += f"It is open whether it applies to these embeddings, because these were not tested: {listed}."
+        reason = "this was" if is_one else "these were"
+        message += f"It is open whether it applies to these embeddings, because {reason} not tested: {listed}."
     else:
         message += "Its assumptions hold here."
     missed = [display_name(end) for end in CONCLUSIONS.get(name, ()) if assumptions[end].holds is False]

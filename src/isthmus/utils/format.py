@@ -237,10 +237,10 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> percent(0.5521), percent(0.00001), percent(0.99996), percent(1.0)
-    ('55.2 %', '0.001 %', '99.996 %', '100.0 %')
+    >>> percent(0.5521), percent(0.7105), percent(0.00001), percent(0.99996), percent(1.0)
+    ('55.2 %', '71.1 %', '0.001 %', '99.996 %', '100.0 %')
     """
-    texts = [f"{100 * share:z.{decimals}f}" for decimals in range(1, 9)]
+    texts = [f"{100 * round(share, decimals + 2):z.{decimals}f}" for decimals in range(1, 9)]
     return f"{next((text for text in texts if (float(text) in (0, 100)) == (share in (0, 1))), texts[0])} %"
 
 
