@@ -45,8 +45,21 @@ def test_correlations_have_the_sign_of_the_construction(checkpoints: ModelCompar
     assert correlations["shared_alignment", "R@1"].value == pytest.approx(1, abs=0.03)
     assert correlations["shared_alignment", "R@1"].p_value < 0.02
     text = " ".join(checkpoints.sentences())
+    lead = checkpoints.differences["step_100", "step_600"]["R@1"]
+    assert lead.low > 0
     assert "step_600 has the best cross-modal R@1" in text
     assert "the alignment of the shared space and cross-modal R@1 rise together" in text
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_sentence_about_the_best_model_has_the_signed_lead_over_the_second(names: tuple[str, str]) -> None:
+    models = {"a": made_up(0.5, 0.8), "b": made_up(0.5, 0.4)}
+    comparison = compare_models({name: models[name] for name in names})
+    best, second = sorted(names, key=lambda name: -comparison[name]["R@1"].value)
+    lead = comparison[best]["R@1"].value - comparison[second]["R@1"].value
+    value = f"{comparison[best]['R@1'].value:.3f}"
+    start = f"{best} has the best cross-modal R@1, {value}, and its lead over {second} is +{lead:.3f} (95 %: +"
+    assert comparison.sentences()[0].startswith(start)
 
 
 def test_differences_on_the_same_pairs_are_narrower_than_those_of_independent_pairs() -> None:

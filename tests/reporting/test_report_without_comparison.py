@@ -32,7 +32,7 @@ def test_report_of_too_few_items_is_a_page_without_the_comparison(
     html = page.read_text(encoding="utf-8")
     assert explanation.verdict[-1].startswith(f"No correction was compared: {reason}")
     assert html.count(reason) == 3  # in the verdict, in place of the effect, and in place of the table
-    assert "Every aligner was" not in html
+    assert "Every correction (aligner) was" not in html
     assert "95 %: ;" not in html
     assert "Glossary: the meaning of all" in html
 

@@ -193,4 +193,5 @@ def print_exchange_score() -> None:
     """Print the definition of the exchange score."""
     from isthmus.tasks import registry
 
-    print_line(f"exchange score: {registry()['mixed_search'].scores['exchange_R@1'].definition}.")
+    definition = registry()["mixed_search"].scores["exchange_R@1"].definition
+    print_line(f"{definition[0].upper()}{definition[1:]}.")

@@ -124,9 +124,10 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         lead = self.differences.get(key, {}).get("R@1")
         if lead is None or math.isnan(lead.low):
             return ""
-        low, high = (lead.low, lead.high) if key == (second, best) else (-lead.high, -lead.low)
-        text = f"{low:+z.3f} to {high:+z.3f} against {second}"
-        return f" ({text})" if low > 0 else f", but chance can explain the difference ({text})"
+        sign = 1 if key == (second, best) else -1
+        low, high = sorted((sign * lead.low, sign * lead.high))
+        text = f"its lead over {second} is {sign * lead.value:+z.3f} (95 %: {low:+z.3f} to {high:+z.3f})"
+        return f", and {text}" if low > 0 else f", but chance can explain the difference: {text}"
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one row for each model and number.

@@ -259,7 +259,7 @@ def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, st
     """Return the amounts of components with their causes, and what remains of their sum."""
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
     remainder = total - sum(budget[name].value for name in phrases)
-    ending = f"; the remainder ({fixed(remainder, 3)}) is negligible" if remainder >= 0.0005 else ""
+    ending = f". The remainder ({fixed(remainder, 3)}) is negligible" if remainder >= 0.0005 else ""
     return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1]))) + ending
 
 

@@ -35,7 +35,7 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
     boxes: list[Box] = []
     for position, mark, text, is_bold in zip(positions, marks, texts, bold, strict=True):
         lines = textwrap.wrap(text, MAX_LINE_LENGTH, break_long_words=False) or [text]
-        size = max(map(len, lines)) * FONT_SIZE * 0.62, len(lines) * FONT_SIZE * 1.2
+        size = max(map(len, lines)) * FONT_SIZE * (0.7 if is_bold else 0.62), len(lines) * FONT_SIZE * 1.2
         candidates = [_label_box(mark, offset, size) for offset in OFFSETS]
         costs = [
             _cost(box, frame, marks, boxes) + DISTANCE_COST * abs(offset[1])

@@ -124,7 +124,7 @@ def models_figure(comparison: ModelComparison) -> Any:
     for column, (name, label) in enumerate(
         (("centroid_distance", "gap (distance of the means)"), ("shared_alignment", "shared-space alignment"))
     ):
-        ax = add_axes(fig, 52 + column * WIDTH, 42, WIDTH * (1 - column) + 16, 12)
+        ax = add_axes(fig, 58 + column * WIDTH, 42, WIDTH * (1 - column) + 16, 12)
         draw_models(ax, comparison, name)
         ax.set(xlabel=label, ylabel="R@1" if column == 0 else "")
     return fig
@@ -144,6 +144,8 @@ def draw_models(ax: Any, comparison: ModelComparison, name: str = "centroid_dist
     for x, y in drawn.values():
         ax.errorbar(x.value, y.value, xerr=_errors(x), yerr=_errors(y), fmt="o", color=X, ecolor=MUTED, ms=5, lw=1)
     ax.margins(0.18)
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, -0.06 * high), high)  # a share has no negative values
     positions = np.array([(x.value, y.value) for x, y in drawn.values()]).reshape(-1, 2)
     place_labels(ax, positions, [shorten(model, 16) for model in drawn], [False] * len(drawn))
 

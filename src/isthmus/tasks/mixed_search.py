@@ -333,8 +333,9 @@ class MixedSearch:
     scores={
         "exchange_R@1": Score(
             "higher",
-            "share of queries whose match ranks first in a corpus of both modalities, mean of matches in the other "
-            "modality (mixed_R@1) and in the modality of the query, so that preferring one modality does not raise it",
+            "exchange score, the mean of two shares of queries whose match ranks first in a corpus of both modalities. "
+            "The match is stored in the other modality (mixed_R@1), or in the modality of the query. Preferring one "
+            "modality does not raise it",
         ),
         "mixed_R@1": Score(
             "higher",
