@@ -77,3 +77,15 @@ def test_messages_do_not_speak_of_the_inside_of_a_computation() -> None:
     assert len(found) > 300  # the scan sees the messages
     spoken = [entry for entry in found if INSIDE_WORDS.search(entry[2])]
     assert [entry for entry in spoken if not any(name in entry[2] for name in NAMES)] == []
+
+
+def test_percentages_have_a_space_before_the_sign() -> None:
+    """Format specs that end in % write none."""
+    specs = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if re.search(r"%\}", source := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FormattedValue) and node.format_spec and texts(node.format_spec).endswith("%")
+    ]
+    assert specs == []

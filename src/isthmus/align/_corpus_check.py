@@ -39,9 +39,9 @@ def warn_of_other_corpus(name: str, fitted: Cloud, rows: Any) -> None:
     error = fitted.cov / max(fitted.n - 1, 1) + centred.T @ centred / len(table) / (len(table) - 1)
     if satterthwaite_p_value(squared, error) < LEVEL:
         warn(
-            f"these {count:,} rows of {name} are unlike those of the fit: their means differ by {offset:.0%} of their "
-            "spread; a bank of another corpus loses recall and prefers a modality, so fit or adapt the correction to "
-            "rows of the corpus that is searched",
+            f"these {count:,} rows of {name} are unlike those of the fit: their means differ by "
+            f"{100 * offset:.0f} % of their spread; a bank of another corpus loses recall and prefers a modality, so "
+            "fit or adapt the correction to rows of the corpus that is searched",
             CorpusWarning,
             stacklevel=4,
         )

@@ -219,7 +219,7 @@ def _sentences(drift: ModalityDrift, *, uses_means: bool, uses_pairs: bool, corr
             f"The mean of the {drift.n:,} new rows of {drift.name} lies {drift.shift:.3f} from the fitted one, "
             f"{drift.standard_errors:.1f} standard errors (cosine {drift.cosine:.3f})."
         )
-        cost = f"{drift.residual:.0%} of the spread of the new rows"
+        cost = f"{100 * drift.residual:.0f} % of the spread of the new rows"
         if corrects_scores:
             sentences.append(
                 f"The offset is {cost}. A bank of another corpus loses recall and prefers a modality, so fit again, or "

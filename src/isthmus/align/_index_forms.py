@@ -174,8 +174,8 @@ def shared_warning(form: IndexForm) -> str:
         ""
         if loss is None
         else (
-            f": on the bank it finds {loss[0]:.0%} of the ten best rows, with a same-modality share of {loss[2]:.2f} "
-            f"of the fair one in place of {loss[1]:.2f}"
+            f": on the bank it finds {100 * loss[0]:.0f} % of the ten best rows, with a same-modality share of "
+            f"{loss[2]:.2f} of the fair one in place of {loss[1]:.2f}"
         )
     )
     return (

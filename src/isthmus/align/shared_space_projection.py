@@ -191,7 +191,7 @@ class SharedSpaceProjection(SelfJudging):
         """Return the reasons why this shared space is weaker than it looks."""
         ranks, shared, guaranteed, reservations = info.get("ranks", ()), info["shared"], info.get("guaranteed"), []
         if self.estimator == "published" and min(info["energy_kept"]) < MIN_ENERGY:
-            x, y = (f"{fraction:.0%}" for fraction in info["energy_kept"])
+            x, y = (f"{100 * fraction:.0f} %" for fraction in info["energy_kept"])
             reservations.append(
                 f"the published estimator finds {shared} shared dimensions ({guaranteed} of them guaranteed) of "
                 f"{ranks[0]} and {ranks[1]}, which hold {x} and {y} of the energy, too little to search in: use "

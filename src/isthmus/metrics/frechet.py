@@ -192,7 +192,7 @@ def bures_distance(context: MetricContext) -> Estimate:
     invariances=("rotation", "row scale", "swap"),
     interval=_BIASED,
     null_model="modality swap",
-    source="Dowson and Landau 1982; the split is ours, after the two gaps named in TPC-CMA 2026, arXiv 2604.00279",
+    source="Dowson and Landau 1982; split derived for this package, after TPC-CMA 2026, arXiv 2604.00279",
     reference_case=lambda: (*_orthogonal_lines(), 0.0),
 )
 def frechet_centroid_share(context: MetricContext) -> Estimate:

@@ -140,13 +140,13 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         return Estimate.debiased(debiased, interval, plugin=value, null=null)
 
     quantity = "Relative bias (lowest + highest) / 2" if bias else "Margin (lowest - highest) / 2"
+    trimmed = f"{100 * TRIM_SHARE:.0f} %"
     compute.__doc__ = (
         f"{quantity} of the lowest positive x_i . y_i and the highest negative x_i . y_j"
-        + (f", {TRIM_SHARE:.0%} trimmed." if trim else ".")
+        + (f", {trimmed} trimmed." if trim else ".")
         + "\n\n"
         + (
-            f"The lowest {TRIM_SHARE:.0%} of the positives and the highest {TRIM_SHARE:.0%} of the negatives are left "
-            "out. "
+            f"The lowest {trimmed} of the positives and the highest {trimmed} of the negatives are left out. "
             if trim
             else ""
         )

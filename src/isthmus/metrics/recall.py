@@ -121,7 +121,10 @@ def _register(direction: int, k: int) -> None:
             return undefined(f"the recall at {k} of {counted(n_rows, 'row')} is always 1; {k + 1} or more are needed")
         return context.shared(SampledRetrieval).retrieval.recall(k)[direction]
 
-    recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.
+    condition = f"whose nearest {{{corpus}}} row matches"
+    if k > 1:
+        condition = f"with a matching row among the {k} nearest {{{corpus}}} rows"
+    recall.__doc__ = f"""Share of {{{query}}} queries {condition}.
 
     Rows are ranked by cosine. Equal rows are one query. Any matching row of the query counts, and ties count against
     the query. It is measured on 10,000 random items if there are more. The interval is Wilson's for as many independent

@@ -260,7 +260,8 @@ class GapMonitor:
             return None
         mean_squared_norm = min(float(np.trace(gram)) / moments.n for gram in (moments.xx, moments.yy))
         if mean_squared_norm < MIN_MEAN_SQUARED_NORM:
-            self.warn(f"{1 - mean_squared_norm:.1%} of the features are all zeros at step {self.step:,}: no snapshot")
+            zeros = f"{100 * (1 - mean_squared_norm):.1f} % of the features are all zeros"
+            self.warn(f"{zeros} at step {self.step:,}: no snapshot")
             return None
         moments = moments if rows is None else moments_of_items(*rows) or moments
         if self._pool is None:

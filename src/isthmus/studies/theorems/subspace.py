@@ -250,12 +250,13 @@ def certificate(*, quick: bool) -> Findings:
         panels[1].plot([0.01], [0.8], "o", color="white")
         panels[1].annotate("CLIP", (0.01, 0.8), xytext=(6, 4), textcoords="offset points", color="white")
 
+    covered = {h: f"{100 * certified[h].mean():.0f} %" for h in (512, 8)}
     return Findings(
         rows=rows,
         verdict=check_all(rows),
         finding="The certificate holds in the regime of CLIP. On the map of temperatures and mean lengths it covers "
-        f"{certified[512].mean():.0%} at h = 512 and {certified[8].mean():.0%} at h = 8. In the figure, blue is "
-        "proved and orange is open.",
+        f"{covered[512]} at h = 512 and {covered[8]} at h = 8. In the figure, blue "
+        "is proved and orange is open.",
         numbers={
             "excess_g": clip.excess_g,
             "excess_h": clip.excess_h,

@@ -150,7 +150,7 @@ def _matches(regime: str, rank: int, temperature: str, angle: float) -> Callable
 def describe_switch(setting: Setting) -> str:
     """Describe the alternative cause of a setting."""
     if setting.shuffled_fraction:
-        return f"{setting.shuffled_fraction:.0%} of the pairs mismatched"
+        return f"{100 * setting.shuffled_fraction:.0f} % of the pairs mismatched"
     if setting.caption_dropout:
         return f"captions leave out {setting.caption_dropout} of 4 attributes"
     if setting.initial_cone_angle is not None:
