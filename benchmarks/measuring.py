@@ -7,7 +7,8 @@ same files, and `inspect` with six seconds. The fast measures run beside a progr
 the time, and are compared with one thread on the same machine without it. All that looks at the scores of the sample
 (neighbours and ranks, all-distance sums for energy distance, MMD and uniformity, margins, recall, search by class, CKA)
 is compared with the products of its tiles, in the processor time of one thread. One sweep computes each product once
-for all of them. The share of products is smaller there, because the products are fewer.
+for all of them. The share of products is smaller there, because the products are fewer. Compiled loops look at the
+tiles (the extra `fast`), and at width 512 also NumPy alone.
 Files are in the page cache. Each line runs in a process of its own, imports included.
 
     python benchmarks/measuring.py [--items 20000] [--large 1000000]
@@ -148,14 +149,16 @@ def unavoidable(x: np.ndarray, y: np.ndarray, sample: int, square: np.ndarray) -
     return tasks
 
 
-def sweep_shares(n: int, dim: int, repeats: int = 3) -> dict[str, float]:
+def sweep_shares(n: int, dim: int, compiles: bool = True, repeats: int = 3) -> dict[str, float]:
     """Return, by name, the share of bare products in the processor time of what looks at all scores of n pairs.
 
     Everything runs in one thread, in turns. Scores within a modality are symmetric, so that half of them are computed.
-    Tiles are written to one place, because memory that is allocated for each product costs up to a half more.
+    Tiles are written to one place, because memory that is allocated for each product costs up to a half more. Compiling
+    and loading the loops is left out, because the fastest run counts.
     """
     import scipy.linalg.blas  # noqa: F401  # imports are no work of the sums
 
+    from isthmus.compute import compiled
     from isthmus.metrics._negative_ends import NegativeEnds
     from isthmus.metrics._neighbours import Neighbours
     from isthmus.metrics._paired_rows import PairedRows
@@ -165,6 +168,10 @@ def sweep_shares(n: int, dim: int, repeats: int = 3) -> dict[str, float]:
     from isthmus.metrics.recall import SampledRetrieval
     from isthmus.tasks.within_modality_search import WithinModalitySearch
 
+    if not compiles:
+        compiled.MIN_SCORES = sys.maxsize
+    elif compiled.compiled_loops(n * n, np.float32) is None:
+        raise SystemExit("numba is missing: pip install -e '.[bench]'")
     x, y = np.random.default_rng(0).standard_normal((2, n, dim), dtype=np.float32)
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     tile, starts, labels = np.empty((1000, 1000), np.float32), range(0, n, 1000), np.arange(n) % 200
@@ -239,10 +246,13 @@ def rows(items: int = 20_000, large: int = 1_000_000, dim: int = 512, repeats: i
             Row(f"{claim}: share of bare products", f"{100 * bare['used'] / best['used']:.0f} % of the processor time",
                 "75 % asked", bare["used"] / best["used"], least=0.75)
         )  # fmt: skip
-        for width in (dim, 2 * dim):  # the functions of a score take the same time, and its product twice as long
-            for name, share in child("measuring", "sweep_shares", sample, width, OMP_NUM_THREADS="1").items():
-                title = f"{name}, {sample:,} x {width:,}: share of bare products"
-                table.append(Row(title, f"{100 * share:.0f} % of processor time", "75 % asked", share, least=0.75))
+        # The functions of a score take the same time at each width, and its product twice as long at twice the width.
+        for width, compiles in ((dim, True), (dim, False), (2 * dim, True)):
+            shares = child("measuring", "sweep_shares", sample, width, compiles, OMP_NUM_THREADS="1")
+            for name, share in shares.items():
+                title = f"{name}, {sample:,} x {width:,}{'' if compiles else ', NumPy alone'}: share of bare products"
+                asked = {"least": 0.75} if compiles else {}
+                table.append(Row(title, f"{100 * share:.0f} % of processor time", "75 % asked", share, **asked))
         quiet = min(child("measuring", "verb", "fast", paths, OMP_NUM_THREADS="1")["seconds"] for _ in range(repeats))
         loaded = min(beside_noise(list(paths)) for _ in range(repeats))
         table.append(

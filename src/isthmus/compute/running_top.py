@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class RunningTop:
         Numbers of queries and of scores.
     dtype : np.dtype
         Type of the scores.
+    loops : module, optional
+        Compiled loops, see `compiled_loops`.
 
     Attributes
     ----------
@@ -43,10 +46,11 @@ class RunningTop:
     [[9.0, 3.0], [5.0, 4.0]]
     """
 
-    def __init__(self, n_queries: int, k: int, dtype: np.dtype | type):
+    def __init__(self, n_queries: int, k: int, dtype: np.dtype | type, loops: Any = None):
         self.values = np.full((n_queries, k), -np.inf, dtype=dtype)
         self._lock = threading.Lock()
         self._workspace = Workspace()
+        self._loops = loops
 
     def add(self, scores: np.ndarray, queries: slice, *, axis: int = 0) -> None:
         """Add a tile of scores of consecutive queries.
@@ -65,6 +69,9 @@ class RunningTop:
         bound = self.values[queries, -1]
         if np.isneginf(bound).any():
             bound = np.maximum(bound, self._lower_bound(scores, axis))
+        if self._loops is not None:
+            self._insert(scores, bound, queries, axis)
+            return
         mask = self._workspace.empty("mask", scores.shape, bool)
         flat = true_positions(at_least(scores, bound, mask, axis=axis, strict=True))
         if flat is None or not len(flat):
@@ -76,6 +83,14 @@ class RunningTop:
             query, passing = query[order], passing[order]
         with self._lock:
             self._merge(query, passing, self.values[queries])
+
+    def _insert(self, scores: np.ndarray, bound: np.ndarray, queries: slice, axis: int) -> None:
+        """Insert the scores above the bounds of their queries, one after the other."""
+        memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
+        positions = self._workspace.empty("positions", (1, scores.size), np.int64)[0]
+        count = self._loops.positions(scores, bound, axis, memory, positions)
+        with self._lock:
+            self._loops.insert_values(scores, positions[:count], axis, self.values[queries])
 
     def _lower_bound(self, scores: np.ndarray, axis: int) -> np.ndarray:
         """Return a number for each query that is below its k-th largest score of the tile.

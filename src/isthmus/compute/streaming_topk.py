@@ -81,6 +81,40 @@ class StreamingTopK:
         """
         self._blocks[block].add(scores, columns.start, is_transposed=True)
 
+    def thresholds(self, scores: np.ndarray, block: int, *, is_transposed: bool = False) -> np.ndarray:
+        """Return a score that the k largest ones of each query of the block reach, given a tile of them, (b,)."""
+        return self._blocks[block].thresholds(scores, is_transposed)
+
+    def insert(
+        self,
+        loops: Any,
+        scores: np.ndarray,
+        positions: np.ndarray,
+        thresholds: np.ndarray,
+        block: int,
+        first: int,
+        *,
+        is_transposed: bool = False,
+    ) -> None:
+        """Insert the scores of a tile that reach the thresholds, with compiled loops.
+
+        Parameters
+        ----------
+        loops : module
+            Compiled loops, see `compiled_loops`.
+        scores : (n, m) array
+            A tile of scores of float32.
+        positions : (p,) int array
+            Their positions in the flattened tile.
+        thresholds : (b,) array
+            What `thresholds` returned for this tile.
+        block, first : int
+            Number of the block of queries, and of the first row of the corpus in the tile.
+        is_transposed : bool, default False
+            Whether the queries are the columns of the tile.
+        """
+        self._blocks[block].insert(loops, scores, positions, thresholds, first, is_transposed)
+
     def result(self) -> TopK:
         """Return the k largest scores of each query in descending order, and their columns."""
         return TopK.concatenate([block.result() for block in self._blocks])
@@ -108,9 +142,7 @@ class _Block:
 
     def add(self, scores: np.ndarray, first: int, *, is_transposed: bool) -> None:
         """Add a tile whose columns, or rows if it is transposed, begin with column `first`."""
-        thresholds = self._thresholds
-        if self._is_empty:
-            thresholds = np.maximum(thresholds, self._first_thresholds(scores, is_transposed))
+        thresholds = self.thresholds(scores, is_transposed)
         mask = self._workspace.empty("mask", scores.shape, bool)
         at_least(scores, thresholds, mask, axis=1 if is_transposed else 0)
         # Unless nearly all scores are ties, few of them are larger.
@@ -130,6 +162,25 @@ class _Block:
             counts = np.full(self._size, values.shape[1])
         self._add_candidates(counts, sorting_keys(values.reshape(-1), columns.reshape(-1) + first), thresholds)
 
+    def thresholds(self, scores: np.ndarray, is_transposed: bool) -> np.ndarray:
+        """Return the thresholds so far, or those of a first tile."""
+        if self._is_empty:
+            return np.maximum(self._thresholds, self._first_thresholds(scores, is_transposed))
+        return self._thresholds
+
+    def insert(
+        self, loops: Any, scores: np.ndarray, positions: np.ndarray, thresholds: np.ndarray, first: int, columns: bool
+    ) -> None:
+        """Insert the scores at these positions into the keys. If `columns`, the queries are the columns."""
+        with self._lock:
+            self._keep_first(thresholds)
+            loops.insert_keys(scores, positions, columns, first, self._keys, self._thresholds)
+
+    def _keep_first(self, thresholds: np.ndarray) -> None:
+        """Keep the thresholds of the first tile."""
+        if self._is_empty:
+            self._thresholds, self._is_empty = np.maximum(self._thresholds, thresholds), False
+
     def _first_thresholds(self, scores: np.ndarray, is_transposed: bool) -> np.ndarray:
         """Return a score of each query that at least k scores reach: the k-th largest maximum of groups of columns."""
         maxima = scores.T if is_transposed else scores
@@ -148,8 +199,7 @@ class _Block:
         with self._lock:
             self._candidates.append((counts, keys))
             self._n_candidates += len(keys)
-            if self._is_empty:
-                self._thresholds, self._is_empty = np.maximum(self._thresholds, thresholds), False
+            self._keep_first(thresholds)
             if self._n_candidates >= MERGED * self._k * self._size:
                 self._merge()
 

@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.compute import score_matrix
+from isthmus.compute.compiled import compiled_loops
 from isthmus.compute.masks import at_least, count_columns, count_rows
 from isthmus.compute.resources import current
 from isthmus.compute.score_matrix import TopK, block_slices
 from isthmus.compute.score_sweep import fill_diagonal, sweep_blocks, sweep_scores
-from isthmus.compute.streaming_topk import StreamingTopK
+from isthmus.compute.streaming_topk import MAX_CANDIDATES, StreamingTopK
 from isthmus.compute.topk import score_matrices
 from isthmus.compute.workspace import Workspace
 from isthmus.data.open_spec import OpenSpec
@@ -153,6 +154,7 @@ class NeighbourTiles:
         self._blocks = sweep_blocks(n)
         self._number = {block.start: number for number, block in enumerate(self._blocks)}
         sizes = {"xx": n - 1, "yy": n - 1, "xy": n, "yx": n}
+        self._k, self._loops = k, compiled_loops(n * n, dtype)
         self._nearest = {kind: StreamingTopK(self._blocks, min(k, size), dtype) for kind, size in sizes.items()}
         #: Scores that a row must reach to come before the matching row.
         self._thresholds = match_thresholds(x, y)
@@ -165,6 +167,10 @@ class NeighbourTiles:
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
         """Add the neighbours of a tile. Return how many scores come before the matching rows."""
         row_block, column_block = self._number[rows.start], self._number[columns.start]
+        if self._loops is not None and rows != columns:
+            counts = self._compiled_tile(kind, scores, rows, columns)
+            if counts is not None:
+                return counts
         if kind == "xy":
             self._nearest["xy"].add(scores, row_block, columns)
             self._nearest["yx"].add_transposed(scores, column_block, rows)
@@ -181,6 +187,27 @@ class NeighbourTiles:
             at_least(scores, self._thresholds[columns], mask, axis=1)
             counts += [count_rows(mask), count_columns(mask)]
         return counts
+
+    def _compiled_tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
+        """Return what `tile` returns of a tile beside the diagonal, or None if too many scores are ties."""
+        row_block, column_block = self._number[rows.start], self._number[columns.start]
+        by_row, by_column = self._nearest[kind], self._nearest[kind[::-1]]
+        top = by_row.thresholds(scores, row_block)
+        top_columns = by_column.thresholds(scores, column_block, is_transposed=True)
+        memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
+        positions = self._workspace.empty("positions", (2, MAX_CANDIDATES * self._k * max(scores.shape)), np.int64)
+        counts, counts_columns = (np.zeros((2, length), np.int32) for length in scores.shape)
+        thresholds = self._thresholds[rows], self._thresholds[columns]
+        n_found, n_columns = self._loops.find_neighbours(
+            scores, top, top_columns, *thresholds, memory, *positions, counts, counts_columns
+        )
+        if n_found < 0:
+            return None
+        by_row.insert(self._loops, scores, positions[0, :n_found], top, row_block, columns.start)
+        by_column.insert(
+            self._loops, scores, positions[1, :n_columns], top_columns, column_block, rows.start, is_transposed=True
+        )
+        return counts[0], counts_columns[0], counts[1], counts_columns[1]
 
     def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
         """Add the counts of a tile."""

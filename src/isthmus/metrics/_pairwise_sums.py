@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from isthmus.compute.compiled import compiled_loops
 from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scale, scaled_exp
 from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.score_sweep import fill_diagonal
@@ -159,6 +161,7 @@ class PairwiseTiles:
         names = {"xx": WITHIN, "yy": WITHIN, "xy": ACROSS, "yx": ACROSS}
         self._sums = {kind: np.zeros((len(functions), rows.n)) for kind, functions in names.items()}
         self._workspace = Workspace()
+        self._loops: Any = compiled_loops(rows.n**2, gap.dtype) if self._median > 0 and self._centring else None
 
     def _centring_factors(self) -> Weights | None:
         """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
@@ -176,6 +179,8 @@ class PairwiseTiles:
         """
         is_symmetric = kind != "xy" and rows == columns
         n_functions, (n_rows, n_columns) = len(self._sums[kind]), scores.shape
+        if self._loops is not None and rows != columns:
+            return self._compiled_sums(kind, scores, rows, columns)
         row_sums = np.empty((n_functions, n_rows), scores.dtype)
         column_sums = np.zeros((n_functions, n_columns), scores.dtype)
         for part in cache_sized_slices(scores, buffers=2):
@@ -184,6 +189,26 @@ class PairwiseTiles:
             covered = slice(rows.start + part.start, rows.start + part.stop), slice(columns.start + first, columns.stop)
             self._sum(kind, scores[part, first:], _Band(*covered, row_sums[:, part], band_sums))
             column_sums[:, first + once :] += band_sums[:, once:]  # pairs of two rows of the band are there twice
+        return row_sums, column_sums
+
+    def _compiled_sums(
+        self, kind: str, scores: np.ndarray, rows: slice, columns: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `tile` returns of a tile beside the diagonal, from compiled loops."""
+        row_sums, column_sums = (np.zeros((len(self._sums[kind]), length)) for length in scores.shape)
+        factors = (np.array([-2 * EXPONENT, -1 / (2 * self._median) ** 2]) / math.log(2)).astype(np.float32)
+        halves = [
+            np.full(covered.stop - covered.start, 0.5, scores.dtype)
+            if self._is_unit
+            else self._halves[modality][covered]
+            for modality, covered in zip(kind, (rows, columns), strict=True)
+        ]
+        if kind != "xy":
+            self._loops.sum_within(scores, *halves, factors, row_sums, column_sums)
+        elif self._centring is not None:
+            row_terms = np.stack([halves[0], self._shift_x[rows], self._centring[0][rows]])
+            column_terms = np.stack([halves[1], self._shift_y[columns], self._centring[1][columns]])
+            self._loops.sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums)
         return row_sums, column_sums
 
     def _sum(self, kind: str, scores: np.ndarray, band: _Band) -> None:

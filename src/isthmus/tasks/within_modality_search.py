@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.compiled import compiled_loops
 from isthmus.compute.running_top import RunningTop
 from isthmus.compute.score_sweep import sweep_blocks
 from isthmus.compute.topk import score_matrices, tile_map
@@ -160,7 +161,8 @@ def _best_scores(
     groups, items, corpus = groups[order], items[order], corpus[order]
     (matrix,) = score_matrices(corpus if is_symmetric else queries[order], corpus)
     dtype = np.result_type(queries, corpus)
-    relevant, irrelevant = RunningTop(n, TOP, dtype), RunningTop(n, TOP, dtype)
+    loops = compiled_loops(n * len(rows), dtype)
+    relevant, irrelevant = RunningTop(n, TOP, dtype, loops), RunningTop(n, TOP, dtype, loops)
     blocks = sweep_blocks(n)
     tiles = [
         (block, columns)

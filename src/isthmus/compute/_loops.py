@@ -1,0 +1,284 @@
+"""Compiled loops over a tile of float32 scores. Each reads a row of the tile once, while it is in the cache.
+
+NumPy calls one function after the other, and each reads and writes the whole tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import float32, int32, uint8
+
+#: Coefficients of a polynomial for 2^f with f in [-1/2, 1/2]. Its error is below that of float32.
+_POWERS = np.polynomial.Chebyshev.interpolate(np.exp2, 6, [-0.5, 0.5]).convert(kind=np.polynomial.Polynomial).coef
+_C0, _C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(coefficient) for coefficient in _POWERS)
+#: Least exponent: 2 to this power is the smallest normal number.
+_LEAST = np.float32(-126)
+#: Key of a place without a score, see `streaming_topk.lowest_key`.
+_LOWEST = np.int64(np.iinfo(np.int64).min)
+#: Rows whose sums over a column are added in float32, before float64 takes them.
+_STRIP = 64
+
+
+#: Sums may be added in any order. Scores are numbers, or -inf.
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz", "nnan"}, "error_model": "numpy"}
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function on its first call, and keep it for other processes."""
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no folder for compiled code can be written
+        return numba.njit(**_OPTIONS)(function)
+
+
+@numba.njit(inline="always")
+def _exp2(exponent):
+    exponent = max(exponent, _LEAST)
+    rounded = np.floor(exponent + float32(0.5))
+    f = exponent - rounded
+    power = ((((((_C6 * f) + _C5) * f + _C4) * f + _C3) * f + _C2) * f + _C1) * f + _C0
+    return power * np.int32((int32(rounded) + int32(127)) * int32(8388608)).view(np.float32)
+
+
+@_compiled
+def positions(scores, thresholds, axis, memory, out):
+    """Store the positions in the flattened tile of the scores above the threshold of their row, or of their column.
+
+    Parameters
+    ----------
+    scores : (n, m) float32 array
+        The tile.
+    thresholds : (n,) or (m,) float32 array
+        Thresholds of the rows, or of the columns if `axis` is 1.
+    axis : int
+        Axis of the thresholds.
+    memory : (m // 8 + 1,) uint64 array
+        Memory for the comparisons of one row.
+    out : (n m,) int64 array
+        Where positions are stored.
+
+    Returns
+    -------
+    int
+        Number of positions.
+    """
+    n_rows, n_columns = scores.shape
+    flags, n_words, count = memory.view(np.uint8), n_columns // 8, 0
+    for i in range(n_rows):
+        row = scores[i]
+        if axis == 1:
+            for j in range(n_columns):
+                flags[j] = uint8(row[j] > thresholds[j])
+        else:
+            threshold = thresholds[i]
+            for j in range(n_columns):
+                flags[j] = uint8(row[j] > threshold)
+        for w in range(n_words + 1):
+            if w == n_words or memory[w] != 0:
+                for j in range(8 * w, min(8 * w + 8, n_columns)):
+                    if flags[j] != 0:
+                        out[count] = i * n_columns + j
+                        count += 1
+    return count
+
+
+@_compiled
+def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_row, by_column, counts, counts_columns):
+    """Compare each score of a tile with two thresholds of its row, and two of its column.
+
+    Parameters
+    ----------
+    scores : (n, m) float32 array
+        The tile.
+    top, top_columns : (n,) and (m,) float32 arrays
+        Thresholds of the scores whose positions are stored, in `by_row` and in `by_column`.
+    match, match_columns : (n,) and (m,) float32 arrays
+        Thresholds of the scores that are counted.
+    memory : (m // 8 + 1,) uint64 array
+        Memory for the comparisons of one row.
+    by_row, by_column : (k,) int64 arrays
+        Where positions in the flattened tile are stored.
+    counts : (2, n) int32 array
+        How many scores of each row reach `match`, and how many reach `match_columns`.
+    counts_columns : (2, m) int32 array
+        The same for each column.
+
+    Returns
+    -------
+    tuple of int
+        Numbers of positions in `by_row` and in `by_column`. -1 if there are more than k.
+    """
+    n_rows, n_columns = scores.shape
+    flags, n_words, n_by_row, n_by_column = memory.view(np.uint8), n_columns // 8, 0, 0
+    for i in range(n_rows):
+        row, row_top, row_match = scores[i], top[i], match[i]
+        total, total_columns = int32(0), int32(0)
+        for j in range(n_columns):
+            score = row[j]
+            reaches = int32(score >= row_match)
+            total += reaches
+            counts_columns[0, j] += reaches
+            reaches = int32(score >= match_columns[j])
+            total_columns += reaches
+            counts_columns[1, j] += reaches
+            flags[j] = uint8(score >= row_top) | (uint8(score >= top_columns[j]) << uint8(1))
+        counts[0, i] += total
+        counts[1, i] += total_columns
+        for w in range(n_words + 1):
+            if w == n_words or memory[w] != 0:
+                for j in range(8 * w, min(8 * w + 8, n_columns)):
+                    if flags[j] & 1:
+                        if n_by_row == len(by_row):
+                            return -1, -1
+                        by_row[n_by_row] = i * n_columns + j
+                        n_by_row += 1
+                    if flags[j] & 2:
+                        if n_by_column == len(by_column):
+                            return -1, -1
+                        by_column[n_by_column] = i * n_columns + j
+                        n_by_column += 1
+    return n_by_row, n_by_column
+
+
+@_compiled
+def insert_keys(scores, tile_positions, is_transposed, first, keys, thresholds):
+    """Insert scores with their numbers into the largest ones of each query.
+
+    Parameters
+    ----------
+    scores : (n, m) float32 array
+        A tile.
+    tile_positions : (p,) int64 array
+        Positions in the flattened tile.
+    is_transposed : bool
+        Whether the queries are the columns of the tile.
+    first : int
+        Number of the first row of the corpus in the tile.
+    keys : (q, k) int64 array
+        The largest keys of each query in descending order, see `streaming_topk.sorting_keys`.
+    thresholds : (q,) float32 array
+        A score that the k-th largest one of each query reaches.
+    """
+    n_columns, k = scores.shape[1], keys.shape[1]
+    for position in tile_positions:
+        i, j = position // n_columns, position % n_columns
+        query, number = (j, i) if is_transposed else (i, j)
+        score = scores[i, j]
+        pattern = np.int64(np.float32(score + float32(0)).view(np.int32))
+        ordered = pattern ^ ((pattern >> 31) & 0x7FFFFFFF)
+        key = (ordered << 32) + (0xFFFFFFFF - (first + number))
+        row = keys[query]
+        if key <= row[k - 1]:
+            continue
+        index = k - 1
+        while index > 0 and row[index - 1] < key:
+            row[index] = row[index - 1]
+            index -= 1
+        row[index] = key
+        if row[k - 1] != _LOWEST:
+            last = np.int32(row[k - 1] >> 32)
+            kth = np.int32(last ^ ((last >> 31) & int32(0x7FFFFFFF))).view(np.float32)
+            thresholds[query] = max(thresholds[query], kth)
+
+
+@_compiled
+def insert_values(scores, tile_positions, axis, values):
+    """Insert scores of a tile at the positions into the largest ones of each query, (q, k) in descending order."""
+    n_columns, k = scores.shape[1], values.shape[1]
+    for position in tile_positions:
+        i, j = position // n_columns, position % n_columns
+        score, row = scores[i, j], values[j if axis == 1 else i]
+        if score <= row[k - 1]:
+            continue
+        index = k - 1
+        while index > 0 and row[index - 1] < score:
+            row[index] = row[index - 1]
+            index -= 1
+        row[index] = score
+
+
+@_compiled
+def sum_within(scores, half_rows, half_columns, factors, row_sums, column_sums):
+    """Add functions of the distances in a tile to the sums of its rows, (5, n), and columns, (5, m), both float64.
+
+    The functions are the root of half of the squared distance h, exp2(factors[0] h), and exp2(factors[1] h) to the
+    powers 1, 4 and 16. `half_rows` and `half_columns` are half of the squared norms.
+    """
+    n_rows, n_columns = scores.shape
+    uniform, widest = factors[0], factors[1]
+    strip = np.zeros((5, n_columns), np.float32)
+    for i in range(n_rows):
+        row, half = scores[i], half_rows[i]
+        s0, s1, s2, s3, s4 = float32(0), float32(0), float32(0), float32(0), float32(0)
+        for j in range(n_columns):
+            h = max(half + half_columns[j] - row[j], float32(0))
+            root, kernel, rbf_2 = np.sqrt(h), _exp2(uniform * h), _exp2(widest * h)
+            rbf_1 = (rbf_2 * rbf_2) * (rbf_2 * rbf_2)
+            rbf_05 = (rbf_1 * rbf_1) * (rbf_1 * rbf_1)
+            s0 += root
+            s1 += kernel
+            s2 += rbf_2
+            s3 += rbf_1
+            s4 += rbf_05
+            strip[0, j] += root
+            strip[1, j] += kernel
+            strip[2, j] += rbf_2
+            strip[3, j] += rbf_1
+            strip[4, j] += rbf_05
+        for function, total in enumerate((s0, s1, s2, s3, s4)):
+            row_sums[function, i] += total
+        if i % _STRIP == _STRIP - 1 or i == n_rows - 1:
+            column_sums += strip
+            strip[:] = 0
+
+
+@_compiled
+def sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums):
+    """Add functions of the distances in a tile to the sums of its rows, (8, n), and columns, (8, m), both float64.
+
+    The first five functions are those of `sum_within`. The next two are the root of half of the squared distance after
+    the means are aligned, and its inverse. The last one is exp2(factors[1] h)^4 times the weight of the column, or of
+    the row. `row_terms` and `column_terms` have three rows: half of the squared norms, what aligning the means adds to
+    h, and the weights.
+    """
+    n_rows, n_columns = scores.shape
+    uniform, widest = factors[0], factors[1]
+    strip = np.zeros((8, n_columns), np.float32)
+    for i in range(n_rows):
+        row, half, shift, weight = scores[i], row_terms[0, i], row_terms[1, i], row_terms[2, i]
+        s0, s1, s2, s3 = float32(0), float32(0), float32(0), float32(0)
+        s4, s5, s6, s7 = float32(0), float32(0), float32(0), float32(0)
+        for j in range(n_columns):
+            h = half + column_terms[0, j] - row[j]
+            centred = max(h + (shift + column_terms[1, j]), float32(0))
+            h = max(h, float32(0))
+            root, kernel, rbf_2 = np.sqrt(h), _exp2(uniform * h), _exp2(widest * h)
+            rbf_1 = (rbf_2 * rbf_2) * (rbf_2 * rbf_2)
+            rbf_05 = (rbf_1 * rbf_1) * (rbf_1 * rbf_1)
+            distance = np.sqrt(centred)
+            inverse = float32(1) / distance if distance > 0 else float32(0)  # equal rows add nothing
+            s0 += root
+            s1 += kernel
+            s2 += rbf_2
+            s3 += rbf_1
+            s4 += rbf_05
+            s5 += distance
+            s6 += inverse
+            s7 += rbf_1 * column_terms[2, j]
+            strip[0, j] += root
+            strip[1, j] += kernel
+            strip[2, j] += rbf_2
+            strip[3, j] += rbf_1
+            strip[4, j] += rbf_05
+            strip[5, j] += distance
+            strip[6, j] += inverse
+            strip[7, j] += rbf_1 * weight
+        for function, total in enumerate((s0, s1, s2, s3, s4, s5, s6, s7)):
+            row_sums[function, i] += total
+        if i % _STRIP == _STRIP - 1 or i == n_rows - 1:
+            column_sums += strip
+            strip[:] = 0
