@@ -2,8 +2,8 @@
 
 `items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
 A run holds either rows `image` and `text`, or factors of them. Rows are float16, or int16 multiples of a step, which
-take a tenth less. The lower bytes of int16 are stored before the upper ones, which saves another 3 %. Rows are
-normalized in the end, so that the step does not matter. The factors are the two `axes`, the `basis` of a small
+take a tenth less. If the file is smaller then, their lower bytes are stored before the upper ones. Rows are normalized
+in the end, so that the step does not matter. The factors are the two `axes`, the `basis` of a small
 subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
@@ -21,8 +21,8 @@ from isthmus.utils.files import atomic_path
 ITEMS = "items"
 #: Suffix of all files.
 SUFFIX = ".safetensors.xz"
-#: Ending of the name of int16 numbers that are stored as their lower and their upper bytes, (2, n, d).
-_BYTES = "_bytes"
+#: Ending of the name of numbers that are stored as their lower and their upper bytes, (2, n, d), and their type.
+_BYTES = {"_int16": "<i2", "_float16": "<f2"}
 #: Options of the compression, for numbers of two and four bytes. The smallest file is written.
 _FILTERS = [
     [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
@@ -47,9 +47,14 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Write `tensors` to `path` atomically."""
     from safetensors.numpy import save
 
-    content = save(dict(_stored(name, np.ascontiguousarray(values)) for name, values in tensors.items()))
+    plain = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    contents = save(plain), save(dict(_in_bytes(name, values) for name, values in plain.items()))
     with atomic_path(path) as temporary:
-        compressed = (lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters) for filters in _FILTERS)
+        compressed = (
+            lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters)
+            for content in contents
+            for filters in _FILTERS
+        )
         temporary.write_bytes(min(compressed, key=len))
 
 
@@ -65,20 +70,22 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return dict(_restored(name, values) for name, values in load(_decompressed(path)).items())
 
 
-def _stored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return the name and the array that a file holds for a tensor."""
-    if values.dtype != np.int16:
+def _in_bytes(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the name and the array of the bytes of numbers of two bytes, and other tensors as they are."""
+    ending = f"_{values.dtype}"
+    if ending not in _BYTES:
         return name, values
-    in_bytes = values.astype("<i2").view(np.uint8).reshape(*values.shape, 2)
-    return f"{name}{_BYTES}", np.ascontiguousarray(np.moveaxis(in_bytes, -1, 0))
+    in_bytes = values.astype(_BYTES[ending]).view(np.uint8).reshape(*values.shape, 2)
+    return f"{name}{ending}", np.ascontiguousarray(np.moveaxis(in_bytes, -1, 0))
 
 
 def _restored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return the tensor that `_stored` returned the name and the array of, in memory of its own."""
-    if not name.endswith(_BYTES):
-        return name, values.copy()
-    in_bytes = np.ascontiguousarray(np.moveaxis(values, 0, -1))
-    return name.removesuffix(_BYTES), in_bytes.view("<i2")[..., 0].astype(np.int16)
+    """Return the tensor that `_in_bytes` returned the name and the array of, in memory of its own."""
+    for ending, dtype in _BYTES.items():
+        if name.endswith(ending):
+            in_bytes = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+            return name.removesuffix(ending), in_bytes.view(dtype)[..., 0].astype(ending[1:])
+    return name, values.copy()
 
 
 def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
