@@ -77,7 +77,7 @@ def test_every_aligner_of_degenerate_data_gives_finite_rows_or_a_sentence(kind: 
     assert not [message for message in messages if len(message) > 300 or any(word in message for word in JARGON)]
 
 
-@pytest.mark.parametrize("name", ["KernelBlend", "ReAlign", "RidgeMap", "RidgeCCA", "Blend"])
+@pytest.mark.parametrize("name", ["KernelBlend", "ReAlign", "RidgeMap", "RidgeCCA", "Blend", "SharedSpaceProjection"])
 @pytest.mark.parametrize("side", ["x", "y"])
 def test_aligners_that_need_spread_name_the_modality_without_any(name: str, side: str) -> None:
     pairs = isthmus.Pairs(**dict(zip(("image", "text"), data_of("equal", side), strict=True)))

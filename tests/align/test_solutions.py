@@ -322,6 +322,14 @@ def test_realign_on_narrow_cones_closes_the_gap(rng: np.random.Generator) -> Non
     assert residuals[1] < residuals[0] / 4  # what the expansion leaves out falls faster than the spread squared
 
 
+def test_realign_on_wide_cones_closes_the_gap(rng: np.random.Generator) -> None:
+    z = rng.normal(size=(1_000, 10)) + 2 * np.eye(10)[0]
+    other = np.exp(rng.normal(size=(1_000, 1))) * z + rng.normal(size=z.shape) * np.eye(10)[3] + 0.6
+    for x, y, bound in ((z, z, 1e-12), (z, -z, 0.01), (z, other, 0.01)):
+        a, b = ReAlign().fit(x, y).transform(x, y)
+        assert np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)) < bound
+
+
 def test_score_standardization_equals_statistics_of_all_scores(clouds: Any) -> None:
     x, y = clouds
     z = ScoreStandardization().fit(x, y)

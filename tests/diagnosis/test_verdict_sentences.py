@@ -83,6 +83,13 @@ def test_verdict_of_unpaired_rows_starts_with_the_pairing_and_chance(rng: np.ran
     assert "The match ranks first" not in sentences
 
 
+def test_verdict_of_opposite_pairs_states_retrieval_below_chance(rng: np.random.Generator) -> None:
+    u = cloud(rng)
+    opposite = explained(u, 0.3 * rng.normal(size=u.shape) - u)
+    sentence = next(sentence for sentence in opposite.verdict if sentence.startswith("Retrieval is "))
+    assert sentence.startswith("Retrieval is below chance (R@10 0.0 % and 0.0 %, chance 1.7 %): matching rows are")
+
+
 def test_verdict_of_a_weak_pairing_does_not_deny_it(real) -> None:  # type: ignore[no-untyped-def]
     """A trained encoder whose 99 pairs are values hardly more often than by chance: the verdict must not deny it."""
     pairs = isthmus.open_pairs(real("clasp_uniprot/protein.npy"), real("clasp_uniprot/text.npy"))

