@@ -106,6 +106,8 @@ def test_dimension_removal_drops_the_largest_coordinates(clouds: Any) -> None:
     assert np.abs(scores[1][0] - scores[1][1]).max() > 0.01
     with pytest.raises(InputError, match="k=11 of 12 dimensions cannot be dropped, expected 1 to 10"):
         _ = DimensionRemoval(k=11).fit(x, y).map_x_
+    with pytest.raises(InputError, match="leaves two or more dimensions, and the rows have only 2; use Centering"):
+        _ = DimensionRemoval(k=1).fit(x[:, :2], y[:, :2]).map_x_
 
 
 def test_orthogonal_shift_keeps_the_promised_rankings(rng: np.random.Generator) -> None:

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 import isthmus
 from isthmus import Estimate, Moments, Pairs
 from isthmus.metrics import MetricContext
-from isthmus.metrics._conditions import few_items_note, has_enough_items, has_unit_rows
+from isthmus.metrics._conditions import few_items_note, has_unit_rows
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
@@ -67,7 +67,6 @@ def test_few_items_note_is_given_below_the_dimension(n: int, note: str) -> None:
 
 @pytest.mark.parametrize(("n", "expected"), [(119, False), (120, True)])
 def test_effective_rank_interval_needs_ten_items_per_dimension(n: int, expected: bool) -> None:
-    assert has_enough_items(MetricContext(Moments.of(*cloud(n, 12)))) is expected
     for name in ("effective_rank_{side}", "power_law_slope_{side}"):
         estimate = first(name, n, 12)
         assert math.isnan(estimate.low) is not expected
@@ -235,20 +234,37 @@ def test_pair_distance_of_two_items_has_a_null(name: str) -> None:
 
 
 def test_conformity_sd_interval_ends_at_one() -> None:
-    angle = np.linspace(0.0, 0.2, 120)
-    x = np.column_stack([np.where(np.arange(120) % 10 < 3, -1, 1) * np.cos(angle), np.sin(angle)])
+    angle = np.linspace(0.0, 0.2, 200)
+    x = np.column_stack([np.where(np.arange(200) % 10 < 3, -1, 1) * np.cos(angle), np.sin(angle)])
     assert isthmus.measure(Pairs(x=x, y=x), metrics="conformity_sd_x")["conformity_sd_x"].high <= 1.0
 
 
-def test_conformity_sd_has_no_interval_without_a_mean_or_if_few_rows_decide() -> None:
+def test_conformity_sd_has_no_interval_without_a_mean_or_for_few_items() -> None:
     rng = np.random.default_rng(0)
-    isotropic, cone = rng.normal(size=(200, 10)), 0.05 * rng.normal(size=(60, 10)) * np.arange(1, 11.0) ** -2
+    isotropic, cone = rng.normal(size=(200, 10)), 0.05 * rng.normal(size=(199, 10))
     cone[:, 0] += 1
-    notes = ("not distinguishable from the null", "a few rows decide, and 100 rows are needed")
+    notes = ("not distinguishable from the null", "200 items are needed")
     for rows, note in zip((isotropic, cone), notes, strict=True):
         estimate = isthmus.measure(Pairs(x=rows, y=rows), metrics="conformity_sd_x")["conformity_sd_x"]
         assert math.isnan(estimate.low)
         assert estimate.note == f"no interval: {note}"
+
+
+def test_intervals_that_need_many_items_count_few_items_with_many_pairs_as_fewer() -> None:
+    rng = np.random.default_rng(0)
+    counts = np.where(np.arange(300) < 40, 10, 1)  # (660)^2 / 4260 = 102 items with equally many pairs
+    x = rng.normal(size=(300, 12)) * np.arange(1, 13.0) ** -0.5 + np.eye(12)[0]
+    index = np.repeat(np.arange(300), counts)
+    y = x[index] + rng.normal(size=(len(index), 12))
+    names = ["effective_rank_x", "power_law_slope_x", "conformity_sd_x"]
+    for estimate, required in zip(
+        isthmus.measure(Pairs(x=x, y=y, index=index), metrics=names).values(), (120, 120, 200), strict=True
+    ):
+        assert math.isnan(estimate.low)
+        needed = f"no interval: {required} items are needed"
+        assert estimate.note == f"{needed}, and 300 with so different numbers of pairs count as 102"
+    even = isthmus.measure(Pairs(x=x, y=x), metrics=["effective_rank_x", "conformity_sd_x"])
+    assert all(estimate.low < estimate.value < estimate.high for estimate in even.values())
 
 
 def test_smallest_principal_angle_of_a_shared_dimension_is_zero() -> None:

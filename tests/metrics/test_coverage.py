@@ -28,8 +28,9 @@ KINDS = {
 SHIFT_X, SHIFT_Y = np.zeros((2, D))
 SHIFT_X[[0, 1, 5]] = 1.2, 0.5, 0.3
 SHIFT_Y[[3, 4, 6]] = 1.2, 0.4, 0.3
-#: kappa is a function of the mean cosine that is too slow to invert here. Rows have their own tests.
-ELSEWHERE = ("vmf_concentration_{side}",)
+#: kappa is a function of the mean cosine that is too slow to invert here, and conformity needs 200 items. Rows have
+#: their own tests.
+ELSEWHERE = ("vmf_concentration_{side}", "conformity_sd_{side}")
 ENTRIES = {
     name: m
     for name, m in isthmus.metrics.registry().items()
@@ -90,12 +91,23 @@ def test_interval_of_long_means_covers(kind: str, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cones", "several rows of y"])
+def test_interval_of_conformity_covers(kind: str) -> None:
+    entry = ("conformity_sd_{side}",)
+    true = measured(draw(kind, LARGE, np.random.default_rng(1)), entry)
+    rng = np.random.default_rng(2)
+    sets = [measured(draw(kind, 200, rng), entry) for _ in range(SETS)]
+    for name, e in true.items():
+        assert 0.02 <= np.mean([not table[name].low <= e.value <= table[name].high for table in sets]) <= 0.10
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["short means", "short means of thin clouds"])
 def test_interval_near_zero_is_not_too_narrow(kind: str, name: str) -> None:
     """Intervals of squares of lengths near zero may be too wide."""
     share, intervals = missed(kind, name, truth(kind)[name])
-    if name == "centroid_angle" or name.startswith("conformity_sd"):
+    if name == "centroid_angle":
         assert intervals <= 0.05 * SETS  # most have none, because the means are noise
     else:
         assert share <= 0.11

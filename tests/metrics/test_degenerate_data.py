@@ -122,7 +122,7 @@ def test_metric_with_an_unknown_degenerate_case_is_refused() -> None:
 
 def test_conformity_sd_of_pairs_written_twice_is_that_of_the_pairs() -> None:
     rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(2, 60, 5)) + 0.6
+    x, y = rng.normal(size=(2, 200, 5)) + 0.6
     once, twice = (
         isthmus.measure(np.repeat(x, times, axis=0), np.repeat(y, times, axis=0), metrics="conformity_sd_x")
         for times in (1, 2)

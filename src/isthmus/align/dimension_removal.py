@@ -53,7 +53,9 @@ class DimensionRemoval(Aligner):
         """Return the same selection of directions for both modalities, or raise `InputError`."""
         gap, dim = moments.mean_y - moments.mean_x, moments.dim_x
         if dim < 3:
-            raise InputError(f"DimensionRemoval leaves two or more dimensions, and the rows have only {dim}; use Centering")
+            raise InputError(
+                f"DimensionRemoval leaves two or more dimensions, and the rows have only {dim}; use Centering"
+            )
         if not 1 <= self.k <= dim - 2:
             raise InputError(f"k={self.k} of {dim} dimensions cannot be dropped, expected 1 to {dim - 2}")
         require_direction(gap, moments, "the two means are equal, so no dimension holds a gap to drop; use Identity")

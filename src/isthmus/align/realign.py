@@ -30,7 +30,7 @@ class ReAlign(Aligner):
 
     Notes
     -----
-    The mean of e is a mean over normalised rows, which moments do not hold. If rows are unit rows, the squared length of
+    The mean of e is one over normalised rows, which moments do not hold. If rows are unit rows, the squared length of
     `v = mean x + s (y - mean y)` is `q + 2 c.u`, with `c = mean x - s mean y`, `u = s (y - mean y)` and its mean q. To
     second order in c.u / q, with `a = mean x` and `S = s^2 S_y`, the result is `mean e = (a (1 + 3 c'S c / (2 q^2)) - S
     c / q) / sqrt(q)`. On five laws with cones as wide as those of CLIP and wider, the means of the corrected rows are

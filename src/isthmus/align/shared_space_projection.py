@@ -57,8 +57,8 @@ class SharedSpaceProjection(SelfJudging):
     Notes
     -----
     The first use of the maps raises `InputError` with fewer than 10 items, and if all rows of a modality are the same.
-    It also raises it if nothing is shared, or if the ranks alone guarantee all that is shared. Two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y
-    - d) directions.
+    It also raises it if nothing is shared, or if the ranks alone guarantee all that is shared. Two subspaces of ranks
+    r_x and r_y share at least max(0, r_x + r_y - d) directions.
 
     It warns if there are fewer items than dimensions, or if a part of the overlap is guaranteed. It also warns if the
     published space is tiny, or if `k` exceeds the number of shared directions.

@@ -60,9 +60,26 @@ def _swapped(flags: tuple[bool, bool]) -> tuple[bool, bool]:
     return flags[1], flags[0]
 
 
-def has_enough_items(context: MetricContext) -> bool:
-    """Return True if there are at least ten items per dimension."""
-    return context.moments.by_item.n_items >= ITEMS_PER_DIM * context.moments.dim_x
+def effective_items(context: MetricContext) -> float:
+    """Return how many items with equally many pairs have means of the same variance, (sum c)^2 / sum c^2 of counts c.
+
+    Few items with many pairs decide if counts differ much.
+    """
+    m = context.moments
+    by_item = m.by_item
+    return min(m.n**2 / by_item.count_sq, by_item.n_items) if by_item.count_sq > 0 else float(by_item.n_items)
+
+
+def missing_items(context: MetricContext, required: int) -> str:
+    """Return the note of an interval that needs more items, counted by `effective_items`, or ''."""
+    effective = effective_items(context)
+    if effective >= required:
+        return ""
+    needed = f"no interval: {required:,} items are needed"
+    n_items = context.moments.by_item.n_items
+    if n_items < required:
+        return needed
+    return f"{needed}, and {n_items:,} with so different numbers of pairs count as {int(effective):,}"
 
 
 def few_items_note(context: MetricContext) -> str:

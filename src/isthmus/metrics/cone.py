@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.linalg.bessel import MAX_ORDER, bessel_ratio, inverse_bessel_ratio
-from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
+from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, missing_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.degeneracy import constant_modalities
@@ -30,8 +30,10 @@ MIN_SPREAD = 1e-12
 MIN_VARIANCE = 1e-15
 #: Concentration above which the first two terms of an expansion replace the inverse of A.
 MAX_EXACT_KAPPA = 1e6
-#: Degrees of freedom of a variance below which a few rows decide, and the rows that its interval then needs.
-HEAVY_DF, MIN_HEAVY_ROWS = 20.0, 100
+#: Degrees of freedom of a variance below which a few rows decide.
+HEAVY_DF = 20.0
+#: Fewest items for an interval of the conformity. Fewer often lack the rows that decide, and show no sign of it.
+MIN_CONFORMITY_ITEMS = 200
 
 
 def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
@@ -145,8 +147,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
     with the cosine to the mean is therefore no finding. With the covariance S (1/n), sd = n / (n - 1) sqrt(mean' S
     mean). The value and its interval are those of the square without its bias. The standard error counts the effects of
     pairs of items once. The interval is wider, and ends higher, where a few rows decide. It is absent if the mean is
-    not distinguishable from zero at p < .01, or if a few of less than 100 rows decide. The null is the plug-in of
-    directions whose mean is zero, sqrt(tr S^2 / n).
+    not distinguishable from zero at p < .01, or for fewer than 200 items, counted as for the effective rank. The null
+    is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)
@@ -166,9 +168,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
     if squared <= 0 or mean_p_value(m) >= MEAN_TEST_LEVEL:
         return Estimate(value, null=null, note="no interval: not distinguishable from the null")
     debiased = factor * math.sqrt(squared)
-    if n < MIN_HEAVY_ROWS and scores.degrees_of_freedom < HEAVY_DF:
-        note = f"no interval: a few rows decide, and {MIN_HEAVY_ROWS} rows are needed"
-        return Estimate.debiased(debiased, (NAN, NAN), plugin=value, null=null, note=note)
+    if missing := missing_items(context, MIN_CONFORMITY_ITEMS):
+        return Estimate(value, null=null, note=missing)
     # The variance of a square grows at least with the square, apart from that of pair effects.
     variance = scores.variance * scores.tails
     slope = max(scores.slope, (scores.variance - scores.pair_variance) / squared)
@@ -191,8 +192,6 @@ class _ConformityScores:
         Factor of the variance for its own error, which heavy tails make large.
     slope : float
         Change of the variance with the square, see `skewed_interval`.
-    degrees_of_freedom : float
-        Degrees of freedom of the variance. Few if a few rows decide.
     """
 
     plug_in: float
@@ -201,7 +200,6 @@ class _ConformityScores:
     pair_variance: float = NAN
     tails: float = NAN
     slope: float = NAN
-    degrees_of_freedom: float = NAN
 
 
 def _conformity_scores(context: MetricContext) -> _ConformityScores:
@@ -231,7 +229,6 @@ def _conformity_scores(context: MetricContext) -> _ConformityScores:
         pair_variance=pair_variance,
         tails=tails,
         slope=max(item_skewness, 0.0) * math.sqrt(jackknife / n_items),
-        degrees_of_freedom=degrees_of_freedom,
     )
 
 

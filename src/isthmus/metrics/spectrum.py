@@ -12,7 +12,7 @@ from isthmus.metrics._conditions import (
     EQUAL_ROWS,
     ITEMS_PER_DIM,
     few_items_note,
-    has_enough_items,
+    missing_items,
     undefined,
 )
 from isthmus.metrics._context import MetricContext
@@ -86,17 +86,17 @@ def effective_rank(context: MetricContext) -> Estimate:
     """RankMe of one modality, exp of the entropy of its singular values (uncentred) divided by their sum.
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. It grows with n, so that only data of the same n and d are
-    comparable. It has an interval from n = 10 d on, from a jackknife of second order. Near d the interval is longer
-    below than above. The null is the value of as many isotropic rows.
+    comparable. It has an interval from n = 10 d on, from a jackknife of second order. Items with c pairs count there as
+    (sum c)^2 / sum c^2. Near d the interval is longer below than above. The null is the value of as many isotropic
+    rows.
     """
     spectrum = context.x.spectrum
     spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
     value = rankme(spectrum)
     null = rankme(np.sqrt(_isotropic(context)))
-    note = few_items_note(context)
-    if not has_enough_items(context):
-        needs = f"no interval: {ITEMS_PER_DIM * context.moments.dim_x:,} items are needed"
-        return Estimate(value, null=null, note=note or needs)
+    note, missing = few_items_note(context), missing_items(context, ITEMS_PER_DIM * context.moments.dim_x)
+    if missing:
+        return Estimate(value, null=null, note=note or missing)
     debiased, interval = _rankme_interval(context, spectrum)
     if math.isnan(interval[0]) and context.influence_sample is not None:
         note = "no interval: some singular values are zero, or their bias is large"
@@ -306,10 +306,10 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d. It has an interval from n = 10 d on, from a jackknife of second order. There
-    is none below twice the slope of isotropic rows of the same noise, where the order of the eigenvalues is noise.
-    The interval is also absent where groups of equal eigenvalues would explain the spectrum and have a steeper slope.
-    The null is the value of as many isotropic rows.
+    grows with n until n is many times d. It has an interval from n = 10 d on, counted as for the effective rank, from a
+    jackknife of second order. There is none below twice the slope of isotropic rows of the same noise, where the order
+    of the eigenvalues is noise. The interval is also absent where groups of equal eigenvalues would explain the
+    spectrum and have a steeper slope. The null is the value of as many isotropic rows.
     """
     eigenvalues = context.x.centred[0]
     begin, end = slope_range(context.moments.by_item.n_items, len(eigenvalues))
@@ -321,9 +321,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
     inside = weights != 0
     value, null = (float(weights[inside] @ np.log(spectrum[inside])) for spectrum in (eigenvalues, _isotropic(context)))
     note, sample = few_items_note(context), context.influence_sample
-    if not has_enough_items(context):
-        note = note or f"no interval: {ITEMS_PER_DIM * len(eigenvalues):,} items are needed"
-        return Estimate(max(value, 0.0), null=null, note=note)
+    if missing := missing_items(context, ITEMS_PER_DIM * len(eigenvalues)):
+        return Estimate(max(value, 0.0), null=null, note=note or missing)
     if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
