@@ -6,6 +6,8 @@ import pytest
 
 from isthmus.cli import printing
 from isthmus.cli.fit_facts import fit_lines
+from isthmus.cli.measure_table import print_measures
+from isthmus.statistics.result import Estimate
 
 WORDS = "Of 250 pairs 95 % keep-their-match, and " + 9 * "more words "
 
@@ -61,3 +63,14 @@ def test_fit_lines_describe_facts_and_leave_out_options() -> None:
         "rank of pairs that were left out of the bank",
         "new: 1, 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(3, "a, b, c: "), (4, "a, b, c, d: "), (5, "a, b, c and 2 more: ")], ids=str
+)
+def test_remark_names_the_fourth_measure_or_counts_several(
+    count: int, names: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimates = {name: Estimate(0.5, no_interval="few rows") for name in "abcde"[:count]}
+    print_measures(estimates, dict.fromkeys(estimates, "spectrum"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == f"{names}no interval: few rows"

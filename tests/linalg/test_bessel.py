@@ -159,7 +159,7 @@ def test_functions_refuse_values_out_of_range(call, message):
 
 
 def test_inverse_ratio_of_an_array_with_one_ratio_out_of_range_is_refused():
-    with pytest.raises(InputError, match=r"whose mean has length r = 0.999999999 are too nearly equal"):
+    with pytest.raises(InputError, match=r"whose mean has length r = 0.99999999900 are too nearly equal"):
         inverse_bessel_ratio(0, [0.5, 1 - 1e-9, 0.2])
 
 

@@ -152,6 +152,19 @@ def test_messages_have_no_exponents_and_agree_in_number(rng: np.random.Generator
         assert words in theorem.message
 
 
+def test_missing_shared_space_is_described_once(rng: np.random.Generator) -> None:
+    rows = 0.05 * rng.normal(size=(2, 400, 40))
+    for number, cloud in enumerate(rows):
+        cloud[:, 8 * number : 8 * number + 8] += rng.normal(size=(400, 8))
+        cloud[:, 38 + number] += 2
+    found = check(*rows)
+    assert found["shared_space"].message.startswith("no shared space: of")
+    assert [name for name, assumption in found.items() if "beyond what random" in assumption.message] == [
+        "shared_space"
+    ]
+    assert found["equal_projections"].message == "cannot be tested: no shared space was found"
+
+
 @pytest.mark.filterwarnings("ignore:.* rows .* are the same")
 def test_constant_modality_lies_along_one_direction_and_has_no_distribution(rng: np.random.Generator) -> None:
     x = np.repeat(rng.normal(size=(1, 8)), 100, axis=0)

@@ -74,6 +74,7 @@ def _print_remarks(estimates: Mapping[str, Estimate]) -> None:
     if remarks:
         typer.echo("")
     for remark, measures in remarks.items():
-        hidden = len(measures) - NAMED_MEASURES
-        more = f" and {hidden} more" if hidden > 0 else ""
-        print_line(f"{', '.join(measures[:NAMED_MEASURES])}{more}: {remark}")
+        # "and 1 more" would be as long as a name.
+        named = measures if len(measures) <= NAMED_MEASURES + 1 else measures[:NAMED_MEASURES]
+        more = f" and {len(measures) - len(named)} more" if len(named) < len(measures) else ""
+        print_line(f"{', '.join(named)}{more}: {remark}")

@@ -37,7 +37,8 @@ class _NameOrCommand(UncutSummaries):
 app = typer.Typer(
     cls=_NameOrCommand,
     rich_markup_mode=None,
-    help="Run numerical experiments that test the theory: NAME runs one, `all` runs all and writes a page.",
+    help="Run numerical experiments that test the theory: NAME runs one, `all` runs all and writes a page. "
+    "`isthmus explain` checks on your data which theorems apply.",
     no_args_is_help=True,
     subcommand_metavar="list | NAME | all",
 )

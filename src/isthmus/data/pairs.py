@@ -346,8 +346,8 @@ class Pairs:
 
         Returns
         -------
-        fit_items, test_items : numpy.ndarray
-            Item numbers of the two halves. Items of one of the `components` are in one half.
+        fit_items, test_items : numpy.ndarray of shape (m,) and (n_items - m,)
+            Item numbers of the two halves, with m about n_items / 2. Items of one of the `components` are in one half.
         """
         return halves_of_groups(self.split_groups, rng)
 

@@ -19,6 +19,7 @@ from isthmus.linalg._bessel_kernels import (
     ratio_kernel,
 )
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import cosine_text
 
 __all__ = ["bessel_ratio", "inverse_bessel_ratio", "log_iv", "log_sphere_mgf"]
 
@@ -143,8 +144,9 @@ def inverse_bessel_ratio(nu: float | Array, r: float | Array, /) -> Any:
     if np.any(ratio > largest_ratio):
         worst = int(np.argmax(ratio - largest_ratio))
         raise InputError(
-            f"rows in {2 * order.flat[worst] + 2:g} dimensions whose mean has length r = {ratio.flat[worst]:.12g} are "
-            "too nearly equal: their concentration is above 1e6; expected a length that is less close to 1"
+            f"rows in {2 * order.flat[worst] + 2:g} dimensions whose mean has length "
+            f"r = {cosine_text(ratio.flat[worst], 3)} are too nearly equal: their concentration is above 1e6; expected "
+            "a length that is less close to 1"
         )
     return restore(inverse_ratio_kernel(order, ratio))
 

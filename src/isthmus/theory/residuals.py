@@ -78,6 +78,12 @@ class Evidence:
             return f"{too_few(self.n_items, 'item')} to tell a shared space from chance"
         return self.shared_space.objection()
 
+    @property
+    def no_shared_basis(self) -> str:
+        """Why nothing can be projected on a shared space, or "". The numbers stand beside `shared_space` alone."""
+        is_measured = self.no_shared_space.startswith("no shared space:")
+        return "no shared space was found" if is_measured else self.no_shared_space
+
     @cached_property
     def shared_basis(self) -> np.ndarray:
         """Orthonormal basis (d, k) of the shared space."""
@@ -234,7 +240,7 @@ def _shared_space(evidence: Evidence) -> Assumption:
 
 def _orthogonal_centres(evidence: Evidence) -> Assumption:
     name, statement = "orthogonal_centres", "both centres are orthogonal to the shared space"
-    if reason := evidence.no_direction() or evidence.no_shared_space:
+    if reason := evidence.no_direction() or evidence.no_shared_basis:
         return Assumption.untested(name, statement, "degrees", 5.0, reason)
     basis, names = evidence.shared_basis, evidence.names
     k = basis.shape[1]
@@ -295,7 +301,7 @@ def _constant_part(evidence: Evidence, modality: int) -> Assumption:
 def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
     name = f"offset_and_shared_only_{evidence.names[modality]}"
     statement = "the modality is its centre plus a component in the shared space, and nothing else (affine case)"
-    if reason := evidence.no_direction(modality) or evidence.no_shared_space:
+    if reason := evidence.no_direction(modality) or evidence.no_shared_basis:
         return Assumption.untested(name, statement, "share of energy", 0.02, reason)
     frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
     outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
@@ -306,7 +312,7 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
 def _equal_projections(evidence: Evidence) -> Assumption:
     name, statement = "equal_projections", "matching rows have the same projection on the shared space"
     unit = "share of the distance of non-matching pairs"
-    if reason := evidence.no_shared_space:
+    if reason := evidence.no_shared_basis:
         return Assumption.untested(name, statement, unit, 0.1, reason)
     m, basis, n_items = evidence.moments, evidence.shared_basis, evidence.n_items
     energy, product = (float((basis * (gram @ basis)).sum()) / m.n for gram in (m.xx + m.yy, m.xy))

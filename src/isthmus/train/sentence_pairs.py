@@ -63,7 +63,12 @@ class SentencePairs(nn.Module):  # type: ignore[misc]
         Returns
         -------
         dict of str to Tensor
-            Terms by key.
+            Terms by key, scalars.
+
+        Raises
+        ------
+        InputError
+            If there are not two columns.
         """
         columns = [functional.normalize(self.model(column)["sentence_embedding"]) for column in sentence_features]
         if len(columns) != 2:
