@@ -71,7 +71,7 @@ def test_published_projection_of_two_dimensions_warns(clip_coco: Pairs) -> None:
     assert x.shape == (500, 2)
     assert (aligner.fit_info_["shared"], aligner.fit_info_["guaranteed"]) == (2, 0)
     half, _ = clip_coco.split_half(rng=0)
-    with pytest.raises(InputError, match="no shared space: the 0.99 energy subspaces of dimensions"):
+    with pytest.raises(InputError, match="no shared space: the 99 % energy subspaces of dimensions"):
         SharedSpaceProjection(estimator="published", judge=False).fit_moments(moments_of(half)).transform(
             *clip_coco.unit()
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from isthmus.cli import printing
+from isthmus.cli.diagnosis import _print_matrices
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.measure_table import print_measures
 from isthmus.statistics.result import Estimate
@@ -74,3 +78,13 @@ def test_remark_names_the_fourth_measure_or_counts_several(
     estimates = {name: Estimate(0.5, no_interval="few rows") for name in "abcde"[:count]}
     print_measures(estimates, dict.fromkeys(estimates, "spectrum"), {})
     assert capsys.readouterr().out.splitlines()[-1] == f"{names}no interval: few rows"
+
+
+def test_matrix_of_modalities_has_the_digits_of_its_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    estimate = Estimate(0.000556, 0.0000172, 0.01771, null=0.000615)
+    results: Any = SimpleNamespace(
+        names=("a", "b"), estimates=lambda _: {("a", "b"): estimate, ("b", "a"): Estimate(2.0)}
+    )
+    _print_matrices(results, ["share"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:5] == ["  a     0.0006", "  b  2", "  a, b: 95 % 0.00002 to 0.0177; null 0.000615"]

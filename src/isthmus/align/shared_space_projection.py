@@ -167,8 +167,8 @@ class SharedSpaceProjection(SelfJudging):
         shared = spaces.overlap(self.tolerance)
         if shared == 0:
             raise InputError(
-                f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
-                f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}, so "
+                f"no shared space: the {100 * self.energy:.3g} % energy subspaces of dimensions {spaces.ranks[0]} "
+                f"and {spaces.ranks[1]} have no principal angle with cosine above {1 - self.tolerance:g}, so "
                 "estimator='published' does not apply; use estimator='significant', a larger tolerance, or more pairs"
             )
         if spaces.guaranteed and shared <= spaces.guaranteed:

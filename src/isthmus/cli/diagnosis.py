@@ -35,7 +35,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import counted, number
+from isthmus.utils.format import counted, format_interval, number
 from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_readable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -333,7 +333,7 @@ def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modalit
             print_line(line)
     if modality_names:
         estimates = {name: results.per_modality(name) for name in modality_names}
-        rows = [(name, *(_cell(e[modality].value) for modality in results.names)) for name, e in estimates.items()]
+        rows = [(name, *(_cell(e[modality]) for modality in results.names)) for name, e in estimates.items()]
         print_table(("of each modality", *results.names), rows)
         for name, by_modality in estimates.items():
             for line in _evidence_lines({(name, modality): e for modality, e in by_modality.items()}):
@@ -344,7 +344,8 @@ def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modalit
 
 def _matrix_lines(results: PairwiseResults[Any], name: str) -> list[str]:
     """Return a matrix as lines with right-aligned columns."""
-    cells = [["" if i == j else _cell(v) for j, v in enumerate(row)] for i, row in enumerate(results.matrix(name))]
+    estimates, names = results.estimates(name), results.names
+    cells = [["" if row == column else _cell(estimates[row, column]) for column in names] for row in names]
     rows = [("", *results.names), *((modality, *row) for modality, row in zip(results.names, cells, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
@@ -357,14 +358,21 @@ def _evidence_lines(estimates: Mapping[tuple[str, str], Estimate]) -> list[str]:
         if estimate.undefined:
             text = f"undefined: {estimate.undefined}"
         else:
-            interval = "" if math.isnan(estimate.low) else f"95 % {_cell(estimate.low)} to {_cell(estimate.high)}"
-            text = "; ".join(
-                filter(None, [interval, "" if math.isnan(estimate.null) else f"null {_cell(estimate.null)}"])
-            )
+            interval = format_interval(estimate.value, estimate.low, estimate.high)[1]
+            null = "" if math.isnan(estimate.null) else f"null {_plain(estimate.null)}"
+            text = "; ".join(filter(None, [interval and f"95 % {interval}", null]))
         if text and texts.get((column, row)) != text:
             texts[row, column] = text
     return [f"  {row}, {column}: {text}" for (row, column), text in texts.items()]
 
 
-def _cell(value: float) -> str:
-    return "undefined" if math.isnan(value) else number(value if abs(value) > ROUNDING else 0.0)
+def _cell(estimate: Estimate) -> str:
+    """Return a value with the digits of its interval."""
+    if math.isnan(estimate.value):
+        return "undefined"
+    text, interval = format_interval(estimate.value, estimate.low, estimate.high)
+    return text if interval else _plain(estimate.value)
+
+
+def _plain(value: float) -> str:
+    return number(value if abs(value) > ROUNDING else 0.0)
