@@ -132,18 +132,34 @@ def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
     assert isthmus.load("a.safetensors").names_ == ("image", "text")
 
 
-@pytest.mark.parametrize(("aim", "columns"), [("search", ["exchange", "score", "R@1"]), ("retrieval", ["R@1"])])
+def test_table_of_auto_names_the_score_that_decided(files: Path) -> None:
+    """With several captions it is the two-sided NDCG@10, and the raw value is that of the task."""
+    x, y = (np.load(f"{name}.npy") for name in ("image", "text"))
+    np.save("caption.npy", np.repeat(y, 2, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(2 * len(y), 1)))
+    np.save("owner.npy", np.repeat(np.arange(len(x)), 2))
+    text = said("fit", "Auto", "image.npy", "caption.npy", "--index", "owner.npy", "-o", "a.safetensors")
+    assert isthmus.load("a.safetensors").fit_info_["score"] == "two-sided NDCG@10"
+    assert "exchange score" not in text.lower()
+    assert text.count("Two-sided NDCG@10: NDCG of the first 10") == 1
+    (header,) = [line for line in text.splitlines() if line.startswith("candidate")]
+    assert header.split()[1:3] == ["two-sided", "NDCG@10"]
+
+
+@pytest.mark.parametrize(
+    ("score", "columns"), [("exchange score", ["exchange", "score", "R@1"]), ("cross-modal R@1", ["R@1"])]
+)
 def test_choice_of_auto_has_one_column_of_recall(
-    aim: str, columns: list[str], capsys: pytest.CaptureFixture[str]
+    score: str, columns: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = {"name": "Identity", "value": 0.5, "recall": 0.4, "change": 0.0, "change_error": 0.0}
     table = [{**row, "admissible": True, "dropped": False}]
-    _show_choice(SimpleNamespace(aim=aim, reasons_=["Rule: none."], table_=table))
+    _show_choice(SimpleNamespace(fit_info_={"score": score}, reasons_=["Rule: none."], table_=table))
     rule, header, line, *legend = capsys.readouterr().out.splitlines()
     assert header.split()[: len(columns) + 1] == ["candidate", *columns]
     assert header.count("R@1") == 1
-    assert line.split() == ["Identity", *(["0.500"] if aim == "search" else []), "0.400", "+0.000", "(0.000)", "yes"]
-    starts = ["Exchange score, the mean of two shares of queries whose match", "R@1: in"] if aim == "search" else []
+    is_exchange = "exchange" in score
+    assert line.split() == ["Identity", *(["0.500"] if is_exchange else []), "0.400", "+0.000", "(0.000)", "yes"]
+    starts = ["Exchange score, the mean of two shares of queries whose match", "R@1: in"] if is_exchange else []
     assert len(legend) == len(starts)
     assert all(line.startswith(start) for line, start in zip(legend, starts, strict=True))
     assert rule == "- Rule: none."

@@ -100,6 +100,22 @@ def test_verdict_of_a_weak_pairing_does_not_deny_it(real) -> None:  # type: igno
     assert "although matching pairs covary more than 95 % of shuffled pairs" in chance
 
 
+def test_verdict_names_outlier_coordinates_that_hide_the_matches(rng: np.random.Generator) -> None:
+    """Three coordinates of magnitude 30 and opposite signs, as in some large encoders, leave recall at chance."""
+    shared = rng.normal(size=(400, 64))
+    outliers = np.zeros(64)
+    outliers[[17, 30, 55]] = 60, -60, 56
+    x, y = shared + 0.5 * rng.normal(size=(2, 400, 64)) + outliers * (1 + 0.25 * rng.normal(size=(2, 400, 64)))
+    verdict = isthmus.explain(x, y - 2 * outliers).verdict
+    assert verdict[0].startswith("Retrieval is at chance (R@10 ")
+    assert verdict[0].endswith("although the rows match: larger differences hide the matches, and a correction may "
+                               "uncover them (isthmus fit Auto).")  # fmt: skip
+    gap = next(sentence for sentence in verdict if "degrees apart" in sentence)
+    assert re.search(r"100\.0 % of the squared gap lies in 8 of 64 coordinates \(17, 30, 55, .*, counted from 0\)", gap)
+    with_all = isthmus.explain(shared + 3, shared - 3 + 0.1 * rng.normal(size=shared.shape)).verdict
+    assert "coordinates" not in " ".join(with_all)
+
+
 def test_sentences_about_narrow_cones_do_not_print_zero_for_numbers_that_are_not(rng: np.random.Generator) -> None:
     u = rng.normal(size=(1000, 16))
     x, y = np.eye(16)[0] + 1e-4 * u, np.eye(16)[0] + 1e-4 * (u + 0.5 * rng.normal(size=u.shape))

@@ -203,6 +203,13 @@ def test_check_of_repeated_images_says_how_many_rows_of_each_modality_are_distin
     assert "30 independent items are too few" in found["subspace_text"].message
 
 
+def test_check_of_three_items_leaves_the_shared_space_open(rng: np.random.Generator) -> None:
+    found = check(affine(rng, n=3), temperature=0.1)
+    assert found["shared_space"].holds is None
+    assert "3 items are too few" in found["shared_space"].message
+    assert found.theorems["corollary projection"].applies is None
+
+
 def test_check_takes_the_rows_of_both_modalities(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 50, 6)) + 1
     assert check(x, y).to_dict() == check(Pairs(x=x, y=y)).to_dict()

@@ -30,6 +30,7 @@ class Choice:
     table: list[dict[str, Any]]
     reasons: list[str]
     independent: dict[str, float]
+    score: str = ""  #: name of the score that decided, '' without a choice
 
 
 @dataclass(kw_only=True, eq=False)

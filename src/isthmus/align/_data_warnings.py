@@ -11,9 +11,10 @@ from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.data_warnings import warn_of_data
+from isthmus.statistics.near_copies import NEAR_COPIES
 
 #: Kinds of degenerate data of which a fit warns. Few items and few directions are no error of the data.
-KINDS = ("constant", "narrow")
+KINDS = ("constant", "narrow", NEAR_COPIES)
 
 
 def warn_of_fit(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from isthmus.align._base import Aligner
 from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, display_name
-from isthmus.align._choice import TWO_SIDED, choose, explain_choice, independent_scores
+from isthmus.align._choice import SCORES, TWO_SIDED, choose, explain_choice, independent_scores
 from isthmus.align._chosen import Choice, ChosenAligner
 from isthmus.align._cross_validation import cross_validate, reduce_to_span
 from isthmus.align._data_warnings import warn_of_fit
@@ -85,7 +85,7 @@ class Auto(ChosenAligner):
     table_ : list of dict
         One entry per candidate: name, value, gain, recall, change of recall, their standard errors, and 'admissible',
         which is True if the rule of the aim below allows the choice. For 'search', 'lead' is the difference to the
-        default.
+        default. The value is that of the score that `fit_info_["score"]` names.
     reasons_ : list of str
         Sentences that explain the choice. The numbers of the choice on folds that did not make it are among them.
 
@@ -281,7 +281,8 @@ class Auto(ChosenAligner):
                     "as well."
                 )
             try:
-                return self._adopt(Choice(aligners[best], table, reasons, independent), data, names)
+                choice = Choice(aligners[best], table, reasons, independent, SCORES[yardstick])
+                return self._adopt(choice, data, names)
             except InputError as error:
                 if not best:  # Identity is fitted to any valid rows
                     raise
@@ -375,6 +376,7 @@ class Auto(ChosenAligner):
             "reasons": self._choice.reasons,
             "table": [_json_row(row) for row in self._choice.table],
             "independent": self._choice.independent,
+            "score": self._choice.score,
         }
         return aligner.map_x_, aligner.map_y_
 

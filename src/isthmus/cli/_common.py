@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from isthmus.data.unpaired_sets import UnpairedSets
     from isthmus.diagnosis import Explanation
 
+#: Task and score of the scores of a search over both modalities, by their names in sentences.
+DEFINED_SCORES = {
+    "exchange score": ("mixed_search", "exchange_R@1"),
+    "two-sided NDCG@10": ("two_sided_search", "two_sided_NDCG@10"),
+}
+
 Embeddings = Annotated[
     str,
     typer.Argument(
@@ -185,13 +191,16 @@ def print_verdict(explanation: Explanation) -> None:
     comparison = explanation.comparison
     recommendation = "" if comparison is None else recommendation_sentence(comparison)
     print_bullets(sorted(explanation.verdict, key=lambda sentence: sentence != recommendation))
-    if "exchange score" in recommendation:
-        print_exchange_score()
+    for score in DEFINED_SCORES:
+        if score in recommendation.partition("decides")[0]:
+            print_score_definition(score)
 
 
-def print_exchange_score() -> None:
-    """Print the definition of the exchange score."""
+def print_score_definition(name: str) -> None:
+    """Print the definition of one of `DEFINED_SCORES`."""
     from isthmus.tasks import registry
 
-    definition = registry()["mixed_search"].scores["exchange_R@1"].definition
-    print_line(f"{definition[0].upper()}{definition[1:]}.")
+    task, score = DEFINED_SCORES[name]
+    definition = registry()[task].scores[score].definition
+    text = definition if definition.startswith(name) else f"{name}: {definition}"
+    print_line(f"{text[0].upper()}{text[1:]}.")

@@ -12,6 +12,7 @@ import typer
 import isthmus
 from isthmus.cli._applying import apply_columns, column_beside, columns_of_table, reading_option
 from isthmus.cli._common import (
+    DEFINED_SCORES,
     AsIs,
     ClassTexts,
     DropBad,
@@ -24,7 +25,7 @@ from isthmus.cli._common import (
     check_classes_used,
     modality_paths,
     open_pairs,
-    print_exchange_score,
+    print_score_definition,
     read_class_texts,
     split_names,
     two_paths,
@@ -221,7 +222,7 @@ def _show_choice(auto: Any) -> None:
     print_bullets(auto.reasons_)
     if not auto.table_:
         return
-    value = {"search": "exchange score", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
+    value = auto.fit_info_["score"].removeprefix("cross-modal ")
     lines = [
         (
             row["name"], fixed(row['value'], 3), fixed(row['recall'], 3),
@@ -234,8 +235,8 @@ def _show_choice(auto: Any) -> None:
     header = ("candidate", value, "R@1", "its change (error)", "allowed")
     shown = [0, *range(2 if value == "R@1" else 1, len(header))]  # one column of R@1
     print_table([header[i] for i in shown], [[line[i] for i in shown] for line in lines], text=0)
-    if value == "exchange score":
-        print_exchange_score()
+    if value in DEFINED_SCORES:
+        print_score_definition(value)
         print_line("R@1: in a search over the other modality. error: standard error of the change.")
 
 

@@ -88,6 +88,7 @@ def inspect(
     from isthmus.data.grouping import MAX_ROWS, MIN_DISTINCT_ROWS, group_equal_rows
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.diagnosis.inspection import inspect_pair
+    from isthmus.statistics.near_copies import NEAR_COPIES
     from isthmus.statistics.pairing import first_pairs, looks_paired
 
     paths = modality_paths(paths)
@@ -175,6 +176,9 @@ def inspect(
                     f"Repeats: {distinct:,} of {usable:,} {kind} of {name} are distinct. Measures count equal rows as "
                     "one row with several matches."
                 )
+        for entry in pairing.degenerate:
+            if entry.kind == NEAR_COPIES:
+                print_line(f"Near copies: {entry.message}")
 
 
 def _names_of(sources: Sequence[Source]) -> tuple[str, str]:

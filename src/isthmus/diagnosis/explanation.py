@@ -49,6 +49,8 @@ MAX_ITEMS = 4_000
 EXPLAINED = (
     "centroid_angle",
     "centroid_distance",
+    "gap_share_top_2",
+    "gap_share_top_8",
     "mean_paired_cosine",
     "mean_resultant_length_{side}",
     "rank_99_{side}",

@@ -28,6 +28,8 @@ COMPONENT_PHRASES = {
 NEGLIGIBLE_SHARE = 0.02
 #: Distance between the means of unit rows below which the gap is negligible.
 NEGLIGIBLE_GAP = 0.1
+#: Share of the squared gap in a few coordinates above which these are named, and largest share of random directions.
+MIN_COORDINATES_SHARE, MAX_NULL_SHARE = 0.9, 0.5
 #: Deficit below which its components are not named.
 MIN_DEFICIT = 1e-4
 #: Deficit of equal float32 rows by rounding.
@@ -178,6 +180,11 @@ def _chance_sentence(result: Result, budget: CosineDecomposition, *, is_explaine
     start = f"Retrieval is {level} ({name} {values}, chance {percent(recalls[0].null)}{_sample_of(result, recalls[0])})"
     if any(are_below):
         start += ": matching rows are further apart than others"
+    elif result.pairs.get("matching", {}).get("kind") == "paired":
+        return (
+            f"{start}, although the rows match: larger differences hide the matches, and a correction may uncover them "
+            "(isthmus fit Auto)."
+        )
     elif budget.captured_fraction.value > budget.shuffled_95th_percentile:
         start += ", although matching pairs covary more than 95 % of shuffled pairs"
     elif not is_explained:
@@ -200,8 +207,19 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
     interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.{digits}f} to {angle.high:.{digits}f}"
     return (
         f"The mean {x} and the mean {y} are {angle.value:.{digits}f} degrees apart ({interval}{chance}), at a distance "
-        f"of {fixed(distance.value, 3)}."
+        f"of {fixed(distance.value, 3)}{_coordinates_clause(result)}."
     )
+
+
+def _coordinates_clause(result: Result) -> str:
+    """Return that nearly all of the gap lies in two or eight coordinates, "" if it does not."""
+    for name, count in (("gap_share_top_2", 2), ("gap_share_top_8", 8)):
+        share = result.metrics.get(name)
+        if share is not None and share.value > MIN_COORDINATES_SHARE > MAX_NULL_SHARE > share.null:
+            numbers = (share.note or "").rpartition(") ")[2]
+            coordinates = f"{count} of {result.pairs['dim']:,} coordinates ({numbers}, counted from 0)"
+            return f", and {percent(share.value)} of the squared gap lies in {coordinates}"
+    return ""
 
 
 def _no_gap_sentence(result: Result) -> str:

@@ -23,6 +23,7 @@ from isthmus.metrics._score_sweep import planned_sweep
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments
+from isthmus.statistics.near_copies import NEAR_COPIES
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Estimate, Result, renamed_measure
 from isthmus.statistics.unpaired_moments import moments_of_rows
@@ -271,7 +272,10 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     provenance: dict[str, object] = {
         "names": list(context.names), "n": m.n, "items": m.by_item.n_items, "dim": m.dim_x
     }  # fmt: skip
-    provenance["degenerate"] = [entry.to_dict() for entry in find_degeneracies(m, context.names)]
+    degenerate = find_degeneracies(m, context.names)
+    if isinstance(pairs, Pairs):
+        degenerate += [entry for entry in judge_pairing(pairs).degenerate if entry.kind == NEAR_COPIES]
+    provenance["degenerate"] = [entry.to_dict() for entry in degenerate]
     if pairs is not None:
         provenance |= {
             "items": min(pairs.sizes) if isinstance(pairs, UnpairedSets) else pairs.n_items,

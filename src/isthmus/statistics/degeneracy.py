@@ -40,9 +40,10 @@ class Degeneracy:
 
     Parameters
     ----------
-    kind : {'constant', 'narrow', 'line', 'few directions', 'equal cosines', 'equal rows', 'few items'}
+    kind : {'constant', 'narrow', 'line', 'few directions', 'equal cosines', 'equal rows', 'few items', 'near copies'}
         All rows of a modality are the same, or nearly the same, or lie along one direction, or vary in few
-        directions. All matching pairs have one cosine. Matching rows are the same. There are two to five items.
+        directions. All matching pairs have one cosine. Matching rows are the same. There are two to five items. Rows
+        nearly equal other rows of their modality.
     modalities : tuple of str
         Names of the modalities that it is about.
     message : str

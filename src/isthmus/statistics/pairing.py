@@ -18,6 +18,7 @@ from isthmus.data.sources import Source
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS, Degeneracy, find_degeneracies
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.near_copies import find_near_copies
 from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import (
     PairingBreak,
@@ -192,9 +193,10 @@ def looks_paired(
     cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
+    near_copies = [] if unjudged else find_near_copies((unit_x[valid], unit_y[valid]), x.shape[0], names)
 
     def judged(kind: str, reason: str, breaks: tuple[PairingBreak, ...] = ()) -> Pairing:
-        return Pairing(kind == "paired", reason, *numbers, kind, breaks, degeneracies)
+        return Pairing(kind == "paired", reason, *numbers, kind, breaks, (*degeneracies, *near_copies))
 
     if any(entry.kind == "constant" for entry in unjudged):
         numbers = (paired, unpaired, NAN)

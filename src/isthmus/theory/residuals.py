@@ -224,7 +224,8 @@ def _shared_space(evidence: Evidence) -> Assumption:
     name = "shared_space"
     statement = "the two modalities share directions beyond those that their ranks guarantee"
     if reason := evidence.no_shared_space:
-        if reason == evidence.constant or reason.startswith("no test"):
+        too_few_items = evidence.n_items < MIN_ITEMS
+        if too_few_items or reason == evidence.constant or reason.startswith("no test"):
             return Assumption.untested(name, statement, "yes or no", 0.0, reason)
         return Assumption(name, statement, 1.0, "yes or no", 0.0, False, reason)
     count = evidence.shared_space.count
