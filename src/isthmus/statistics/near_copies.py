@@ -34,8 +34,8 @@ def count_near_copies(rows: np.ndarray, n_rows: int, /) -> float:
     Returns
     -------
     float
-        Estimate for all rows. It is 0 below a tenth, for fewer than ten pairs of near copies in the sample, and for
-        rows whose distances have no step between those of near copies and those of other rows. Equal rows do not count.
+        Estimate for all rows, 0 below a tenth or ten pairs of near copies in the sample. It is also 0 if the distances
+        of near copies and of other rows are not separate. Equal rows do not count.
 
     Examples
     --------
