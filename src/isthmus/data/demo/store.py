@@ -26,7 +26,7 @@ _BYTES = {"_int16": "<i2", "_float16": "<f2"}
 #: Options of the compression, for numbers of two and four bytes. The smallest file is written.
 _FILTERS = [
     [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
-    for lc, lp, pb in ((2, 2, 2), (0, 2, 2), (2, 1, 1), (0, 1, 1))
+    for lc, lp, pb in ((0, 3, 0), (0, 0, 1), (0, 4, 1), (0, 0, 3), (2, 2, 2), (2, 1, 1))
 ]
 
 
