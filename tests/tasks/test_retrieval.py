@@ -138,6 +138,19 @@ def test_recall_null_is_the_hypergeometric_probability(k: int, n_corpus: int, n_
     assert from_y.null == pytest.approx(min(k / n_items, 1))
 
 
+def test_recall_null_of_unequal_numbers_of_matches_is_the_mean_over_queries(rng: np.random.Generator) -> None:
+    counts = np.repeat([1, 8], [30, 10])
+    index = np.repeat(np.arange(40), counts)
+    shared = np.arange(len(index))
+    shared[:5] = 0  # five items have one row of y
+    for y_groups, of_x, of_y, n in ((None, counts, np.ones(110), 110), (shared, counts, [5] + [1] * 105, 106)):
+        result = Retrieval.of(rng.normal(size=(40, 8)), rng.normal(size=(110, 8)), index=index, y_groups=y_groups)
+        for k in (1, 10):
+            for null, matches, corpus in ((result.recall(k)[0].null, of_x, n), (result.recall(k)[1].null, of_y, 40)):
+                expected = [1 - hypergeom.pmf(0, corpus, m, k) for m in matches]
+                assert null == pytest.approx(np.mean(expected), rel=1e-9)
+
+
 def test_recall_null_is_one_if_every_draw_contains_a_match() -> None:
     result = Retrieval(np.array([1, 1]), np.ones(10, dtype=int), 2, 10, np.repeat([0, 1], 5))
     assert result.recall(6)[0].null == 1

@@ -41,7 +41,7 @@ class SampledRetrieval:
     @classmethod
     def _of_ranks(cls, x_to_y: np.ndarray, y_to_x: np.ndarray) -> SampledRetrieval:
         n = len(x_to_y)
-        return cls(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n), n_matches=n))
+        return cls(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n)))
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> SampledRetrieval:

@@ -64,11 +64,23 @@ class Matches:
         return cls(n_items, np.unique(columns, return_index=True)[1], owner, columns)
 
     @property
-    def count(self) -> int:
-        """Return the number of different matching pairs."""
+    def x_counts(self) -> np.ndarray:
+        """Return the number of matches of each row of x, (n_items,)."""
+        return np.bincount(self._different[0], minlength=self.n_items)
+
+    @property
+    def y_counts(self) -> np.ndarray:
+        """Return the number of matches of each distinct row of y, (n_distinct,)."""
+        return np.bincount(self._different[1])
+
+    @property
+    def _different(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return row of x and distinct row of y of all different matching pairs."""
         if self.columns is None:
-            return len(self.owner)
-        return len(np.unique(self.owner * (int(self.columns.max(initial=0)) + 1) + self.columns))
+            return self.owner, np.arange(len(self.owner))
+        n_columns = int(self.columns.max(initial=0)) + 1
+        x_rows, columns = np.divmod(np.unique(self.owner * n_columns + self.columns), n_columns)
+        return x_rows, columns
 
     def contain(self, x_rows: np.ndarray, columns: np.ndarray, /) -> np.ndarray:
         """Return whether rows of x match distinct rows of y.

@@ -42,8 +42,8 @@ class Retrieval:
         Number of the component of each row of y: queries of one component are not independent. None if all are.
     x_owner : np.ndarray of shape (n_queries,), optional
         The same for the queries of `x_to_y`. Default: all are independent.
-    n_matches : int, optional
-        Number of matching pairs of rows. Default: one for each row of y.
+    x_matches, y_matches : np.ndarray of shape (n_queries,) and (n_y,), optional
+        Number of matches of each query. Default: one for each row of y, and as many for each query of x.
     effects_x, effects_y : dict of CorpusEffect, optional
         Effects of the rows that queries of x, and of y, share in the corpus, for each k of R@k. Default: none are
         known, and the queries of different components are taken to be independent.
@@ -66,7 +66,8 @@ class Retrieval:
     rows: int
     owner: np.ndarray | None
     x_owner: np.ndarray | None = None
-    n_matches: int | None = None
+    x_matches: np.ndarray | None = None
+    y_matches: np.ndarray | None = None
     effects_x: Mapping[int, CorpusEffect] = field(default_factory=dict)
     effects_y: Mapping[int, CorpusEffect] = field(default_factory=dict)
 
@@ -104,7 +105,8 @@ class Retrieval:
             rows=len(ranks_y),
             owner=owner,
             x_owner=x_owner,
-            n_matches=matches.count,
+            x_matches=matches.x_counts[ranks_x > 0],
+            y_matches=matches.y_counts,
         )
         return ranks.with_corpus_effects(
             matches, ranks_x, lambda q, k: nearest_rows(x, y, q, k), lambda q, k: nearest_rows(y, x, q, k)
@@ -157,11 +159,11 @@ class Retrieval:
             only as far as their ranks differ (design effect of the clusters). Queries with the same rows before
             their matches count as dependent.
         """
-        n_matches = self.rows if self.n_matches is None else self.n_matches
-        rows_per_item, items_per_row = n_matches / max(len(self.x_to_y), 1), n_matches / max(self.rows, 1)
+        x_matches = np.array([self.rows / max(len(self.x_to_y), 1)]) if self.x_matches is None else self.x_matches
+        y_matches = np.ones(1) if self.y_matches is None else self.y_matches
         return (
-            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item), self.x_owner, self.effects_x.get(k)),
-            _share(self.y_to_x <= k, _chance(k, self.items, items_per_row), self.owner, self.effects_y.get(k)),
+            _share(self.x_to_y <= k, _chance(k, self.rows, x_matches), self.x_owner, self.effects_x.get(k)),
+            _share(self.y_to_x <= k, _chance(k, self.items, y_matches), self.owner, self.effects_y.get(k)),
         )
 
     def mrr(self) -> tuple[float, float]:
@@ -240,15 +242,18 @@ def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
     return ranks_x, matching_ranks(stored_x["x"], queries_y, matches.owner, matches.columns)[1]
 
 
-def _chance(k: int, n_corpus: int, n_relevant: float) -> float:
-    """Return the probability that k random draws without replacement contain one of the relevant rows."""
+def _chance(k: int, n_corpus: int, n_relevant: np.ndarray) -> float:
+    """Return the mean probability that k random draws without replacement contain one of the relevant rows.
+
+    >>> round(_chance(1, 10, np.array([1, 3])), 6)
+    0.2
+    """
     from scipy.special import gammaln
 
-    n_other = n_corpus - n_relevant
-    if n_other < k:
-        return 1.0
+    numbers, counts = np.unique(n_relevant, return_counts=True)
+    n_other = np.maximum(n_corpus - numbers, k)
     log_miss = gammaln(n_other + 1) - gammaln(n_other - k + 1) - gammaln(n_corpus + 1) + gammaln(n_corpus - k + 1)
-    return float(-np.expm1(log_miss))
+    return float(np.average(np.where(n_corpus - numbers < k, 1.0, -np.expm1(log_miss)), weights=counts))
 
 
 def _share(
