@@ -132,3 +132,13 @@ def test_conformity_sd_of_pairs_written_twice_is_that_of_the_pairs() -> None:
         for table in (once, twice)
     ]
     assert ends[0] == pytest.approx(ends[1], rel=1e-9)
+
+
+def test_measures_of_rounding_differences_between_equal_rows_are_undefined() -> None:
+    x = (np.random.default_rng(0).normal(size=(200, 12)) + 0.5).astype(np.float32)
+    result = isthmus.measure(x, 3 * x)  # unit rows differ in their last digit
+    shares = ("gap_share_top_2", "gap_share_top_8", "gap_share_leading_8_x", "gap_outside_span_y")
+    assert {result[name].undefined for name in shares} == {"the two means are equal"}
+    assert np.isnan(result.curves["gap_share_per_coordinate"]).all()
+    assert math.isnan(result["separability_auc"].low)
+    assert result["centroid_distance"].value < 1e-8

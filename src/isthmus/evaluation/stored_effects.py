@@ -134,7 +134,7 @@ def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
     x_items, y_items = matches.items_to_search
     # Each row of one modality has one match, and no other row of the other modality is in its item.
     is_known = any(
-        matches.count == len(rows) and len(np.unique(items)) == len(items)
+        matches.y_counts.sum() == len(rows) and len(np.unique(items)) == len(items)
         for rows, items in ((x_items, y_items), (y_items, x_items))
     )
     return {"x": x_items, "y": y_items} if is_known else None

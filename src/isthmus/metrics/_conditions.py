@@ -41,7 +41,7 @@ def degenerate_reason(context: MetricContext, cases: Sequence[str]) -> str | Non
     """Return the first of the degenerate cases that the data are, in words with their names, or None."""
     x, y = context.names
     is_constant_x, is_constant_y = context.cached("constant", lambda c: constant_modalities(c.moments), _swapped)
-    are_equal = context.cached("equal pairs", lambda c: has_equal_pairs(c.moments), bool)
+    are_equal = are_pairs_equal(context)
     for case in cases:
         if case == "constant side" and is_constant_x:
             return constant_message([x], context.moments)
@@ -95,10 +95,17 @@ def has_unit_rows(context: MetricContext) -> bool:
 
 
 def has_equal_means(context: MetricContext) -> bool:
-    """Return True if the two means are equal but for rounding."""
+    """Return True if the two means are equal but for rounding. Rounded rows that are equal have means that differ."""
     m = context.moments
     gap = m.mean_x - m.mean_y
-    return float(gap @ gap) <= MAX_EQUAL_MEANS * float(np.trace(m.xx) + np.trace(m.yy)) / m.n
+    return (
+        are_pairs_equal(context) or float(gap @ gap) <= MAX_EQUAL_MEANS * float(np.trace(m.xx) + np.trace(m.yy)) / m.n
+    )
+
+
+def are_pairs_equal(context: MetricContext) -> bool:
+    """Return True if every row is the same as its matching row but for rounding."""
+    return context.cached("equal pairs", lambda c: has_equal_pairs(c.moments), bool)
 
 
 def undefined(reason: str) -> Estimate:

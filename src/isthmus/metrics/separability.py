@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.metrics._conditions import are_pairs_equal
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -183,7 +184,7 @@ def separability_auc(context: MetricContext) -> Estimate:
     sums = y_below + x_above
     squares = (sums - sums.mean()) ** 2
     variance = float(squares.sum()) / (n - 1) / n
-    if variance == 0 and value not in (0, 1):
+    if (variance == 0 and value not in (0, 1)) or are_pairs_equal(context):
         return Estimate(value, null=0.5, note="no interval: both rows of every item are equally separable")
     ratio = 1.0
     if variance > 0:
