@@ -59,6 +59,13 @@ def test_search_chooses_the_default_or_what_beats_it_at_the_accepted_recall(
     assert "standard error" in reasons[0]
 
 
+def test_reasons_say_whether_the_choice_is_better_than_the_raw_rows(rng: np.random.Generator) -> None:
+    same = "Neither score is measurably higher than that of the raw rows, which may therefore stay as they are."
+    u = rng.normal(size=(200, 32))
+    assert same in Auto().fit(u, u + 0.01 * rng.normal(size=u.shape)).reasons_
+    assert same not in Auto().fit(isthmus.demo.load("collapsed", split="test")).reasons_
+
+
 def test_independent_scores_judge_each_fold_by_the_choice_of_the_others() -> None:
     raw, gain_in_fold_0 = np.zeros(400), (np.arange(400) % 2 == 0).astype(float)
     data = held_out(NAMES[:2], [raw, gain_in_fold_0], [raw, raw])

@@ -132,6 +132,28 @@ def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
     assert isthmus.load("a.safetensors").names_ == ("image", "text")
 
 
+def test_widths_that_differ_are_refused_with_a_map_that_works(files: Path) -> None:
+    np.save("place.npy", np.load("text.npy")[:, :12])
+    for words in (("measure",), ("fit", "Auto")):
+        assert "or map both to one space (isthmus fit RidgeCCA)" in refused(*words, "image.npy", "place.npy")
+    said("fit", "RidgeCCA", "image.npy", "place.npy", "-o", "a.safetensors")
+    for name in ("image", "place"):
+        said("apply", "a.safetensors", f"{name}.npy", f"mapped_{name}.npy", "--modality", name)
+    assert "Paired? yes" in said("inspect", "mapped_image.npy", "mapped_place.npy")
+
+
+@pytest.mark.parametrize("verb", ["measure", "explain", "report"])
+def test_a_key_of_three_modalities_is_refused_with_what_to_do(verb: str, files: Path) -> None:
+    np.save("audio.npy", np.load("text.npy"))
+    message = refused(verb, "image.npy", "text.npy", "audio.npy", "--key", "id")
+    assert "give two modalities at a time, or one row for each item in every file, with NaN" in message
+    rows = np.load("audio.npy")
+    rows[:5] = np.nan
+    np.save("audio.npy", rows)
+    with pytest.warns(IsthmusWarning, match="left out 5 of 300 rows of each modality"):
+        assert "image and audio" in said("explain", "image.npy", "text.npy", "audio.npy", "--drop-bad")
+
+
 def test_table_of_auto_names_the_score_that_decided(files: Path) -> None:
     """With several captions it is the two-sided NDCG@10, and the raw value is that of the task."""
     x, y = (np.load(f"{name}.npy") for name in ("image", "text"))

@@ -72,7 +72,7 @@ def test_checks_of_two_modalities_name_both_sizes() -> None:
     check_same_dim((5, 3), (4, 3), "x", "y")
     with pytest.raises(InputError, match="x has 1,000 rows and y has 2: row i of one must match row i of the other"):
         check_same_length(1_000, 2, "x", "y")
-    with pytest.raises(InputError, match=r"--index .* --unpaired .* or class texts and labels to isthmus zero-shot"):
+    with pytest.raises(InputError, match=r"--key .* or --index .* --unpaired .* class texts to isthmus zero-shot"):
         check_same_length(1_000_000, 1_000, "/data/a long folder/image.npy", "/data/a long folder/class_texts.npy")
     with pytest.raises(InputError, match="x has width 3 and y has width 4: they do not come from one shared space"):
         check_same_dim((3,), (4,), "x", "y")

@@ -221,6 +221,11 @@ def explain_choice(
         f"cross-modal R@1 changes by {_points(independent['change'])} points (standard error "
         f"{fixed(100 * independent['change_error'], 1)})."
     )
+    gains = [(independent[name], independent[f"{name}_error"]) for name in ("gain", "change")]
+    if best and all(gain <= REQUIRED_ERRORS * error for gain, error in gains):
+        reasons.append(
+            "Neither score is measurably higher than that of the raw rows, which may therefore stay as they are."
+        )
     if aim == TWO_SIDED:
         reasons.append(f"The {score} decides because captions or labels make rows of both modalities relevant.")
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]

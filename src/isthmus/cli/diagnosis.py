@@ -306,7 +306,13 @@ def _open_modalities(
     """Open more than two modalities. Options for two modalities raise `InputError`."""
     for option, value in (("--labels", labels), ("--index", index), ("--key", key)):
         if value is not None:
-            raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given; leave it out")
+            advice = f"give two modalities at a time, or leave {option} out"
+            if option == "--key":
+                advice = (
+                    "give two modalities at a time, or one row for each item in every file, with NaN where a modality "
+                    "is missing, and --drop-bad"
+                )
+            raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given; {advice}")
     return isthmus.Modalities.open(*paths, names=split_names(names), **reading_options())
 
 

@@ -142,8 +142,8 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
         )
     else:
         advice = (
-            "give --index FILE.npy (index=) for several matches, measure --unpaired (unpaired=) for sets without "
-            "pairs, or class texts and labels to isthmus zero-shot (evaluate_zero_shot)"
+            "give --key COLUMN (key=) or --index FILE.npy (index=) if rows match, measure --unpaired (unpaired=) if "
+            "they do not, or class texts to isthmus zero-shot"
         )
     counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
     raise InputError(f"{counts}: row i of one must match row i of the other; {advice}")
