@@ -66,6 +66,18 @@ def test_reasons_say_whether_the_choice_is_better_than_the_raw_rows(rng: np.rand
     assert same not in Auto().fit(isthmus.demo.load("collapsed", split="test")).reasons_
 
 
+@pytest.mark.parametrize(("recall", "is_stated"), [(0.01, True), (0.02, False)])
+def test_choice_states_recall_at_chance(recall: float, is_stated: bool) -> None:
+    """Of 400 queries and 2 folds, .5 % is chance, and 1.6 % three standard errors above it."""
+    data = held_out(NAMES, [hits(0.3)] * 3, [hits(recall)] * 3)
+    best, table = choose(data, "search", 0.01, "ScoreCalibration")
+    independent = independent_scores(data, "search", 0.01, "ScoreCalibration")
+    options: dict[str, Any] = {"tolerance": 0.01, "default": "ScoreCalibration", "independent": independent}
+    reasons = explain_choice(table, best, "search", 400, folds=2, **options)
+    sentence = "Cross-modal R@1 is not measurably above chance (raw 1.0 %, ScoreCalibration 1.0 %, chance 0.5 %)"
+    assert any(reason.startswith(sentence) for reason in reasons) is is_stated
+
+
 def test_independent_scores_judge_each_fold_by_the_choice_of_the_others() -> None:
     raw, gain_in_fold_0 = np.zeros(400), (np.arange(400) % 2 == 0).astype(float)
     data = held_out(NAMES[:2], [raw, gain_in_fold_0], [raw, raw])

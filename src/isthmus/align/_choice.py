@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.utils.format import fixed
+from isthmus.statistics.intervals import chance_limit
+from isthmus.utils.format import fixed, percent
 
 #: Level of the one-sided tests of aim='retrieval' and 'classification' together, and the part of the default, which all
 #: other candidates share the rest of.
@@ -201,13 +202,14 @@ def explain_choice(
     default: str,
     independent: dict[str, float],
     failures: Mapping[int, str] | None = None,
+    folds: int = 0,
 ) -> list[str]:
-    """Return sentences that explain the choice of row `best`."""
+    """Return sentences that explain the choice of row `best`. With `folds`, recall at chance is among them."""
     row, raw, score, failures = table[best], table[0], SCORES[aim], failures or {}
     failed = [table[number]["name"] for number in failures]
     reasons = [
-        f"{row['name']} has the {score} {_percent(row['value'])} on held-out pairs of {n_items:,} items (raw "
-        f"{_percent(raw['value'])}, difference {_points(row['gain'])} points, standard error "
+        f"{row['name']} has the {score} {percent(row['value'])} on held-out pairs of {n_items:,} items (raw "
+        f"{percent(raw['value'])}, difference {_points(row['gain'])} points, standard error "
         f"{fixed(100 * row['gain_error'], 1)}); cross-modal R@1 changes by {_points(row['change'])} points (standard "
         f"error {fixed(100 * row['change_error'], 1)})."
     ]
@@ -216,7 +218,7 @@ def explain_choice(
     else:
         reasons.append(_gain_rule(table, best, score, default))
     reasons.append(
-        f"On folds that took no part in the choice, the {score} is {_percent(independent['value'])} "
+        f"On folds that took no part in the choice, the {score} is {percent(independent['value'])} "
         f"({_points(independent['gain'])} points, standard error {fixed(100 * independent['gain_error'], 1)}), and "
         f"cross-modal R@1 changes by {_points(independent['change'])} points (standard error "
         f"{fixed(100 * independent['change_error'], 1)})."
@@ -226,6 +228,8 @@ def explain_choice(
         reasons.append(
             "Neither score is measurably higher than that of the raw rows, which may therefore stay as they are."
         )
+    if folds and aim in ("search", "retrieval"):
+        reasons += _chance_reasons(row, raw, n_items, folds)
     if aim == TWO_SIDED:
         reasons.append(f"The {score} decides because captions or labels make rows of both modalities relevant.")
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
@@ -235,7 +239,7 @@ def explain_choice(
         if "lead" in rejected and row["name"] == default:
             decisive = f"its lead is {_lead(rejected)}"
         reasons.append(
-            f"{rejected['name']} has a higher {score} ({_percent(rejected['value'])}), but was not chosen: {decisive}, "
+            f"{rejected['name']} has a higher {score} ({percent(rejected['value'])}), but was not chosen: {decisive}, "
             f"and cross-modal R@1 changes by {_points(rejected['change'])} points."
         )
     dropped = [r["name"] for number, r in enumerate(table) if r["dropped"] and number not in failures]
@@ -247,6 +251,18 @@ def explain_choice(
     for number, reason in failures.items():
         by_reason.setdefault(reason, []).append(table[number]["name"])
     return reasons + [f"Left out, because it has no fit: {', '.join(n)} ({reason})." for reason, n in by_reason.items()]
+
+
+def _chance_reasons(row: dict[str, Any], raw: dict[str, Any], n_items: int, folds: int) -> list[str]:
+    """Return the sentence that R@1 of the raw rows and of the choice is at chance, if it is."""
+    chance = folds / n_items  # one match among the items of a fold
+    if max(row["recall"], raw["recall"]) > chance_limit(chance, n_items):
+        return []
+    choice = "" if row is raw else f"{row['name']} {percent(row['recall'])}, "
+    return [
+        f"Cross-modal R@1 is not measurably above chance (raw {percent(raw['recall'])}, {choice}chance "
+        f"{percent(chance)}), so that a correction may not help. Check that the rows match with isthmus inspect."
+    ]
 
 
 def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str) -> str:
@@ -300,10 +316,6 @@ def _search_rule(
 
 def _lead(row: dict[str, Any]) -> str:
     return f"{_points(row['lead'])} points, standard error {fixed(100 * row['lead_error'], 1)}"
-
-
-def _percent(value: float) -> str:
-    return f"{fixed(100 * value, 1)} %"
 
 
 def _points(value: float) -> str:

@@ -273,7 +273,7 @@ class Auto(ChosenAligner):
             independent = independent_scores(held_out, yardstick, tolerance, DEFAULT)
             reasons = explain_choice(
                 table, best, yardstick, n_items,
-                tolerance=tolerance, default=DEFAULT, independent=independent, failures=held_out.failures,
+                tolerance=tolerance, default=DEFAULT, independent=independent, failures=held_out.failures, folds=folds,
             )  # fmt: skip
             if names is not None and further:
                 reasons.append(
