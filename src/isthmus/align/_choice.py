@@ -261,7 +261,7 @@ def _chance_reasons(row: dict[str, Any], raw: dict[str, Any], n_items: int, fold
     choice = "" if row is raw else f"{row['name']} {percent(row['recall'])}, "
     return [
         f"Cross-modal R@1 is not measurably above chance (raw {percent(raw['recall'])}, {choice}chance "
-        f"{percent(chance)}), so that a correction may not help. Check that the rows match with isthmus inspect."
+        f"{percent(chance)}). Check with isthmus inspect that the rows match."
     ]
 
 
