@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from isthmus import Pairs
 from isthmus.evaluation import compare
 from isthmus.evaluation.deciding_fits import fits_decide
 from isthmus.evaluation.split_variance import N_GROUPS
-from isthmus.evaluation.summary import UNKNOWN_FIT, pool_trials
+from isthmus.evaluation.summary import FEW_FIT_ITEMS, UNKNOWN_FIT, pool_trials
 from isthmus.evaluation.trial import Trial
 
 SPLITS = 5
@@ -71,3 +72,22 @@ def test_rotations_of_narrow_cones_in_hyperplanes_have_no_interval_and_centring_
         table = compare(Pairs(image=x, text=y), aligners=["Centering", "HyperplaneRotation"], tasks=["mixed_search"])
     assert table["HyperplaneRotation"].changes["mixed_NDCG@10"].note == UNKNOWN_FIT
     assert math.isfinite(table["Centering"].changes["mixed_NDCG@10"].low)
+
+
+def test_directions_that_few_items_select_leave_changes_without_an_interval_over_several_splits() -> None:
+    selected = [replace(trial, selects_from_few_items=True) for trial in trials(np.zeros(SPLITS))]
+    change = pool_trials(selected).changes["R@1"]
+    assert (change.note, math.isnan(change.low)) == (FEW_FIT_ITEMS, True)
+    assert math.isfinite(pool_trials(selected[:1]).changes["R@1"].low)
+
+
+@pytest.mark.parametrize("dim", [16, 64])
+def test_shared_spaces_have_intervals_if_there_are_as_many_fitting_items_as_dimensions(dim: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 80, dim)) * np.where(np.arange(dim) < 3, 1, 0.05) + 0.5 * np.eye(dim)[[4, 5], None]
+    y[:, :3] = x[:, :3] + 0.2 * rng.normal(size=(80, 3))
+    with isthmus.config_context(threads=1):
+        pairs = Pairs(image=x, text=y)
+        table = compare(pairs, aligners=["Centering", "SharedSpaceProjection"], tasks=["mixed_search"])
+    assert math.isfinite(table["Centering"].changes["mixed_NDCG@10"].low)
+    assert (table["SharedSpaceProjection"].changes["mixed_NDCG@10"].note == FEW_FIT_ITEMS) == (dim == 64)

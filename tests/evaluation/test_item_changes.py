@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus.evaluation.item_changes import NEIGHBOUR_FACTOR, item_changes
+from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.tasks import TaskScores
 
 
@@ -33,3 +34,11 @@ def test_item_changes_of_a_score_without_items_have_a_variance_only_from_its_inf
     assert changes["gini"].value == 0.25
     assert math.isnan(changes["gini"].variance)
     assert not changes["gini"].group_sums
+
+
+def test_item_changes_leave_out_effects_of_stored_rows_if_no_two_queries_change_differently() -> None:
+    """Rare changes of queries have their own rule, which needs a variance of 0."""
+    scores = TaskScores({"mixed_R@1": np.zeros(4)})
+    effect = StoredEffect(np.array([1.0, 0.0, 0.0, 0.0]), 0.0)
+    change = item_changes(scores, scores, np.arange(4), np.arange(4), as_stored={"mixed_R@1": effect})["mixed_R@1"]
+    assert change.variance == 0

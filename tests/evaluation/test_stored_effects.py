@@ -46,6 +46,35 @@ def test_stored_effects_on_shares_are_those_of_the_ten_best_rows(rows: tuple[np.
     assert effects["same_modality_ratio"].values == pytest.approx(2 * expected)
 
 
+def test_stored_effects_on_ranks_of_mixed_search_are_those_of_searches_without_the_row(
+    rows: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x, y = rows
+    raw = unit(rows[0] - 2)
+    data = TaskData(x, y, raw_x=raw, raw_y=y, seed=SEED, tasks=["mixed_search"])
+    effects, half = stored_effects(data), stored_items(N, 0.5, SEED)
+    of_rank = {
+        "mixed_R@1": lambda ranks: ranks == 1,
+        "mixed_R@10": lambda ranks: ranks <= 10,
+        "mixed_MRR": lambda ranks: 1 / ranks,
+        "mixed_NDCG@10": lambda ranks: (ranks <= 10) / np.log2(1 + ranks),
+    }
+    for name, gain in of_rank.items():
+        expected = np.zeros(N)
+        for sign, first in ((1, x), (-1, raw)):
+            for queries, targets in ((first, y), (y, first)):
+                is_own = half[:, None] != half
+                scores = np.where(is_own, queries @ queries.T, queries @ targets.T)
+                is_ahead = scores > np.diag(queries @ targets.T)[:, None]
+                np.fill_diagonal(is_ahead, False)
+                ranks = 1 + is_ahead.sum(axis=1)
+                without = ranks[:, None] - is_ahead  # rank of each query without each row
+                difference = gain(ranks)[:, None].astype(float) - gain(without).astype(float)
+                expected += sign * difference.sum(axis=0) / 2
+        assert effects[name].values == pytest.approx(expected, abs=1e-5), name
+        assert np.any(expected), name
+
+
 def test_stored_effects_on_a_median_cancel_the_influence_of_queries_if_all_queries_see_one_order(
     rng: np.random.Generator,
 ) -> None:

@@ -25,7 +25,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.reduced_fits import N_FIT_GROUPS, reduced_rows, reduced_terms
 from isthmus.evaluation.stored_effects import items_of_rows
-from isthmus.statistics.median import near_median
+from isthmus.statistics.median import linear_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores, stored_items
 from isthmus.utils.errors import IsthmusWarning
@@ -241,7 +241,8 @@ class _Direction:
         if "retrieval" in self.tasks:
             ranks = 1 + np.count_nonzero(irrelevant >= relevant[:, :, :1] - slack, axis=2)
             values = {f"R@{k}": (ranks <= k).astype(float) for k in (1, 5, 10)}
-            values |= {"MRR": 1 / ranks, "median_rank": near_median(ranks[0]) * ranks}
+            of_ranks = linear_median(ranks[0])
+            values |= {"MRR": 1 / ranks, "median_rank": of_ranks[np.minimum(ranks, len(of_ranks) - 1)]}
         if "mixed_search" in self.tasks:
             values |= self._mixed_values(relevant, irrelevant, within, slack)
         return values

@@ -77,7 +77,10 @@ def item_changes(
     differences |= {name: values - raw_scores.influence[name] for name, values in scores.influence.items()}
     if not differences:
         return changes
-    effects = {name: effect for name, effect in (as_stored or {}).items() if name in differences}
+    # Stored rows do not show how rare the changes of queries are that none of these queries shows.
+    effects = {
+        name: e for name, e in (as_stored or {}).items() if name in differences and np.ptp(differences[name]) > 0
+    }
     differences |= {name: differences[name] + effect.values for name, effect in effects.items()}
     contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
     of_pairs = np.array([effects[name].pair_variance if name in effects else 0.0 for name in differences])

@@ -1,13 +1,14 @@
-"""Effects of items as stored rows on changes of the median rank and of the shares of the same modality.
+"""Effects of items as stored rows on changes of the median rank and of scores of mixed search.
 
 Each item is a query, and a stored row that the other queries meet. Both move a score. In narrow cones the same rows
 precede every match. Then the ranks of the queries vary, but their median hardly does. What an item adds as a query, it
-takes away as a stored row. A share of the same modality counts the stored rows themselves.
+takes away as a stored row. In mixed search such rows precede the matches of many queries. A share of the same modality
+counts the stored rows themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,9 +17,9 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.data.shared_rows import computed_once
-from isthmus.statistics.median import near_median
+from isthmus.statistics.median import linear_median
 from isthmus.tasks import TaskData
-from isthmus.tasks._mixed_corpus import TOP, stored_items
+from isthmus.tasks._mixed_corpus import TOP, discounted_gain, stored_items
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import tie_slack
 
@@ -28,6 +29,14 @@ MAX_SCORES = 2**18
 #: Scale of products, term of each stored row and term of each query of a score, and those of a plain product.
 Terms = tuple[float, np.ndarray, np.ndarray]
 PLAIN: Terms = (1.0, np.zeros(0), np.zeros(0))
+
+#: Scores of mixed search that depend on the rank of the best match, as functions of ranks from 1.
+MIXED_RANK_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mixed_R@1": lambda ranks: (ranks <= 1).astype(float),
+    "mixed_R@10": lambda ranks: (ranks <= TOP).astype(float),
+    "mixed_MRR": lambda ranks: 1 / ranks,
+    "mixed_NDCG@10": lambda ranks: discounted_gain(ranks, TOP),
+}
 
 
 class StoredEffect(NamedTuple):
@@ -56,14 +65,15 @@ def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str
     Returns
     -------
     dict of str to StoredEffect
-        Effects on the median rank and the shares of the same modality, if their tasks run. Empty for a correction
-        without terms, if rows of both modalities have several matches, and beyond `MAX_SCORES`.
+        Effects on the median rank, on the shares of the same modality and on `MIXED_RANK_SCORES`, if their tasks run.
+        Empty for a correction without terms, if rows of both modalities have several matches, and beyond `MAX_SCORES`.
 
     Notes
     -----
     The effect of a stored row on a query is the score of the query with it minus the score without it. This belongs to
     the pair of both. It is in the value of the query already, so that the sum over the roles of an item counts it
-    twice. `StoredEffect.pair_variance` is its variance, which is to be subtracted once.
+    twice. `StoredEffect.pair_variance` is its variance, which is to be subtracted once. If a query has several matches,
+    NDCG@10 is taken to be that of the best one.
 
     Examples
     --------
@@ -96,6 +106,7 @@ def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str
         if "retrieval" in data.tasks:
             effects["median_rank"] = mapped.effect_on_median(raw)
         if "mixed_search" in data.tasks:
+            effects |= mapped.effects_on_mixed_ranks(raw)
             share, variance = mapped.effect_on_share(raw)
             effects["same_modality_share"] = share, variance
             expected = mapped.expected_share
@@ -168,7 +179,8 @@ def _directions(
         for query, target in (("x", "y"), ("y", "x"))
     }
     for direction in directions.values():
-        _ = "retrieval" in searched and direction.near_median, "mixed_search" in searched and direction.best
+        _ = "retrieval" in searched and direction.median_steps
+        _ = "mixed_search" in searched and (direction.best, direction.mixed_steps)
     return directions
 
 
@@ -215,16 +227,37 @@ class _Direction:
         return matches
 
     @cached_property
+    def threshold(self) -> np.ndarray:
+        """Return the score from which on rows precede the best match of each query, (k, 1)."""
+        threshold: np.ndarray = np.where(self.is_match, self.scores, -np.inf).max(axis=1, keepdims=True) - self.slack
+        return threshold
+
+    @cached_property
     def ahead(self) -> np.ndarray:
         """Return which rows of the other modality precede the best match of each query, (k, m)."""
-        best = np.where(self.is_match, self.scores, -np.inf).max(axis=1, keepdims=True)
-        ahead: np.ndarray = (self.scores >= best - self.slack) & ~self.is_match
+        ahead: np.ndarray = (self.scores >= self.threshold) & ~self.is_match
         return ahead
 
     @cached_property
-    def near_median(self) -> np.ndarray:
-        """Return what one more row ahead of each query adds to the sum that the median stands for, (k,)."""
-        return near_median(self.ahead.sum(axis=1))
+    def mixed_ahead(self) -> np.ndarray:
+        """Return which rows of both modalities precede the best match of each query in mixed search, (k, m + k)."""
+        ahead: np.ndarray = self.mixed_scores >= self.threshold
+        return ahead
+
+    @cached_property
+    def median_steps(self) -> np.ndarray:
+        """Return what the last row ahead of each query adds to the median rank, (1, k)."""
+        ranks = 1 + self.ahead.sum(axis=1)
+        of_ranks = linear_median(ranks)
+        steps: np.ndarray = of_ranks[ranks] - of_ranks[ranks - 1]
+        return steps[None]
+
+    @cached_property
+    def mixed_steps(self) -> np.ndarray:
+        """Return what the last row ahead of each query adds to each of `MIXED_RANK_SCORES`, (scores, k)."""
+        ranks = 1 + self.mixed_ahead.sum(axis=1)
+        before = np.maximum(ranks - 1, 1)  # no row is ahead of rank 1
+        return np.stack([of_rank(ranks) - of_rank(before) for of_rank in MIXED_RANK_SCORES.values()])
 
     @property
     def expected_share(self) -> float:
@@ -232,18 +265,35 @@ class _Direction:
         return float(np.mean(self.half[self.query_items][:, None] != self.half))
 
     def effect_on_median(self, raw: _Direction) -> tuple[np.ndarray, float]:
-        """Return the effects of items (n,), and the sum of the squared effects of pairs."""
-        steps = [direction.near_median for direction in (self, raw)]
-        by_row, raw_by_row = (
-            step.astype(np.float32) @ direction.ahead.astype(np.float32)
-            for step, direction in zip(steps, (self, raw), strict=True)
-        )
-        effects = np.bincount(self.target_items, weights=by_row - raw_by_row, minlength=len(self.half))
-        counts, raw_counts, overlap = (rows.sum(axis=1) for rows in (self.ahead, raw.ahead, self.ahead & raw.ahead))
-        squares = steps[0] ** 2 * counts + steps[1] ** 2 * raw_counts - 2 * steps[0] * steps[1] * overlap
+        """Return the effects of items on the median rank (n,), and the sum of the squared effects of pairs."""
+        steps, aheads = (self.median_steps, raw.median_steps), (self.ahead, raw.ahead)
+        return self._effects_of_rows_ahead(steps, aheads, self.target_items)[0]
+
+    def effects_on_mixed_ranks(self, raw: _Direction) -> dict[str, tuple[np.ndarray, float]]:
+        """Return the effects of items (n,) on scores of mixed search, and the sums of the squared effects of pairs."""
+        steps, aheads = (self.mixed_steps, raw.mixed_steps), (self.mixed_ahead, raw.mixed_ahead)
+        items = np.concatenate([self.target_items, self.query_items])
+        return dict(zip(MIXED_RANK_SCORES, self._effects_of_rows_ahead(steps, aheads, items), strict=True))
+
+    def _effects_of_rows_ahead(
+        self, steps: tuple[np.ndarray, np.ndarray], aheads: tuple[np.ndarray, np.ndarray], items: np.ndarray
+    ) -> list[tuple[np.ndarray, float]]:
+        """Return the effects of items (n,) and the sum of the squared effects of pairs, for each score.
+
+        `steps` (scores, k) and `aheads` (k, m) are those of the mapped and of the raw rows, and `items` (m,) those of
+        the stored rows.
+        """
+        by_row = [step.astype(np.float32) @ ahead.astype(np.float32) for step, ahead in zip(steps, aheads, strict=True)]
+        counts, raw_counts, overlap = (rows.sum(axis=1) for rows in (*aheads, aheads[0] & aheads[1]))
+        squares = steps[0] ** 2 @ counts + steps[1] ** 2 @ raw_counts - 2 * (steps[0] * steps[1]) @ overlap
         # All stored rows together add the rank of a query, which does not depend on who they are.
         sums = steps[0] * counts - steps[1] * raw_counts
-        return effects, float(squares.sum() - sums @ sums / max(self.ahead.shape[1] - 1, 1))
+        of_pairs = squares - (sums**2).sum(axis=1) / max(len(items) - 1, 1)
+        n_items = len(self.half)
+        return [
+            (np.bincount(items, weights=weights, minlength=n_items), float(of_pair))
+            for weights, of_pair in zip(by_row[0] - by_row[1], of_pairs, strict=True)
+        ]
 
     def effect_on_share(self, raw: _Direction) -> tuple[np.ndarray, float]:
         """Return the effects of items (n,), and the sum of the squared effects of pairs.
@@ -263,14 +313,15 @@ class _Direction:
     @cached_property
     def best(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows of each query among both modalities, (k, 11) or fewer, and what each adds to a share."""
-        scores = self._mixed_scores()
+        scores = self.mixed_scores
         n_best = min(TOP + 1, int(np.isfinite(scores).sum(axis=1).min()))
         best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
         last = np.argmin(np.take_along_axis(scores, best, axis=1), axis=1)
         is_own = (best >= len(self.targets)).astype(float)
         return best, is_own - np.take_along_axis(is_own, last[:, None], axis=1)
 
-    def _mixed_scores(self) -> np.ndarray:
+    @cached_property
+    def mixed_scores(self) -> np.ndarray:
         """Return the scores with the stored rows of both modalities, (k, m + k), -inf for those of the own item."""
         same_half = self.half[self.query_items][:, None] == self.half
         is_own_item = self.query_items[:, None] == self.query_items

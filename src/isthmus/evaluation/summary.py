@@ -31,6 +31,11 @@ FEW_CHANGES = "no interval: about 4 or fewer of {n:,} held-out items make this c
 FITS_OF_LEVELS = frozenset({"ScoreStandardization"})
 #: Note of a change by levels of whole modalities, where the effects of fitting items are not known.
 UNKNOWN_FIT = "no interval: the fit moves this score by more than the held-out items show"
+#: Note of a change by a map that selects directions from few fitting items.
+FEW_FIT_ITEMS = (
+    "no interval: the map selects directions, and has fewer fitting items than dimensions, so its fits vary by more than "
+    "the splits show"
+)
 #: With this expected number of rare changes, none is seen in 2.5 %.
 UNSEEN_CHANGES = -math.log(0.025)
 
@@ -164,9 +169,11 @@ def pool_trials(
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
     changes = {name: pool_changes(name, trials, n_items=n_items) for name in first.changes}
-    if fits_decide(trials):
+    from_few_items = len(trials) > 1 and first.selects_from_few_items
+    if from_few_items or fits_decide(trials):
+        unknown = FEW_FIT_ITEMS if from_few_items else UNKNOWN_FIT
         changes = {
-            name: Estimate(change.value, note=UNKNOWN_FIT) if shows_error(name, trials) else change
+            name: Estimate(change.value, note=unknown) if shows_error(name, trials) else change
             for name, change in changes.items()
         }
     if no_interval:

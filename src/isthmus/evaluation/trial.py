@@ -40,6 +40,8 @@ class Trial:
     fit_effects : dict of str to tuple of float and list of int
         For some scores the variance that the fit adds to the change, and the effects of 16 groups of fitting items.
         They are in thousandths of the standard error from the items. The groups are unions of those of `group_sums`.
+    selects_from_few_items : bool
+        Whether the map selects directions of covariances, and has fewer fitting items than dimensions.
     gap : float
         Angle between the means in degrees, NaN if it is undefined.
     gap_undefined : str, optional
@@ -66,6 +68,7 @@ class Trial:
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
     group_sums: dict[str, list[int]] = field(default_factory=dict)
     fit_effects: dict[str, tuple[float, list[int]]] = field(default_factory=dict)
+    selects_from_few_items: bool = False
     gap: float = NAN
     gap_undefined: str | None = None
     notes: list[str] = field(default_factory=list)
