@@ -78,9 +78,8 @@ def item_changes(
     if not differences:
         return changes
     # Stored rows do not show how rare the changes of queries are that none of these queries shows.
-    effects = {
-        name: e for name, e in (as_stored or {}).items() if name in differences and np.ptp(differences[name]) > 0
-    }
+    changing = {name for name, values in differences.items() if np.ptp(values) > 0}
+    effects = {name: effect for name, effect in (as_stored or {}).items() if name in changing}
     differences |= {name: differences[name] + effect.values for name, effect in effects.items()}
     contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
     of_pairs = np.array([effects[name].pair_variance if name in effects else 0.0 for name in differences])

@@ -33,8 +33,8 @@ FITS_OF_LEVELS = frozenset({"ScoreStandardization"})
 UNKNOWN_FIT = "no interval: the fit moves this score by more than the held-out items show"
 #: Note of a change by a map that selects directions from few fitting items.
 FEW_FIT_ITEMS = (
-    "no interval: the map selects directions, and has fewer fitting items than dimensions, so its fits vary by more than "
-    "the splits show"
+    "no interval: the map selects directions, and has fewer fitting items than dimensions, so its fits vary by more "
+    "than the splits show"
 )
 #: With this expected number of rare changes, none is seen in 2.5 %.
 UNSEEN_CHANGES = -math.log(0.025)

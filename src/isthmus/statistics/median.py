@@ -30,9 +30,9 @@ def linear_median(values: np.ndarray, /) -> np.ndarray:
     it does not exceed, which is the projection of Hajek [1]_.
 
     z is known with the error 1. So phi has the variance 2, which averages the rate over this error. If many integers
-    are near the median, the sum of their rates w stays the same. The square of a single rate becomes too small: at z = 0
-    its mean is 1 / sqrt 8 of the true one. So squares are multiplied by 1 + (sqrt 8 - 1) / s^2 with the number of steps
-    s = (sum of w)^2 / sum of w^2.
+    are near the median, the sum of their rates w stays the same. The square of a single rate becomes too small: at
+    z = 0 its mean is 1 / sqrt 8 of the true one. So squares are multiplied by 1 + (sqrt 8 - 1) / s^2 with the number of
+    steps s = (sum of w)^2 / sum of w^2.
 
     References
     ----------
