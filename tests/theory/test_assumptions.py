@@ -135,6 +135,11 @@ def test_check_of_clip_on_coco_gives_reference_values(clip_coco: Pairs) -> None:
     assert 6.7 <= float(found["von_mises_fisher_image"].message.split("vary ")[1].split()[0]) <= 22
     assert 0.24 <= found["von_mises_fisher_text"].residual <= 0.38
     assert found["subspace_image"].holds is None
+    assert found["constant_part_text"].message.endswith("standard deviation 0.0814 (at most 0.02 counts as constant)")
+    assert "of the energy lies outside the centre and the shared directions (2 % is" in (
+        found["offset_and_shared_only_image"].message
+    )
+    assert "82.1 degrees (text), and 85 or more counts as orthogonal" in found["orthogonal_centres"].message
     assert found.theorems["affine case"].applies is False
 
 

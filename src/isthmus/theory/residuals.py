@@ -27,6 +27,8 @@ from isthmus.utils.format import cosine_text, fixed, number, too_few
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
+#: Degrees from a right angle up to which a centre counts as orthogonal to the shared space.
+MAX_TILT = 5.0
 #: Level at which a mean counts as different from zero.
 MEAN_LEVEL = 0.01
 
@@ -242,7 +244,7 @@ def _shared_space(evidence: Evidence) -> Assumption:
 def _orthogonal_centres(evidence: Evidence) -> Assumption:
     name, statement = "orthogonal_centres", "both centres are orthogonal to the shared space"
     if reason := evidence.no_direction() or evidence.no_shared_basis:
-        return Assumption.untested(name, statement, "degrees", 5.0, reason)
+        return Assumption.untested(name, statement, "degrees", MAX_TILT, reason)
     basis, names = evidence.shared_basis, evidence.names
     k = basis.shape[1]
     shared = "shared direction" if k == 1 else f"{k:,} shared directions"
@@ -250,9 +252,10 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
     random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
     evidence_text = (
         f"the angle between the centre and the {shared} is {fixed(degrees[0], 1)} ({names[0]}) and "
-        f"{fixed(degrees[1], 1)} degrees ({names[1]}); that of a random direction is about {fixed(random, 1)}"
+        f"{fixed(degrees[1], 1)} degrees ({names[1]}), and {90 - MAX_TILT:g} or more counts as orthogonal; that of a "
+        f"random direction is about {fixed(random, 1)}"
     )
-    return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, evidence_text)
+    return Assumption.tested(name, statement, 90 - min(degrees), "degrees", MAX_TILT, evidence_text)
 
 
 def _gap_is_the_angle(evidence: Evidence) -> Assumption:
@@ -281,7 +284,7 @@ def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assump
     evidence_text = (
         f"the mean cosine with the own centre is {cosine_text(cosines[0].mean(), 3)} ({evidence.names[0]}) and "
         f"{cosine_text(cosines[1].mean(), 3)} ({evidence.names[1]}); within a pair the two differ by "
-        f"{fixed(difference, 3)} on average, and their correlation over pairs is {correlation}"
+        f"{fixed(difference, 3)} on average (0.02 is allowed), and their correlation over pairs is {correlation}"
     )
     return Assumption.tested(name, statement, difference, "cosine", 0.02, evidence_text)
 
@@ -294,7 +297,8 @@ def _constant_part(evidence: Evidence, modality: int) -> Assumption:
     centre, length = evidence.centres[modality], evidence.lengths[modality]
     spread = math.sqrt(max(float(centre @ evidence.grams[modality] @ centre) - length**2, 0.0))
     evidence_text = (
-        f"the cosines with the centre have mean {cosine_text(length, 3)} and standard deviation {fixed(spread, 4)}"
+        f"the cosines with the centre have mean {cosine_text(length, 3)} and standard deviation {fixed(spread, 4)} "
+        "(at most 0.02 counts as constant)"
     )
     return Assumption.tested(name, statement, spread, "cosine", 0.02, evidence_text)
 
@@ -306,7 +310,8 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "share of energy", 0.02, reason)
     frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
     outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
-    evidence_text = f"{fixed(100 * outside, 1)} % of the energy lies outside the centre and the shared directions"
+    share = f"{fixed(100 * outside, 1)} % of the energy"
+    evidence_text = f"{share} lies outside the centre and the shared directions (2 % is allowed)"
     return Assumption.tested(name, statement, outside, "share of energy", 0.02, evidence_text)
 
 
