@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, IsthmusWarning, Modalities, Pairs
 from isthmus.cli import app
-from isthmus.utils.format import number
+from isthmus.statistics.result import Estimate
+from isthmus.utils.format import format_interval, number
 from isthmus.utils.progress import listening
 
 
@@ -85,6 +86,11 @@ def test_page_contains_every_pair(rows_by_name: dict[str, np.ndarray], tmp_path:
     assert ">nan" not in text
 
 
+def text_of(estimate: Estimate) -> str:
+    """Return a value with the digits of its interval."""
+    return format_interval(estimate.value, estimate.low, estimate.high)[0]
+
+
 def test_verbs_take_more_than_two_files(rows_by_name: dict[str, np.ndarray], tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{name}.npy") for name in rows_by_name]
     for path, rows in zip(paths, rows_by_name.values(), strict=True):
@@ -96,11 +102,11 @@ def test_verbs_take_more_than_two_files(rows_by_name: dict[str, np.ndarray], tmp
         return done.output
 
     explained = Modalities(**rows_by_name).explain()
-    angle = number(explained.matrix("centroid_angle")[0, 2])
+    angle = text_of(explained.estimates("centroid_angle")["image", "audio"])
     assert angle in run("measure", *paths, "--metrics", "first order")
     output = run("explain", *paths)
     assert all(one.verdict[0] in output for one in explained.values())
-    assert number(explained.matrix("pairing")[1, 2]) in output
+    assert text_of(explained.estimates("pairing")["text", "audio"]) in output
     page = tmp_path / "page.html"
     run("report", *paths, "-o", str(page))
     assert page.exists()
@@ -143,7 +149,8 @@ def test_matrices_show_interval_null_and_the_reason_of_undefined_entries(
         printed = CliRunner().invoke(app, ["measure", *files]).output
     assert "  image, audio: undefined: all rows of audio are the same\n" in printed
     angle = explained.estimates("centroid_angle")["image", "text"]
-    assert f"  image, text: 95 % {number(angle.low)} to {number(angle.high)}; null {number(angle.null)}\n" in printed
+    interval = format_interval(angle.value, angle.low, angle.high)[1]
+    assert f"  image, text: 95 % {interval}; null {number(angle.null)}\n" in printed
     page = tmp_path / "page.html"
     assert CliRunner().invoke(app, ["report", *files, "-o", str(page)]).exit_code == 0
     html = page.read_text(encoding="utf-8")
