@@ -85,7 +85,7 @@ def test_read_returns_the_tensors_that_write_stored(tmp_path, rng):
         "text": rng.normal(size=(5, 3)).astype(np.float16),
         "temperature": np.array([0.07]),
     }
-    store.write(tmp_path / "run.safetensors.xz", tensors)
+    demo_training.write(tmp_path / "run.safetensors.xz", tensors)
     read = store.read(tmp_path / "run.safetensors.xz")
     assert read.keys() == tensors.keys()
     for name, values in tensors.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import lzma
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from torch import nn
 from isthmus.data.demo import store
 from isthmus.data.demo.captions import compose_captions
 from isthmus.train import InfoNCE
+from isthmus.utils.files import atomic_path
 
 N_TRAIN = 1200
 FEATURES = 64  # pixels of a picture, and dimensions of the joint space
@@ -30,6 +32,13 @@ EPOCHS = 60
 BATCH = 256
 LEARNING_RATE = 1e-3  # falls to 0 on half a cosine, so that the means converge
 MIN_TEMPERATURE = 0.01  # the limit of CLIP
+
+
+#: Options of the compression, for numbers of two and four bytes. The smallest file is written.
+_FILTERS = [
+    [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
+    for lc, lp, pb in ((0, 3, 0), (0, 0, 1), (0, 4, 1), (0, 0, 3), (2, 2, 2), (2, 1, 1))
+]
 
 
 @dataclass(frozen=True)
@@ -186,6 +195,42 @@ def random_order(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.argsort(rng.random(n), kind="stable")
 
 
+def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Write `tensors` to `path` atomically."""
+    from safetensors.numpy import save
+
+    plain = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    contents = save(plain), save(dict(_in_bytes(name, values) for name, values in plain.items()))
+    with atomic_path(path) as temporary:
+        compressed = (
+            lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters)
+            for content in contents
+            for filters in _FILTERS
+        )
+        temporary.write_bytes(min(compressed, key=len))
+
+
+def _in_bytes(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the name and the array of the bytes of numbers of two bytes, and other tensors as they are."""
+    ending = f"_{values.dtype}"
+    if ending not in store.BYTES:
+        return name, values
+    in_bytes = values.astype(store.BYTES[ending]).view(np.uint8).reshape(*values.shape, 2)
+    return f"{name}{ending}", np.ascontiguousarray(np.moveaxis(in_bytes, -1, 0))
+
+
+def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
+    """Write what all runs share."""
+    encoded = [caption.encode() for caption in captions]
+    tensors: dict[str, np.ndarray] = {
+        "labels": labels.astype(np.uint8),
+        "captions": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "offsets": np.cumsum([0, *map(len, encoded)]).astype(np.int32),
+        "train": train.astype(np.uint8),
+    }
+    write(directory / f"{store.ITEMS}{store.SUFFIX}", tensors)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the runs and write them to a directory."""
     parser = argparse.ArgumentParser(prog="python -m isthmus.studies.demo_training", description=main.__doc__)
@@ -194,12 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     digits = load_digits()
-    store.write_items(options.output, digits.labels, digits.captions, digits.train)
+    write_items(options.output, digits.labels, digits.captions, digits.train)
     for name in options.runs:
         recipe = RECIPES[name]
         tensors = quantize(train_run(recipe, digits), recipe.step)
         path = options.output / f"{name}{store.SUFFIX}"
-        store.write(path, tensors)
+        write(path, tensors)
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -16,18 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.utils.files import atomic_path
-
 ITEMS = "items"
 #: Suffix of all files.
 SUFFIX = ".safetensors.xz"
 #: Ending of the name of numbers that are stored as their lower and their upper bytes, (2, n, d), and their type.
-_BYTES = {"_int16": "<i2", "_float16": "<f2"}
-#: Options of the compression, for numbers of two and four bytes. The smallest file is written.
-_FILTERS = [
-    [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
-    for lc, lp, pb in ((0, 3, 0), (0, 0, 1), (0, 4, 1), (0, 0, 3), (2, 2, 2), (2, 1, 1))
-]
+BYTES = {"_int16": "<i2", "_float16": "<f2"}
 
 
 def compose(coordinates: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
@@ -43,61 +36,25 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """Write `tensors` to `path` atomically."""
-    from safetensors.numpy import save
-
-    plain = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    contents = save(plain), save(dict(_in_bytes(name, values) for name, values in plain.items()))
-    with atomic_path(path) as temporary:
-        compressed = (
-            lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters)
-            for content in contents
-            for filters in _FILTERS
-        )
-        temporary.write_bytes(min(compressed, key=len))
-
-
 @lru_cache
 def _decompressed(path: Path) -> bytes:
     return lzma.decompress(path.read_bytes())
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of a file that `write` wrote."""
+    """Return the tensors of a file of `isthmus.studies.demo_training`."""
     from safetensors.numpy import load
 
     return dict(_restored(name, values) for name, values in load(_decompressed(path)).items())
 
 
-def _in_bytes(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return the name and the array of the bytes of numbers of two bytes, and other tensors as they are."""
-    ending = f"_{values.dtype}"
-    if ending not in _BYTES:
-        return name, values
-    in_bytes = values.astype(_BYTES[ending]).view(np.uint8).reshape(*values.shape, 2)
-    return f"{name}{ending}", np.ascontiguousarray(np.moveaxis(in_bytes, -1, 0))
-
-
 def _restored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return the tensor that `_in_bytes` returned the name and the array of, in memory of its own."""
-    for ending, dtype in _BYTES.items():
+    """Return a tensor, in memory of its own, from its bytes if its name ends in `BYTES`."""
+    for ending, dtype in BYTES.items():
         if name.endswith(ending):
             in_bytes = np.ascontiguousarray(np.moveaxis(values, 0, -1))
             return name.removesuffix(ending), in_bytes.view(dtype)[..., 0].astype(ending[1:])
     return name, values.copy()
-
-
-def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
-    """Write what all runs share."""
-    encoded = [caption.encode() for caption in captions]
-    tensors: dict[str, np.ndarray] = {
-        "labels": labels.astype(np.uint8),
-        "captions": np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        "offsets": np.cumsum([0, *map(len, encoded)]).astype(np.int32),
-        "train": train.astype(np.uint8),
-    }
-    write(directory / f"{ITEMS}{SUFFIX}", tensors)
 
 
 def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
