@@ -183,3 +183,19 @@ def test_open_pairs_of_shards_with_copies_in_any_order_in_both_modalities(tmp_pa
         pairs = isthmus.open_pairs(tmp_path / "image", tmp_path / "text")
     np.testing.assert_array_equal(pairs.index, renumber(numbers["image"]))
     np.testing.assert_array_equal(pairs.y_groups, renumber(numbers["text"]))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("random_access", [True, False])
+def test_find_equal_rows_joins_multiples_of_sparse_rows(
+    dtype: str, random_access: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "random_access", random_access)
+    rng = np.random.default_rng(0)
+    counts = np.zeros((400, 3000), dtype=dtype)  # most share one cell
+    counts[np.arange(400)[:, None], rng.integers(3000, size=(400, 4))] = rng.integers(1, 4, size=(400, 4))
+    numbers = rng.permutation(np.repeat(np.arange(400), 5))
+    rows = counts[numbers] * rng.uniform(0.1, 9, size=(2000, 1)).astype(dtype)
+    found = groups(rows)
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(numbers))

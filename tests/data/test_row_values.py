@@ -74,7 +74,7 @@ def test_index_and_keys_are_read_by_python_and_shell(tmp_path: Path, rng: np.ran
         ("a.csv", ["index", "0", "", "1"], "line 3 is empty"),
         ("a.csv", ["index,b", "0,1", ",1"], r"row 1 \(counted from 0\) is null"),
         ("a.csv::c", ["index,b", "0,1"], "unknown column in .*a.csv 'c'"),
-        ("a.jsonl", ["{", "0"], "is no complete table"),
+        ("a.jsonl", ["{", "0"], "line 1 is no JSON"),
         ("a.dat", ["0"], "is no readable file of index"),
         ("none.csv", [], "no such file"),
     ],
@@ -113,3 +113,46 @@ def test_keys_that_are_one_number_are_refused(tmp_path: Path) -> None:
         isthmus.open_pairs(np.eye(3), np.eye(3), key=str(tmp_path / "key.npy"))
     with pytest.raises(InputError, match="holds 1 key, expected one for each of 3 rows|holds 1 keys, expected one"):
         isthmus.open_pairs(np.eye(3), np.eye(3), key=(np.int64(3), np.int64(3)))
+
+
+def test_first_line_is_a_heading_only_if_it_is_no_value(tmp_path: Path) -> None:
+    assert read_row_values(write(tmp_path / "a.txt", ["y", "n", "y"]), "labels").tolist() == ["y", "n", "y"]
+    assert read_row_values(write(tmp_path / "b.txt", ["y", "cat", "dog"]), "labels").tolist() == ["cat", "dog"]
+    assert read_row_values(write(tmp_path / "c.csv", ["image_class", "3", "4"]), "labels").tolist() == [3, 4]
+
+
+def test_lines_end_at_line_breaks_alone_and_blank_lines_end_a_file(tmp_path: Path) -> None:
+    texts = [f"a\u2028b\x85{number}" for number in range(3)]
+    assert read_row_values(write(tmp_path / "a.txt", [*texts, "", ""]), "labels").tolist() == texts
+    lines = [json.dumps({"label": text}, ensure_ascii=False) for text in texts]
+    assert read_row_values(write(tmp_path / "a.jsonl", [*lines, ""]), "labels").tolist() == texts
+    with pytest.raises(InputError, match="a.txt: line 2 is empty, expected one value for each row"):
+        read_row_values(write(tmp_path / "a.txt", ["1", "", "3"]), "labels")
+
+
+def test_line_of_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    lines = ['{"label": 1}', '{"label": two}', '{"label": 3}']
+    with pytest.raises(InputError, match=r"a.jsonl: line 2 is no JSON; expected one value"):
+        read_row_values(write(tmp_path / "a.jsonl", lines), "labels")
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_masked_arrays_of_codes_are_codes_and_not_floats(is_masked: bool) -> None:
+    codes = np.ma.MaskedArray(np.random.default_rng(0).integers(-99, 99, (30, 8)).astype("int8"), False)
+    codes[3, 1] = np.ma.masked if is_masked else 5
+    with pytest.raises(InputError, match="masked array of int8, which has no NaN" if is_masked else "has dtype int8"):
+        isthmus.open_pairs(codes, codes)
+    if not is_masked:
+        scaled = isthmus.open_pairs(codes, codes, scale=0.1).x.read(0, 30)
+        np.testing.assert_allclose(scaled, 0.1 * codes.data, rtol=1e-6)
+
+
+def test_raw_of_arrays_is_reported_as_not_used() -> None:
+    with pytest.warns(isthmus.IsthmusWarning, match="for files without a header, and x is no file$"):
+        isthmus.open_pairs(np.eye(30), np.eye(30), raw="4:float32")
+
+
+def test_text_of_numbers_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "rows.txt"
+    path.write_text("1 2\n3 4\n", encoding="utf-8-sig")
+    assert isthmus.sources.open_source(path).read(0, 2).tolist() == [[1.0, 2.0], [3.0, 4.0]]

@@ -64,7 +64,9 @@ def to_array(rows: Any, name: str, *, pool: str | None = None, ragged: RaggedRow
     if isinstance(rows, (list, tuple)):
         return lists.of_sequence(rows)
     if isinstance(rows, np.ma.MaskedArray):
-        return np.ma.filled(rows.astype(np.result_type(rows.dtype, np.float16)), np.nan)
+        if np.ma.is_masked(rows) and rows.dtype.kind in "iub":
+            raise InputError(f"{name}: is a masked array of {rows.dtype}, which has no NaN; give floats, or all codes")
+        return np.ma.filled(rows, np.nan) if np.ma.is_masked(rows) else np.ma.getdata(rows)
     if isinstance(rows, np.matrix):  # its products and its rows have two dimensions
         return np.asarray(rows)
     if hasattr(rows, "toarray") and hasattr(rows, "nnz"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,14 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
 from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.threads import blas_limited
+from isthmus.data.compared_rows import TOLERANCE, equal_pairs, occur_twice
 from isthmus.data.hashing import hash_bytes
 from isthmus.data.numbering import renumber
 from isthmus.data.row_cells import N_DIRECTIONS, RowCells
 from isthmus.data.sources import Source
 
-#: Largest difference of a coordinate of two unit rows that are equal.
-TOLERANCE = 1e-6
-#: Rows of a cell that all other rows of the cell are compared with, one after the other.
-MAX_LEADERS = 4
 #: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
 HASHED_SHARE = 1 / 32
-#: Most ranges of keys that are ordered one after the other, so that one range of them is copied at a time.
-KEY_RANGES = 8
 
 
 def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
@@ -49,7 +44,7 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     Equal rows share at least one cell of `RowCells`. A row with the values of the row above is its copy, and in no
     cell. Other rows of shared cells are equal if their own cells have one key, and their bytes one 128-bit hash. The
     first row of each such set is compared with the first row of its cell, and what differs from it with the next one,
-    for four rows.
+    for four rows. Cells of more different rows, as sparse rows have, are divided by hashes of rounded unit rows.
 
     Examples
     --------
@@ -202,7 +197,7 @@ class EqualRowSearch:
                 first = first[first]
             is_first = first[rows] == rows
             self._hashes, self._keys = self._hashes[:, :0].copy(), self._keys[:0].copy()  # their memory is free
-            edges = list(_equal_pairs(source, keys[is_first], rows[is_first]))
+            edges = list(equal_pairs(source, keys[is_first], rows[is_first]))
         if self._is_copy.any():  # of the row above
             first = first[_begins_of_runs(~self._is_copy)]
         if not edges:  # rows of equal values have equal lengths
@@ -229,7 +224,7 @@ class EqualRowSearch:
         is_used = is_first[more_rows]
         more_rows, more_keys = more_rows[is_used], more_keys[is_used]
         keys = self._keys if is_first.all() else self._keys[is_first]
-        is_shared = _occur_twice(keys, more_keys)
+        is_shared = occur_twice(keys, more_keys)
         in_boxes, in_further_cells = np.split(is_shared, [len(keys)])
         rows = np.concatenate([first[is_first][in_boxes], more_rows[in_further_cells]])
         return np.concatenate([keys[in_boxes], more_keys[in_further_cells]]), rows
@@ -319,74 +314,3 @@ def _mark_copies(block: np.ndarray, is_copy: np.ndarray) -> None:
         is_copy[1:] = (block[1:] == block[:-1]).all(axis=1)
     elif len(positions):
         is_copy[positions + 1] = (block[positions + 1] == block[positions]).all(axis=1)
-
-
-def _occur_twice(*arrays: np.ndarray) -> np.ndarray:
-    """Return whether each key of some arrays, one after the other, occurs more than once in them."""
-    ordered = np.concatenate(arrays)
-    ordered.sort()
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    is_repeated = np.zeros(len(ordered), dtype=bool)
-    del ordered
-    begins_like_repeated = np.zeros(2**16, dtype=bool)
-    begins_like_repeated[repeated >> np.uint32(16)] = True
-    n_beginnings = 2**16 // max(int(KEY_RANGES * begins_like_repeated.mean()), 1)
-    for begin in range(0, 2**16 if len(repeated) else 0, n_beginnings):
-        is_candidate = np.zeros(2**16, dtype=bool)
-        in_range = slice(begin, begin + n_beginnings)
-        is_candidate[in_range] = begins_like_repeated[in_range]
-        candidates, n_before = [], np.uint64(0)
-        for keys in arrays:
-            positions = np.flatnonzero(is_candidate[keys >> np.uint32(16)]).view(np.uint64)
-            # The position stands below the key, so that one sort orders both.
-            packed = keys[positions].astype(np.uint64)
-            packed <<= np.uint64(32)
-            packed |= positions + n_before
-            candidates.append(packed)
-            n_before += np.uint64(len(keys))
-        packed = np.concatenate(candidates)
-        packed.sort()
-        is_like_next = packed[1:] ^ packed[:-1] < np.uint64(2**32)
-        packed &= np.uint64(2**32 - 1)
-        positions = packed.view(np.int64)
-        is_repeated[positions[1:][is_like_next]] = True
-        is_repeated[positions[:-1][is_like_next]] = True
-    return is_repeated
-
-
-def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield pairs of equal rows (2, m) that connect the equal rows of each cell."""
-    in_shared_cell = np.flatnonzero(_occur_twice(keys))
-    if not len(in_shared_cell):
-        return
-    order = in_shared_cell[np.lexsort((rows[in_shared_cell], keys[in_shared_cell]))]
-    keys, rows = keys[order], rows[order].astype(np.int64)
-    for _ in range(MAX_LEADERS):
-        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        leaders = np.repeat(rows[begins], np.diff(np.append(begins, len(keys))))
-        is_other = rows != leaders
-        candidates, inverse = np.unique(leaders[is_other] * source.shape[0] + rows[is_other], return_inverse=True)
-        candidates = np.stack(np.divmod(candidates, source.shape[0]))
-        is_equal = _are_equal(source, *candidates)
-        if is_equal.any():
-            yield candidates[:, is_equal]
-        remaining = np.flatnonzero(is_other)[~is_equal[inverse.ravel()]]
-        keys, rows = keys[remaining], rows[remaining]
-        if not len(keys):
-            return
-
-
-def _are_equal(source: Source, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return which pairs of rows have unit rows that differ by at most `TOLERANCE`."""
-    is_equal = np.zeros(len(first), dtype=bool)
-    size = block_rows(source.shape[1])
-    for start in range(0, len(first), size):
-        numbers, inverse = np.unique(
-            np.concatenate([first[start : start + size], second[start : start + size]]), return_inverse=True
-        )
-        rows = to_numpy(source.take(numbers)).astype(np.float64)
-        rows /= np.abs(rows).max(axis=1, keepdims=True)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        a, b = np.split(inverse.ravel(), 2)
-        is_equal[start : start + size] = np.abs(rows[a] - rows[b]).max(axis=1) <= TOLERANCE
-    return is_equal

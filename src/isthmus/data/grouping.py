@@ -251,7 +251,7 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     """
     if pairs.grouped is not None or pairs.y_groups is not None:
         return pairs.split_groups
-    equal = [_equal_rows(source, normalize=True) for source in (pairs.x, pairs.y)]
+    equal = [known_equal_rows(source, normalize=True) for source in (pairs.x, pairs.y)]
     x_groups, y_groups = (
         np.arange(source.shape[0]) if numbers is None else numbers
         for numbers, source in zip(equal, (pairs.x, pairs.y), strict=True)
@@ -292,7 +292,7 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
     if n_rows > MAX_ROWS:
         _warn_of_repeats_in_long(source, normalize=normalize)
         return None
-    groups = _equal_rows(source, normalize=normalize)
+    groups = known_equal_rows(source, normalize=normalize)
     if groups is None or int(groups.max()) == 0:
         return None
     if int(groups.max()) + 1 < MIN_DISTINCT_ROWS:
@@ -305,7 +305,7 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
     return groups if int(groups.max()) + 1 < n_rows else None
 
 
-def _equal_rows(source: Source, *, normalize: bool) -> np.ndarray | None:
+def known_equal_rows(source: Source, *, normalize: bool) -> np.ndarray | None:
     """Return the result of `find_equal_rows`, computed once while the rows exist."""
     numbers_by_option = _NUMBERS.setdefault(source, {})
     if normalize not in numbers_by_option:
@@ -334,7 +334,7 @@ def as_one_item(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     >>> as_one_item(Pairs(image=np.ones((3, 4)), text=np.eye(4)[:3])).n_items
     1
     """
-    equal_rows = [_equal_rows(source, normalize=normalize) for source in (pairs.x, pairs.y)]
+    equal_rows = [known_equal_rows(source, normalize=normalize) for source in (pairs.x, pairs.y)]
     is_constant_x, is_constant_y = (rows is not None and int(rows.max()) == 0 for rows in equal_rows)
     if not is_constant_x and not is_constant_y:
         return pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -73,23 +73,6 @@ class KeyJoin:
         """Number of rows of either file whose key the other one lacks."""
         matched = self.matched or (len(self.x), len(self.y))
         return self.sizes[0] - matched[0], self.sizes[1] - matched[1]
-
-    def of_rows(self, rows_x: np.ndarray, rows_y: np.ndarray, sizes: tuple[int, int]) -> KeyJoin:
-        """Return this join of selected rows as one of the files that they were selected from.
-
-        Parameters
-        ----------
-        rows_x, rows_y : numpy.ndarray
-            Number in the file of each row that was joined.
-        sizes : tuple of int
-            Rows of the two files.
-
-        Returns
-        -------
-        KeyJoin
-            The join, or itself if all rows of the files were joined.
-        """
-        return self if sizes == self.sizes else replace(self, x=rows_x[self.x], y=rows_y[self.y], sizes=sizes)
 
     def summary(self, names: tuple[str, str]) -> str:
         """Return a sentence about what was paired and what was left out.

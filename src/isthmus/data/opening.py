@@ -6,6 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, wraps
 from typing import Any, ParamSpec
 
@@ -17,13 +18,12 @@ from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import pairs_of_items
 from isthmus.data.invalid_rows import described_counts, valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, select_rows
-from isthmus.data.key_columns import known_keys, read_keys
 from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
 from isthmus.data.repeated_keys import join_repeated_keys
-from isthmus.data.row_values import known_entries, read_row_values
+from isthmus.data.row_values import known_entries, known_keys, read_keys, read_row_values
 from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._folder_names import warn_of_other_names
 from isthmus.data.sources._members import SeveralArraysError
@@ -378,10 +378,11 @@ def _join_by_key(sources: Sequence[Source], key: Any, *, drop_bad: bool, group: 
     name = ", ".join(dict.fromkeys(key_names))
     sizes = sources[0].shape[0], sources[1].shape[0]
     with contextlib.suppress(RepeatedKeyError):
-        return join_keys(keys_x, keys_y, key=name, columns=addresses).of_rows(rows_x, rows_y, sizes)
+        key_join = join_keys(keys_x, keys_y, key=name, columns=addresses)
+        return replace(key_join, x=rows_x[key_join.x], y=rows_y[key_join.y], sizes=sizes)
     groups_x, groups_y = (
         find_equal_rows(select_rows(source, rows), normalize=normalize) if group and source.is_numpy else None
         for source, rows in zip(sources, (rows_x, rows_y), strict=True)
     )
     key_join = join_repeated_keys(keys_x, keys_y, groups_x, groups_y, key=name, columns=addresses)
-    return key_join.of_rows(rows_x, rows_y, sizes)
+    return replace(key_join, x=rows_x[key_join.x], y=rows_y[key_join.y], sizes=sizes)

@@ -118,9 +118,9 @@ def warn_of_unused_raw(sources: Sequence[Any], readings: Sequence[Mapping[str, A
     given = next((reading["raw"] for reading in readings if reading.get("raw") is not None), None)
     if given is None or any(str(source.format or "").startswith("raw ") for source in sources):
         return
+    state = "is no file" if sources[0].location is None else "has a format that its name tells"
     warnings.warn(
-        f"raw={given} (--raw) is not used: it is for files without a header, and {sources[0].address[-100:]} has a "
-        "format that its name tells",
+        f"raw={given} (--raw) is not used: it is for files without a header, and {sources[0].address[-100:]} {state}",
         IsthmusWarning,
         stacklevel=3,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.sources import csv, jsonl, parquet
+from isthmus.data.sources import Source, csv, jsonl, parquet
 from isthmus.data.sources._locations import split_member
 from isthmus.data.sources._members import listed
-from isthmus.data.sources._unequal_lines import UnequalLinesError
 from isthmus.utils import paths, validation
 from isthmus.utils.errors import InputError, IsthmusWarning, import_optional, unknown_name
 from isthmus.utils.files import load_npy
@@ -71,14 +71,16 @@ def read_row_values(values: Any, name: str, /, *, drop_bad: bool = False) -> Any
         import_optional("pyarrow", "parquet", f"reading {path}")
         try:
             return _of_table(path, suffix, column, name)
-        except UnequalLinesError as error:
+        except csv.UnequalLinesError as error:
             if name == "classes":  # none of them can be left out
-                raise InputError(f"{error.found}; correct the line") from None
+                raise InputError(f"{error.first_line}; correct the line") from None
             if not drop_bad:
                 raise
             return without_unequal_lines(error)
     try:
         loaded = _of_lines(path) if suffix == ".txt" else load_npy(path)
+    except InputError:
+        raise
     except (ValueError, OSError):
         loaded = None
     if loaded is None:
@@ -91,27 +93,27 @@ def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndar
 
     def choose(schema: Any) -> str:
         names = schema.names
-        known = [entry for entry in names if entry.lower() in COLUMN_NAMES[name]]
+        of_option = [entry for entry in names if entry.lower() in COLUMN_NAMES[name]]
         if column is not None and column not in names:
             raise unknown_name(f"column in {str(path)[-80:]}", column, names)
-        if column is None and len(names) > 1 and len(known) != 1:
+        if column is None and len(names) > 1 and len(of_option) != 1:
             advice = f"give one, such as {path.name}::{names[-1]}"
             raise InputError(f"{path}: holds the columns {listed(names)[:100]}; {advice}")
-        return str(column or (names[0] if len(names) == 1 else known[0]))
+        return str(column or (names[0] if len(names) == 1 else of_option[0]))
 
     try:
         if suffix in csv.Csv.suffixes:
             if column is None and _has_one_column(path):
                 return _of_lines(path)
-            chosen = csv.read_column(path, choose)
+            values_column = csv.read_column(path, choose)
         else:
             table = parquet.open_file(path).read() if suffix in parquet.Parquet.suffixes else _json_table(path)
-            chosen = table.column(choose(table.schema))
+            values_column = table.column(choose(table.schema))
     except InputError:
         raise
     except (ValueError, TypeError, OSError) as error:  # of pyarrow and of json
         raise InputError(f"{path}: is no complete table ({str(error)[:80]}); expected {EXPECTED}") from None
-    return _array_of(chosen, str(path))
+    return _array_of(values_column, str(path))
 
 
 def _array_of(column: Any, address: str) -> np.ndarray:
@@ -123,53 +125,19 @@ def _array_of(column: Any, address: str) -> np.ndarray:
     return values if values.dtype.kind != "O" else _typed(values.astype(str))
 
 
-def without_unequal_lines(error: UnequalLinesError, /) -> np.ma.MaskedArray[Any, Any]:
-    """Return the values of a column, masked in lines with another number of cells, with a warning that names them.
-
-    Parameters
-    ----------
-    error : UnequalLinesError
-        The error of reading the column.
-
-    Returns
-    -------
-    numpy.ma.MaskedArray
-        A value for each row (n,).
-    """
+def without_unequal_lines(error: csv.UnequalLinesError, /) -> np.ma.MaskedArray[Any, Any]:
+    """Return the values of a column, masked in lines with another number of cells, with a warning that names them."""
     mask = np.zeros(len(error.column), dtype=bool)
     mask[error.rows] = True
-    values = _array_of(error.column.filter(~mask), error.found)
+    values = _array_of(error.column.filter(~mask), error.first_line)
     filled = np.zeros(len(mask), dtype=values.dtype)
     filled[~mask] = values
-    warnings.warn(f"{error.found}: left out {counted(len(error.rows), 'line')}", IsthmusWarning, stacklevel=3)
+    warnings.warn(f"{error.first_line}: left out {counted(len(error.rows), 'line')}", IsthmusWarning, stacklevel=3)
     return np.ma.MaskedArray(filled, mask)
 
 
 def known_entries(values: Any, name: str, /, *, drop_bad: bool) -> tuple[Any, np.ndarray | None]:
-    """Return the entries of an array without its mask, and the mask. Masked ones raise `InputError` unless `drop_bad`.
-
-    Parameters
-    ----------
-    values : array-like
-        An entry for each row (n,).
-    name : str
-        What they are, for messages.
-    drop_bad : bool
-        Whether the rows of masked entries will be left out.
-
-    Returns
-    -------
-    entries : array-like
-        The entries, of which masked ones are arbitrary.
-    mask : numpy.ndarray or None
-        True (n,) where an entry is masked. None if none is.
-
-    Examples
-    --------
-    >>> entries, mask = known_entries(np.ma.MaskedArray([1, 2], [False, True]), "labels", drop_bad=True)
-    >>> entries.tolist(), mask.tolist()
-    ([1, 2], [False, True])
-    """
+    """Return the entries of an array without its mask, and the mask. Masked ones raise an error unless `drop_bad`."""
     if not isinstance(values, np.ma.MaskedArray):
         return values, None
     entries, mask = np.ma.getdata(values), np.ma.getmaskarray(values)
@@ -188,20 +156,41 @@ def _has_one_column(path: Path) -> bool:
 
 
 def _of_lines(path: Path) -> np.ndarray:
-    """Return the lines of a file of text, without the name of the column in the first line."""
-    lines = np.char.strip(np.char.strip(np.array(path.read_text("utf-8-sig").splitlines(), dtype=str)), '"')
+    """Return the lines of a file of text, without the name of the column in the first line.
+
+    The first line is a name if all others are numbers, or if it is one of `HEADINGS` and no other line repeats it.
+    """
+    lines = np.char.strip(np.char.strip(np.array(_lines(path), dtype=str)), '"')
     empty = np.flatnonzero(lines == "")
     if len(empty):
         raise InputError(f"{path}: line {int(empty[0]) + 1:,} is empty, expected {EXPECTED}")
-    return _typed(lines[1:] if len(lines) and str(lines[0]).lower() in HEADINGS else lines)
+    values, following = _typed(lines), _typed(lines[1:])
+    is_name = (
+        len(lines) > 1
+        and values.dtype.kind == "U"
+        and (following.dtype.kind != "U" or (str(lines[0]).lower() in HEADINGS and lines[0] not in lines[1:]))
+    )
+    return following if is_name else values
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file of text without blank lines at its end. Separators of Unicode are in lines."""
+    return path.read_text("utf-8-sig").rstrip("\n").split("\n")
 
 
 def _json_table(path: Path) -> Any:
     """Return a table of JSON lines, whose lines may also be single values."""
     import pyarrow as pa
 
-    lines = path.read_text("utf-8-sig").splitlines()
-    rows = json.loads(f"[{','.join(lines)}]")
+    lines, number = _lines(path), 0
+    try:
+        rows = json.loads(f"[{','.join(lines)}]")
+    except ValueError:
+        with contextlib.suppress(ValueError):
+            for line in lines:
+                number += 1
+                json.loads(line)
+        raise InputError(f"{path}: line {number:,} is no JSON; expected {EXPECTED}") from None
     return pa.Table.from_pylist(rows) if rows and isinstance(rows[0], dict) else pa.table({"": pa.array(rows)})
 
 
@@ -214,3 +203,55 @@ def _typed(lines: np.ndarray) -> np.ndarray:
         except (ValueError, OverflowError):
             continue
     return values
+
+
+def read_keys(source: Source, key: Any, *, drop_bad: bool = False) -> tuple[Any, str]:
+    """Return the keys of `source`, from a column, a file or an array, and their description for messages."""
+    if not isinstance(key, (str, os.PathLike)):
+        keys, address = (
+            np.ma.atleast_1d(key) if isinstance(key, np.ma.MaskedArray) else np.atleast_1d(key),
+            f"the keys of {source.address}",
+        )
+    else:
+        key_file, column = split_member(key)
+        address = str(key)
+        if os.path.isfile(key_file):
+            keys = _read_key_file(Path(key_file), column, drop_bad=drop_bad)
+        elif Path(key_file).suffix.lower() in (".npy", *parquet.Parquet.suffixes):
+            raise InputError(f"{key_file}: no such file; give a file of keys, one key a row, or the name of a column")
+        else:
+            keys, address = _own_keys(source, str(key), drop_bad=drop_bad), f"{source.location}::{key}"
+    if len(keys) != source.shape[0]:
+        raise InputError(f"{address}: holds {len(keys):,} keys, expected one for each of {source.shape[0]:,} rows")
+    return keys, address
+
+
+def known_keys(keys: Any, address: str, *, drop_bad: bool) -> tuple[Any, np.ndarray]:
+    """Return the keys that are not masked, and the numbers of their rows. Masked ones raise `InputError` by default."""
+    keys, mask = known_entries(keys, address, drop_bad=drop_bad)
+    return (keys, np.arange(len(keys))) if mask is None else (keys[~mask], np.flatnonzero(~mask))
+
+
+def _own_keys(source: Source, column: str, *, drop_bad: bool) -> Any:
+    """Return the keys in a column of the file of `source`."""
+    try:
+        return source.keys(column)
+    except csv.UnequalLinesError as error:
+        if not drop_bad:
+            raise
+        return without_unequal_lines(error)
+
+
+def _read_key_file(path: Path, column: str | None, *, drop_bad: bool) -> Any:
+    if path.suffix.lower() in parquet.Parquet.suffixes:
+        if column is None:
+            raise InputError(f"{path}: the column of the keys is not named; give {path}::COLUMN")
+        return parquet.read_keys(path, column)
+    if path.suffix.lower() in (".txt", *csv.Csv.suffixes, *jsonl.Jsonl.suffixes):
+        return read_row_values(str(path) if column is None else f"{path}::{column}", "key", drop_bad=drop_bad)
+    keys = load_npy(path, mmap_mode="r")
+    if keys is None or not keys.ndim:
+        raise InputError(
+            f"{path}: is not a file of keys, expected integers or text saved with numpy.save, or FILE.parquet::COLUMN"
+        )
+    return keys

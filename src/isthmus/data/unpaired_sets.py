@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
@@ -65,11 +66,14 @@ class UnpairedSets:
         """Numbers of rows of x and of y."""
         return self.x.shape[0], self.y.shape[0]
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, int]:
-        """Seeds of the samples of x and of y: 0 for the larger set, or else the first name, in either order of both."""
-        keys = [(-size, name) for size, name in zip(self.sizes, self.names, strict=True)]
-        return (0, 1) if keys[0] <= keys[1] else (1, 0)
+        """Seeds of the samples of x and of y: 0 for the larger set, and else for the one whose rows come first.
+
+        The first different numbers of the rows decide, so that exchanged sets have exchanged samples.
+        """
+        n_x, n_y = self.sizes
+        return (0, 1) if n_x > n_y or (n_x == n_y and _comes_first(self.x, self.y)) else (1, 0)
 
     @property
     def dim(self) -> int:
@@ -96,6 +100,18 @@ class UnpairedSets:
 
     def __repr__(self) -> str:
         return f"UnpairedSets({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
+
+
+def _comes_first(x: Source, y: Source) -> bool:
+    """Return whether the first number in which the rows differ is smaller in x, or if none differs. NaN is smallest."""
+    size = block_rows(x.shape[1])
+    for start in range(0, x.shape[0], size):
+        blocks = [to_numpy(source.read(start, start + size)) for source in (x, y)]
+        a, b = (np.where(np.isnan(block), -np.inf, block) for block in blocks)
+        if (is_different := a != b).any():
+            position = np.unravel_index(is_different.argmax(), a.shape)
+            return bool(a[position] < b[position])
+    return True
 
 
 def sample_rows(source: Source, count: int, seed: int) -> np.ndarray:

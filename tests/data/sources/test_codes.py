@@ -338,3 +338,22 @@ def test_codes_read_as_bits_warn_of_the_width_that_results(dtype: str, tmp_path:
     assert source.shape == (200, 288)
     constant_signs = np.tile(np.packbits(RNG.normal(size=320) > 0), (200, 1))
     assert isthmus.open_pairs(constant_signs, constant_signs, bits=True).x.shape == (200, 320)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_codes_that_are_spread_evenly_are_told_from_packed_signs(dtype: str) -> None:
+    rows = RNG.normal(size=(300, 24)) @ RNG.normal(size=(24, 256))
+    ranks = rows.argsort(axis=0).argsort(axis=0)
+    codes = (256 * ranks // len(rows) - (128 if dtype == "int8" else 0)).astype(dtype)
+    assert 0.45 < np.mean(np.abs(codes.astype(int) - (0 if dtype == "int8" else 128)) < 64) < 0.55
+    with pytest.warns(IsthmusWarning, match="its bytes are spread like codes of one coordinate each"):
+        open_source_of(codes)
+    packed = np.packbits(rows > np.median(rows, axis=0), axis=1)
+    noise = RNG.integers(0, 256, size=(300, 32), dtype=np.uint8)  # signs of independent coordinates
+    for signs in (packed, noise, np.repeat(noise[:60], 5, axis=0)):
+        signs = signs if dtype == "uint8" else (signs.astype(np.int16) - 128).astype(np.int8)
+        assert open_source_of(signs).shape == (300, 256)
+
+
+def open_source_of(rows: np.ndarray) -> Any:
+    return isthmus.open_pairs(rows, rows, bits=True, group=False).x

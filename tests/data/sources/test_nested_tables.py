@@ -315,3 +315,17 @@ def test_files_without_a_matrix_get_the_next_step(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.zeros(9, dtype=[("id", "i8"), ("emb", "f4", (5,))]))
     with pytest.raises(isthmus.InputError, match=r"\(records\), expected .*; save the field rows\['emb'\] alone"):
         open_source(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize("vector", [None, [1, 2, 3]])
+@pytest.mark.parametrize("row", [7, 1500])
+def test_message_of_codes_names_the_row_of_a_vector_and_not_the_vector(
+    vector: list[int] | None, row: int, tmp_path: Path
+) -> None:
+    cells: list[Any] = [[[1, 2, 3, 4]] * 3 for _ in range(2000)]
+    cells[row] = [cells[row][0], vector, cells[row][0]]
+    column = pa.array(cells, pa.list_(pa.list_(pa.int8())))
+    pq.write_table(pa.table({"emb": column}), tmp_path / "codes.parquet", row_group_size=500)
+    message = rf"row {row} \(counted from 0\) is of vectors that are null or not of 4 numbers as most"
+    with pytest.raises(isthmus.InputError, match=message):
+        open_source(tmp_path / "codes.parquet", scale=0.1, pool="mean")

@@ -131,6 +131,8 @@ def sets_of_lists(
     lists, row_of_vector = cells.flatten(), np.repeat(np.arange(len(counts)), counts)
     if dtype.kind == "f" and not pa.types.is_floating(lists.type.value_type):
         lists = lists.cast(pa.list_(pa.from_numpy_dtype(dtype)))
+    if ragged is None or dtype.kind != "f":
+        _check_vectors(lists, width, first + row_of_vector, address)
     of_vectors = None if ragged is None else RaggedRows(address)
     vectors = _arrow_lists.to_matrix(lists, width, 0, address, ragged=of_vectors)
     if ragged is not None and of_vectors:
@@ -147,6 +149,18 @@ def sets_of_lists(
     filled = np.maximum(counts, 1)
     with_empty[np.repeat(~is_empty, filled)] = vectors
     return with_empty, filled
+
+
+def _check_vectors(lists: Any, width: int | None, rows: np.ndarray, address: str) -> None:
+    """Raise `InputError` if vectors of sets are null or have several lengths, and name the rows of their sets."""
+    import pyarrow.compute as pc
+
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    width = usual_length(lengths[lengths > 0], address) if width is None else width
+    unequal = np.unique(rows[lengths != width])
+    if len(unequal):
+        rows_are = validation.rows_are(unequal, f"of vectors that are null or not of {width:,} numbers as most")
+        raise InputError(f"{address}: {rows_are}; remove these rows or embed them again")
 
 
 def cells_of(batch: Any, name: str) -> Any:

@@ -33,6 +33,9 @@ MIN_LENGTHS, MAX_SPREAD, MIN_OTHER_SPREAD = 50, 1.6, 1.8
 #: Bytes in a row from which codes are told from packed signs, and the least share of bytes in the two middle quarters
 #: of their range that codes have. Packed signs have about half of their bytes there.
 MIN_BYTES, MIN_MIDDLE = 32, 0.8
+#: Bytes in a row whose bits are correlated, lowest bits of a byte, their largest excess correlation as a share of that
+#: of the highest bits, and the least excess of these.
+MAX_CORRELATED, LOW_BITS, MAX_LOW_SHARE, MIN_EXCESS = 512, (0, 1, 2), 0.25, 6
 #: Median of the square of a standard normal number.
 MEDIAN_SQUARE = 0.4549
 
@@ -250,12 +253,39 @@ def _are_single_bits(rows: Any) -> bool:
 
 
 def _are_byte_codes(rows: Any, stored: np.dtype[Any]) -> bool:
-    """Return whether bytes lie around the middle of their range, like codes of coordinates and unlike packed signs."""
+    """Return whether bytes are like codes of coordinates and unlike packed signs.
+
+    Codes lie around the middle of their range, or else their highest bits alone are correlated between coordinates. All
+    bits of packed signs are.
+    """
     if int(rows.shape[1]) < MIN_BYTES:
         return False
-    head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
-    steps = head.astype(np.int16) - (0 if stored.kind == "i" else 128)
-    return bool(np.mean((steps >= -64) & (steps < 64)) > MIN_MIDDLE)
+    head = arrays.to_numpy(rows[0 : min(ROUNDING_ROWS, int(rows.shape[0])), ...])
+    steps = head[:CHECKED_ROWS].astype(np.int16) - (0 if stored.kind == "i" else 128)
+    if np.mean((steps >= -64) & (steps < 64)) > MIN_MIDDLE:
+        return True
+    codes = np.unique(head.view(np.uint8), axis=0)[:, :MAX_CORRELATED]
+    if len(codes) < CHECKED_ROWS // 2:
+        return False
+    high, low = _excess_correlation(codes, 7), max(_excess_correlation(codes, position) for position in LOW_BITS)
+    return high > MIN_EXCESS / (len(codes) * codes.shape[1]) and low < MAX_LOW_SHARE * high
+
+
+def _excess_correlation(codes: np.ndarray, position: int) -> float:
+    """Return the mean squared correlation of a bit between two of w columns, minus that of independent bits.
+
+    The standard error of the latter is about 2 / (n w).
+    """
+    ones = (codes >> np.uint8(position) & 1).astype(np.float32)
+    ones -= ones.mean(axis=0)
+    variances = np.mean(ones**2, axis=0)
+    ones = ones[:, variances > 0] / np.sqrt(variances[variances > 0])
+    n_columns = ones.shape[1]
+    if n_columns < 2:
+        return 0.0
+    squares = (ones.T @ ones / len(ones)) ** 2
+    mean = float((squares.sum() - np.trace(squares)) / (n_columns * (n_columns - 1)))
+    return mean - 1 / (len(ones) - 1)
 
 
 def look_like_codes(rows: np.ndarray) -> bool:

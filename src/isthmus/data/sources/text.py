@@ -59,7 +59,7 @@ class Text(Format):
 
 def _blocks(location: Location, ragged: RaggedRows) -> Iterator[np.ndarray]:
     """Yield the rows in blocks of lines. Lines of another number of values than most are NaN, and recorded."""
-    with location.open("r", encoding="utf-8") as file, warnings.catch_warnings():  # type: ignore[call-arg]
+    with location.open("r", encoding="utf-8-sig") as file, warnings.catch_warnings():  # type: ignore[call-arg]
         warnings.simplefilter("ignore")  # NumPy warns of an empty rest
         delimiter = "," if "," in file.readline() else None
         file.seek(0)
