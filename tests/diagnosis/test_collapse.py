@@ -58,6 +58,16 @@ def test_orthogonal_share_equals_the_projection(rng: np.random.Generator) -> Non
     assert same.undefined == "the two means are equal"
 
 
+@pytest.mark.parametrize("n", [25, 200])
+def test_orthogonal_share_of_multiples_is_undefined_and_not_that_of_rounding(n: int, rng: np.random.Generator) -> None:
+    x = (rng.normal(size=(n, 64)) + 1).astype(np.float32)
+    for lengths in (3, rng.uniform(0.3, 3, size=(n, 1)).astype(np.float32)):
+        share, _ = orthogonal_share(Moments.of(x, lengths * x))
+        assert share.undefined == "the two means are equal"
+        name = "gap_share_top_2"
+        assert isthmus.measure(x, lengths * x, metrics=name)[name].undefined == share.undefined
+
+
 def test_offset_in_each_of_two_subspaces_supports_both_hypotheses() -> None:
     c = report(isthmus.demo.load("collapsed", split="test"))
     assert [a.verdict for a in c.hypotheses] == [SUPPORTED, SUPPORTED]

@@ -147,3 +147,17 @@ def test_exchanged_sets_of_different_sizes_have_the_same_intervals_and_warnings(
         np.testing.assert_allclose(*estimates, rtol=1e-6, err_msg=name)
     messages = [[entry["message"] for entry in r.pairs["degenerate"]] for r in (result, swapped)]
     assert messages[0] == messages[1] == (["there are only 5 items"] if n_y == 5 else [])
+
+
+@pytest.mark.parametrize("n_y", [100, 300])
+def test_exchange_of_sets_without_names_exchanges_samples_and_intervals(n_y: int, rng: np.random.Generator) -> None:
+    x, y = sets_of(rng, 300, n_y)
+    metrics = ["linear_separability", "separability_auc", "energy_distance", "mixing_rate", "sliced_wasserstein"]
+    result, swapped = (isthmus.measure(*sets, unpaired=True, metrics=metrics) for sets in ((x, y), (y, x)))
+    for name in metrics:
+        estimates = [(e.value, e.low, e.high, e.null) for e in (result[name], swapped[name])]
+        np.testing.assert_allclose(*np.array(estimates, dtype=float), rtol=1e-9, err_msg=name)
+    budgets = [isthmus.explain(*sets, unpaired=True).budget for sets in ((x, y), (y, x))]
+    for name in ("spectrum", "centre", "orientation"):
+        ends = [(budget[name].low, budget[name].high) for budget in budgets]
+        np.testing.assert_allclose(*ends, rtol=1e-9, err_msg=name)

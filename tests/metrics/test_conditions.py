@@ -341,3 +341,19 @@ def test_interval_that_is_missing_because_nothing_varies_has_the_reason(metric: 
     assert np.isfinite(estimate.value)
     assert np.isnan(estimate.low)
     assert estimate.note == "no interval: these items are too few, or do not vary"
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+def test_measures_of_moments_have_no_interval_for_five_items_and_fewer(n: int, rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, n, 4)) + 1
+    for options in ({}, {"unpaired": True}):
+        for name, estimate in isthmus.measure(x, y, metrics="fast", **options).items():
+            if n <= 5:
+                assert np.isnan(estimate.low), name
+    estimate = isthmus.measure(x, y, metrics="mean_paired_cosine")["mean_paired_cosine"]
+    assert np.isfinite(estimate.value)
+    assert np.isfinite(estimate.low) == (n > 5)
+    reason = f"no interval: {n} items are too few to estimate a standard error, 6 are needed"
+    assert estimate.note == ("" if n > 5 else reason)
+    moments = isthmus.measure(isthmus.Moments.of(x, y), metrics="mean_paired_cosine")["mean_paired_cosine"]
+    assert moments.note == estimate.note

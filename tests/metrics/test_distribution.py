@@ -258,3 +258,19 @@ def test_intervals_of_distances_of_swapped_modalities_are_the_same(rng: np.rando
     first, second = (isthmus.measure(*rows, metrics=names) for rows in ((x, y), (y, x)))
     for name, estimate in first.items():
         assert (estimate.low, estimate.high) == pytest.approx((second[name].low, second[name].high), rel=1e-9), name
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 2e-6)])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_distances_of_equal_rows_have_no_rounding(dtype: str, tolerance: float, normalize: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(8, 8))[rng.integers(8, size=300)].astype(dtype) for _ in range(2))
+    unit_x, unit_y = (rows.astype(float) for rows in (x, y))
+    if normalize:
+        unit_x, unit_y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (unit_x, unit_y))
+    others = ~np.eye(300, dtype=bool)
+    sums = PairwiseSums.of(PairedRows(*(rows.astype(dtype) for rows in (unit_x, unit_y)), unit=normalize))
+    gap = unit_x.mean(axis=0) - unit_y.mean(axis=0)
+    for name, a, b in (("xx", unit_x, unit_x), ("yy", unit_y, unit_y), ("xy", unit_x, unit_y)):
+        assert getattr(sums, name)["distance"].sum() == pytest.approx(cdist(a, b)[others].sum(), rel=tolerance), name
+    assert sums.xy["centred_distance"].sum() == pytest.approx(cdist(unit_x, unit_y + gap)[others].sum(), rel=tolerance)

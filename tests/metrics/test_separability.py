@@ -162,3 +162,15 @@ def test_rows_that_equal_those_of_a_constant_modality_are_ties(rng: np.random.Ge
     forward, backward = (isthmus.measure(*rows, metrics=NAMES[1:])[NAMES[1]] for rows in ((x, y), (y, x)))
     assert forward.value == pytest.approx(backward.value, rel=1e-12)
     assert np.ptp(Probe.of(PairedRows(x, y)).y) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_that_differ_in_length_alone_are_ties(dtype: str, rng: np.random.Generator) -> None:
+    x, direction, lengths = rng.normal(size=(61, 16)), rng.normal(size=16), rng.uniform(0.5, 3, size=(61, 1))
+    x[::3] = lengths[::3] * direction
+    constant = isthmus.measure(x.astype(dtype), np.tile(direction, (61, 1)).astype(dtype), metrics=NAMES)
+    rows = x.astype(dtype), (lengths[::-1] * direction).astype(dtype)
+    for x_rows, y_rows in (rows, rows[::-1]):
+        estimates = isthmus.measure(x_rows, y_rows, metrics=NAMES)
+        for name in NAMES:
+            assert estimates[name].value == pytest.approx(constant[name].value, rel=1e-12), name

@@ -16,7 +16,7 @@ from isthmus.diagnosis.hypotheses import SUPPORTED, Hypothesis, collapse_hypothe
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE
 from isthmus.linalg.significance import energy_rank, principal_directions
 from isthmus.metrics import MetricContext, RandomAngles, Subspaces
-from isthmus.statistics.degeneracy import constant_modalities, find_degeneracies
+from isthmus.statistics.degeneracy import constant_modalities, find_degeneracies, has_equal_pairs
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.unpaired_moments import moments_of_rows
@@ -54,8 +54,8 @@ class CollapseReport:
         Smallest and largest principal angle in degrees, with the median for random subspaces as the null. The largest
         angle of two hyperplanes is their dihedral angle.
     orthogonal_share : Estimate
-        Share of the squared mean difference outside the 99 % centred spans of both modalities. The null is the share
-        of a random direction.
+        Share of the squared mean difference outside the 99 % centred spans of both modalities, undefined if the means
+        are equal. The null is the share of a random direction.
     collapsed : tuple of bool
         Whether the mean and 99 % of the variance of each modality lie in clearly fewer dimensions than an isotropic
         cloud of as many items fills. Always False for no more items than dimensions.
@@ -219,7 +219,7 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     gap = moments.mean_x - moments.mean_y
     squared_length = float(gap @ gap)
     null = 1 - span.shape[1] / len(gap)
-    if squared_length < MIN_SQUARED_GAP:
+    if squared_length < MIN_SQUARED_GAP or has_equal_pairs(moments):
         return Estimate(NAN, null=null, unit="share", undefined="the two means are equal"), ranks
     inside = span.T @ gap
     return Estimate(max(1 - float(inside @ inside) / squared_length, 0.0), null=null, unit="share"), ranks

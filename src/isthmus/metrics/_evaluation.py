@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.components import NO_INTERVAL
 from isthmus.data.unpaired_sets import NO_PAIRS
 from isthmus.metrics._conditions import degenerate_reason, too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import Metric
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.statistics.degeneracy import MAX_FEW_ITEMS
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import too_few
 
 #: Exceptions of a computation that fails on the given data. All others are programming errors.
 FAILURES = (InputError, np.linalg.LinAlgError, ArithmeticError, ValueError)
@@ -122,11 +125,21 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
             raise InputError(f"measure {name}: value has shape {np.shape(estimate.value)}, expected a number")
         is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
         note = estimate.note or ("" if not is_missing else NO_ROWS if context.pairs is None else NO_VARIATION)
-        dependence = None if context.pairs is None else context.pairs.dependence
-        if dependence and not no_interval and not estimate.undefined:
-            estimate, note = dataclasses.replace(estimate, low=NAN, high=NAN), dependence
+        invalid = None if no_interval or estimate.undefined else _no_valid_interval(entry, context)
+        if invalid:
+            estimate, note = dataclasses.replace(estimate, low=NAN, high=NAN), invalid
         sampled = 0 if entry.requires == "moments" or estimate.undefined else context.sampled
         estimates[name] = dataclasses.replace(
             estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval, sampled=sampled
         )
     return estimates
+
+
+def _no_valid_interval(entry: Metric, context: MetricContext) -> str | None:
+    """Return why the interval of a measure would not be valid on these data, or None."""
+    if context.pairs is not None and context.pairs.dependence is not None:
+        return context.pairs.dependence
+    n_items = context.moments.by_item.n_items
+    if entry.requires == "moments" and n_items <= MAX_FEW_ITEMS:
+        return f"{NO_INTERVAL}{too_few(n_items, 'item')} to estimate a standard error, {MAX_FEW_ITEMS + 1} are needed"
+    return None

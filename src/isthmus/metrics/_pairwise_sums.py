@@ -13,6 +13,7 @@ from isthmus.compute.elementwise import add_outer_sum, exp_scaled, exponent_scal
 from isthmus.compute.rows import cache_sized_slices
 from isthmus.compute.score_sweep import fill_diagonal
 from isthmus.compute.workspace import Workspace
+from isthmus.data.hashing import hash_rows
 from isthmus.metrics._bandwidth import Bandwidth, fourth_power, squared_norms
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
@@ -24,6 +25,10 @@ PILOT_ITEMS = 1_000
 EXPONENT = 2.0
 #: Largest exponent of the factors that centre a kernel. Their product stays within the range of float32.
 MAX_KERNEL_EXPONENT = 30.0
+
+#: Rounding errors of a squared distance, relative to the squared lengths, up to which repeated rows have the distance
+#: 0, and steps of a coordinate by which repeated rows are found.
+ROUNDINGS, ROUNDED_STEPS = 8, 2**16
 
 #: Functions of the distances within a modality, and across modalities also those after the means are aligned.
 WITHIN = ("distance", "uniform", "rbf_2", "rbf_1", "rbf_0.5")
@@ -161,7 +166,10 @@ class PairwiseTiles:
         names = {"xx": WITHIN, "yy": WITHIN, "xy": ACROSS, "yx": ACROSS}
         self._sums = {kind: np.zeros((len(functions), rows.n)) for kind, functions in names.items()}
         self._workspace = Workspace()
-        self._loops: Any = compiled_loops(rows.n**2, gap.dtype) if self._median > 0 and self._centring else None
+        # The root of rounding is far larger than rounding: 1e-8 for float64.
+        self._rounding = ROUNDINGS * float(np.finfo(gap.dtype).eps) if _have_equal_rows(x, y) else 0.0
+        is_compiled = self._median > 0 and self._centring and not self._rounding
+        self._loops: Any = compiled_loops(rows.n**2, gap.dtype) if is_compiled else None
 
     def _centring_factors(self) -> Weights | None:
         """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
@@ -221,6 +229,9 @@ class PairwiseTiles:
             np.negative(scores, out=halves)
             add_outer_sum(halves, self._halves[kind[0]][rows], self._halves[kind[1]][columns])
         band.fill_diagonal(halves, 0)
+        if self._rounding:  # equal rows have the distance 0
+            lengths = add_outer_sum(np.zeros_like(halves), self._halves[kind[0]][rows], self._halves[kind[1]][columns])
+            halves[halves <= self._rounding * lengths] = 0
         band.add_roots(DISTANCE, halves, ones, values)
         band.fill_diagonal(halves, np.inf)  # the kernels of an item with itself are left out
         # Exponents replace the halves, so that each is the product of the one before it.
@@ -247,6 +258,8 @@ class PairwiseTiles:
         if self._centring is None:
             band.add(CENTRED_RBF_1, _rbf(halves, self._median, values), ones)
         band.fill_diagonal(halves, 0)
+        if self._rounding:  # the products with scales round as well
+            halves[halves <= 4 * self._rounding * lengths] = 0
         band.add_roots(CENTRED_DISTANCE, halves, ones, values)
         band.fill_diagonal(values, np.inf)
         with np.errstate(divide="ignore"):
@@ -274,6 +287,13 @@ class PairwiseTiles:
             if self._centring is not None:  # the kernel of the centred distance is that of the distance times factors
                 sums[kind]["centred_rbf_1"] *= self._centring[number]
         return PairwiseSums(sums["xx"], sums["xy"], sums["yx"], sums["yy"], self._median, self._by_median, self._gap)
+
+
+def _have_equal_rows(x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether rows of both modalities repeat, except for rounding. Some rows that differ count as equal."""
+    largest = max(float(np.abs(rows).max()) for rows in (x, y)) or 1.0
+    hashes = [hash_rows(np.floor(rows * (ROUNDED_STEPS / largest) + 0.5).astype(np.int32)) for rows in (x, y)]
+    return len(np.unique(np.concatenate(hashes))) < 2 * len(x)
 
 
 def _are_ones(norms: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from isthmus.compute.score_matrix import even_slices
 from isthmus.metrics._bandwidth import BANDWIDTHS
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._paired_rows import ROUNDING, PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
 from isthmus.statistics.intervals import square_interval, tail_factor
@@ -128,7 +128,9 @@ def _centred_biases(context: MetricContext) -> tuple[float, float]:
     items = rows.random_order[:BIAS_ITEMS]
     x, y = (modality[items] - modality[items].mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
     n, union = len(items), np.concatenate([x, y])
-    squares = _squared_distances(union, union)
+    norms = np.einsum("ij,ij->i", union, union)
+    lengths = norms[:, None] + norms
+    squares = _without_rounding(lengths - 2 * (union @ union.T), lengths)
     within = _distance_and_kernel(squares, width)
     within[:, np.arange(2 * n), np.arange(2 * n)] = 0
     rng = np.random.default_rng(0)
@@ -139,8 +141,9 @@ def _centred_biases(context: MetricContext) -> tuple[float, float]:
         gap = union[first].mean(axis=0) - union[second].mean(axis=0)
         along = union @ gap
         # |a - b - gap|^2 = |a - b|^2 - 2 (a - b).gap + |gap|^2. Distances within a cloud do not depend on its mean.
-        shifted = squares[np.ix_(first, second)] - 2 * (along[first, None] - along[second]) + gap @ gap
-        across = _distance_and_kernel(np.maximum(shifted, 0), width)
+        pairs = np.ix_(first, second)
+        shifted = squares[pairs] - 2 * (along[first, None] - along[second]) + gap @ gap
+        across = _distance_and_kernel(_without_rounding(shifted, lengths[pairs]), width)
         across_sums = across.sum(axis=(1, 2)) - np.trace(across, axis1=1, axis2=2)
         is_first = np.zeros(2 * n)
         is_first[first] = 1
@@ -155,9 +158,9 @@ def _distance_and_kernel(squares: np.ndarray, width: float) -> np.ndarray:
     return np.stack([np.sqrt(squares), np.exp(squares / (-2 * width**2))])
 
 
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms_a, norms_b = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
-    return np.maximum(norms_a[:, None] + norms_b - 2 * (a @ b.T), 0)
+def _without_rounding(squares: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return squared distances, 0 where rounding alone separates rows with these sums of squared lengths."""
+    return np.where(squares > ROUNDING * lengths, squares, 0)
 
 
 def _register(width: float) -> None:

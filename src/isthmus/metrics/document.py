@@ -103,7 +103,8 @@ and 1 to 5 or 1 to 25 texts per image. Most intervals contain the value in 92 to
 - With a dominating coordinate, intervals of `conformity_sd_{side}` contain it in 87 to 93 %.
 
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
-example is one text that belongs to a third of the images.
+example is one text that belongs to a third of the images. Measures of the moments have no interval for five items and
+fewer: normal intervals of means contain the value there in 61 to 91 %, and those of lengths in 16 to 100 %.
 
 **Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes. `isthmus measure
 base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose line "Needs"

@@ -23,6 +23,8 @@ INDEPENDENT_DF = 5
 BISECTIONS = 50
 #: Successes or failures up to which the Poisson distribution gives an end of the interval.
 FEW = 3.5
+#: Rounding errors of a row, relative to its length, up to which decision values are ties.
+ROUNDINGS = 4
 #: Fewest items for a split into two halves.
 MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
@@ -32,10 +34,14 @@ MEMORY, MAX_STEPS, TOLERANCE, MIN_SHARE = 30, 10_000, 1e-9, 1e-10
 
 @dataclass(frozen=True)
 class Probe:
-    """Decision values of a probe for held-out rows, (m,) each. A positive value predicts x."""
+    """Decision values of a probe for held-out rows, (m,) each. A positive value predicts x.
+
+    Values that differ by no more than `rounding`, that of the rows, are ties.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    rounding: float = 0.0
 
     @classmethod
     def of(cls, rows: PairedRows, /) -> Probe:
@@ -43,9 +49,10 @@ class Probe:
         fit, test = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
         weights, bias = logistic_regression(rows.x[fit], rows.y[fit])
         # A matrix product gives equal rows values that differ by rounding, and ties of both modalities would break.
-        return cls(
-            *(np.einsum("ij,j->i", modality[test].astype(np.float64), weights) + bias for modality in (rows.x, rows.y))
-        )
+        tested = [modality[test].astype(np.float64) for modality in (rows.x, rows.y)]
+        length = max(float(np.linalg.norm(modality, axis=1).max()) for modality in tested)
+        x, y = (np.einsum("ij,j->i", modality, weights) + bias for modality in tested)
+        return cls(x, y, ROUNDINGS * float(np.finfo(rows.x.dtype).eps) * length * float(np.linalg.norm(weights)))
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> Probe:
@@ -149,7 +156,10 @@ def linear_separability(context: MetricContext) -> Estimate:
     rows of an item are not independent. If at most three rows are misclassified, the upper end is a Poisson bound.
     """
     probe = context.shared(Probe)
-    per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
+    boundary = np.zeros(1)
+    per_item = (
+        _share_below(probe.x, boundary, probe.rounding) + 1 - _share_below(probe.y, boundary, probe.rounding)
+    ) / 2
     value = float(per_item.mean())
     return Estimate(value, *_wilson(value, float(per_item.var(ddof=1)), len(per_item)), null=0.5)
 
@@ -178,8 +188,8 @@ def separability_auc(context: MetricContext) -> Estimate:
     Hanley and McNeil for independent rows. It is absent if matching rows are the same.
     """
     probe = context.shared(Probe)
-    y_below = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
-    x_above = 1 - _share_below(probe.y, probe.x)
+    y_below = _share_below(probe.x, probe.y, probe.rounding)  # for each x row, the share of y rows below it
+    x_above = 1 - _share_below(probe.y, probe.x, probe.rounding)
     value, n = float(y_below.mean()), len(y_below)
     sums = y_below + x_above
     squares = (sums - sums.mean()) ** 2
@@ -216,10 +226,10 @@ def _area_at_end(area: float, n: int, ratio: float, end: float) -> float:
     return end if area == end else (inside + outside) / 2
 
 
-def _share_below(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the share of `reference` below each value, where equal ones count half."""
+def _share_below(values: np.ndarray, reference: np.ndarray, rounding: float) -> np.ndarray:
+    """Return the share of `reference` below each value, where those that are equal but for `rounding` count half."""
     ordered = np.sort(reference)
-    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    ranks = np.searchsorted(ordered, values - rounding, "left") + np.searchsorted(ordered, values + rounding, "right")
     return ranks / (2 * len(reference))
 
 
