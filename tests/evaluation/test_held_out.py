@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 import isthmus
 from isthmus import InputError, IsthmusWarning, Pairs
-from isthmus.data.grouping import item_groups
-from isthmus.evaluation import check_disjoint, compare, fingerprint, group_split
+from isthmus.data.grouping import group_equal_rows, item_groups
+from isthmus.evaluation import check_disjoint, compare, fingerprint, group_split, intervene
+from isthmus.evaluation.held_out import warn_of_shared_rows
 
 
 def with_shared(rng: np.random.Generator, n: int, n_shared: int) -> tuple[Pairs, Pairs]:
@@ -95,6 +97,39 @@ class TestGroupSplit:
         expected = [half.x.read(0, 15) for half in pairs.split_half(rng=3)]
         actual = [pairs.take(items).x.read(0, 15) for items in group_split(pairs, item_groups(pairs), rng=3)]
         np.testing.assert_array_equal(actual, expected)
+
+
+class TestSharedRows:
+    @pytest.mark.parametrize("grouped", [True, False])
+    @pytest.mark.parametrize(("share", "is_shared"), [(0.3, False), (0.7, True)])
+    def test_a_row_of_most_pairs_is_in_both_halves_and_named(
+        self, share: float, is_shared: bool, grouped: bool, rng: np.random.Generator
+    ) -> None:
+        x, y = rng.normal(size=(2, 80, 4))
+        y[: int(share * 80)] = y[0]
+        pairs = Pairs(image=x, text=y)
+        pairs = group_equal_rows(pairs) if grouped else pairs
+        group = item_groups(pairs) if grouped or not is_shared else np.arange(80)
+        halves = [{tuple(row) for row in pairs.take(items).y.read(0, 80)} for items in group_split(pairs, group, rng=0)]
+        assert bool(halves[0] & halves[1]) == is_shared
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_of_shared_rows(pairs, group)
+        assert [str(warning.message).partition(" and")[0] for warning in caught] == (
+            ["56 of 80 pairs share their row of text with other items,"] if is_shared else []
+        )
+
+    def test_compare_and_intervene_say_so(self, rng: np.random.Generator) -> None:
+        x = rng.normal(size=(300, 4))
+        y = x + 0.3 * rng.normal(size=(300, 4))
+        y[:160] = y[0]
+        for call in (partial(compare, splits=1, aligners=["Identity"], tasks=["retrieval"]), intervene):
+            for rows, counts in (((x, y), ["160"]), ((y, x), [])):
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    call(*rows)
+                messages = [str(warning.message) for warning in caught]
+                assert [text.split()[0] for text in messages if "held-out pairs then" in text] == counts
 
 
 class TestFingerprint:

@@ -23,7 +23,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.data.shared_rows import sharing_rows
 from isthmus.evaluation.grid import expand_grid
-from isthmus.evaluation.held_out import check_disjoint, check_groups, fingerprint
+from isthmus.evaluation.held_out import check_disjoint, check_groups, fingerprint, warn_of_shared_rows
 from isthmus.evaluation.splits import Design
 from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
@@ -203,6 +203,7 @@ def compare(
     item_group = item_groups(pairs)
     if fit is None:
         check_groups(item_group, MIN_ITEMS, pairs=pairs)
+        warn_of_shared_rows(pairs, item_group)
     settings: dict[str, Any] = {
         "rng": rng,
         "normalize": normalize,

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.data.components import halves_of_groups
+from isthmus.data.grouping import known_equal_rows
 from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.pairing import judge_pairing
@@ -130,6 +131,29 @@ def _constant_message(pairs: Pairs) -> str:
     if not any(np.allclose(rows, rows[0], rtol=0, atol=1e-5) for rows in first_rows):
         return ""  # without a pass over the rows
     return next((d.message for d in judge_pairing(pairs).degenerate if d.kind == "constant"), "")
+
+
+def warn_of_shared_rows(pairs: Pairs, group: np.ndarray, /) -> None:
+    """Warn if groups (n_items,) of items share rows, so that held-out pairs may have rows of fitting pairs."""
+    groups = group[pairs.owner]
+    if pairs.grouped is not None or pairs.y_groups is not None:
+        rows_by_name = {pairs.names[1]: pairs.y_groups}
+    else:
+        x_rows, y_rows = (known_equal_rows(source, normalize=True) for source in (pairs.x, pairs.y))
+        rows_by_name = dict(zip(pairs.names, (None if x_rows is None else x_rows[pairs.owner], y_rows), strict=True))
+    for name, rows in rows_by_name.items():
+        if rows is None:
+            continue
+        order = np.lexsort((groups, rows))
+        is_shared = (np.diff(rows[order]) == 0) & (np.diff(groups[order]) > 0)
+        count = int(np.isin(rows, rows[order][1:][is_shared]).sum())
+        if count:
+            warnings.warn(
+                f"{count:,} of {pairs.n_pairs:,} pairs share their row of {name} with other items, and are too many "
+                "for a half: held-out pairs then have rows of fitting pairs, which can raise their scores",
+                IsthmusWarning,
+                stacklevel=3,
+            )
 
 
 def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from isthmus.data.grouping import item_groups
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import MAX_ITEMS
-from isthmus.evaluation.held_out import check_groups, group_split
+from isthmus.evaluation.held_out import check_groups, group_split, warn_of_shared_rows
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve, InterventionPoint
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.linalg.rotations import plane_rotation
@@ -157,6 +157,7 @@ class _Experiment:
         sample = sample_words(pairs.n_components, n_items)
         group = item_groups(pairs)
         check_groups(group, MIN_ITEMS, pairs=pairs)
+        warn_of_shared_rows(pairs, group)
         fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
         rank = count_shared_dimensions(fit, rng=rng) if shared is None else check_count(shared, "shared")
