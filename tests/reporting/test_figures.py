@@ -90,24 +90,6 @@ def test_svg_merges_equal_marks_to_one_path():
     assert len(many) < 200 * 2 * 40
 
 
-def test_overview_is_one_svg_for_both_schemes(tmp_path):
-    pairs = shifted_pairs()
-    explanation = isthmus.explain(pairs, comparison=isthmus.compare(pairs, splits=1))
-    figures.save_overview(explanation, pairs, tmp_path / "overview.svg")
-    text = (tmp_path / "overview.svg").read_text(encoding="utf-8")
-    root = ElementTree.fromstring(text)
-    assert root.get("width") == "900"
-    assert "prefers-color-scheme: dark" in text
-    assert text.count("http") == 1  # the namespace
-    assert "Three panels" in root.get("aria-label")
-
-
-def test_overview_without_comparison_is_an_error(tmp_path):
-    pairs = shifted_pairs()
-    with pytest.raises(isthmus.InputError, match="has no comparison"):
-        figures.save_overview(isthmus.explain(pairs), pairs, tmp_path / "overview.svg")
-
-
 def test_svg_keeps_text_with_special_characters_and_prefixes_ids():
     @drawing.with_report_style
     def draw():

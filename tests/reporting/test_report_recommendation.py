@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.reporting.descriptions import headline_answers
 from isthmus.statistics.result import Estimate
 from shifted_pairs import shifted_pairs
 
@@ -66,11 +65,10 @@ def test_report_of_changes_that_are_no_improvement_states_what_is_known(
     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval", "mixed_search"], splits=1)
     rows = [table.rows[0], replace(table.rows[1], changes=table.rows[1].changes | {"exchange_R@1": change})]
     table = replace(table, rows=rows)
-    explanation = isthmus.report(pairs, path, comparison=table)
+    isthmus.report(pairs, path, comparison=table)
     text = path.read_text(encoding="utf-8")
     assert f'<p class="big"{answer}' in text
     assert ("which can be chance." in text) is is_chance
-    assert headline_answers(explanation)[2] == "no correction can be recommended"
 
 
 def test_report_of_an_improvement_at_chance_does_not_call_the_change_chance(tmp_path: Path) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.diagnosis import CosineDecomposition, Explanation, best_row
-from isthmus.diagnosis.recommendation import improves_beyond_interval
+from isthmus.diagnosis import CosineDecomposition
 from isthmus.evaluation import Comparison
-from isthmus.reporting.formatting import aligner_label, points, shorten
+from isthmus.reporting.formatting import aligner_label, points
 from isthmus.reporting.samples import CloudProjection, CosineSample
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError
@@ -32,27 +31,6 @@ READING_AIDS = {
     "{x}_to_{y}_R@1": "Recall at 1, 5 and 10. The definition below is that of the first.",
     "{y}_to_{x}_R@1": "The same in the other direction.",
 }
-
-
-def headline_answers(explanation: Explanation) -> tuple[str, str, str]:
-    """Return one short line each for the size of the gap, its source, and the effect of closing it."""
-    result, budget = explanation.result, explanation.budget
-    gap = result["centroid_angle"]
-    size = "no defined angle" if gap.undefined else f"{gap.value:.1f}° between the means"
-    size += f", {result['centroid_distance'].value:.2f} apart"
-    total = budget.total.value
-    percentage = 100 * budget[budget.largest].value / total if total > 0 else 0.0
-    source = f"{percentage:.0f} % of the cosine deficit: {budget.largest}"
-    comparison = explanation.comparison
-    best_summary = None if comparison is None else best_row(comparison)
-    if comparison is None or best_summary is None:
-        return size, source, "no aligner could be fitted"
-    check_shown_scores(comparison, "the figure")
-    if not improves_beyond_interval(comparison):
-        return size, source, "no correction can be recommended"
-    raw = percent(comparison["Identity"].scores["exchange_R@1"].value)
-    corrected = percent(best_summary.scores["exchange_R@1"].value)
-    return size, source, f"{shorten(aligner_label(best_summary), 22)}: exchange {raw} → {corrected}"
 
 
 def describe_angle(result: Result) -> str:
@@ -138,13 +116,4 @@ def describe_aligners(comparison: Comparison) -> str:
     return (
         f"Exchange score and change in cross-modal R@1 of each aligner; raw {raw} and 0; "
         f"{results or 'no aligner could be fitted'}."
-    )
-
-
-def describe_overview(explanation: Explanation, comparison: Comparison) -> str:
-    """Return the text alternative of the overview."""
-    size, source, closing = headline_answers(explanation)
-    return (
-        f"Three panels. The two clouds: {size}. {describe_budget(explanation.budget)} {source}. Aligners: {closing}. "
-        f"{describe_aligners(comparison)}"
     )
