@@ -134,5 +134,5 @@ def test_check_same_dim_names_a_transposed_modality(
 def test_few_missing_rows_are_looked_for_with_inspect() -> None:
     with pytest.raises(InputError, match="isthmus inspect may show where rows are missing; give --key COLUMN"):
         check_same_length(1000, 990, "image.npy", "text.npy")
-    with pytest.raises(InputError, match=r"measure --unpaired \(unpaired=\) for sets without pairs"):
+    with pytest.raises(InputError, match=r"measure --unpaired \(unpaired=\) if they do not"):
         check_same_length(1000, 10, "image.npy", "text.npy")
