@@ -44,6 +44,23 @@ def test_drift_of_the_same_corpus_keeps_its_level(train: Any) -> None:
     assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).drift(train.image))
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("sizes", [(60, 50), (200, 150), (1000, 300)])
+def test_few_rows_of_one_population_do_not_drift(power: float, sizes: tuple[int, int]) -> None:
+    """Rows of 64 coordinates with decaying variances: samples of them spread more than the population does."""
+    spread = np.arange(1, 65) ** -power
+    detected = {"same": 0, "other": 0}
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        old, new, paired = (spread * rng.normal(size=(size, 64)) + 0.2 for size in (*sizes, sizes[0]))
+        aligner = align.Centering(normalize=False).fit(old, paired)
+        detected["same"] += aligner.drift(new).modalities[0].reshaped
+        other = (new - 0.2) * np.where(np.arange(64) % 2, 1.0, 0.2) + 0.2
+        detected["other"] += aligner.drift(other).modalities[0].reshaped
+    assert detected["same"] <= 1
+    assert detected["other"] >= (9 if sizes[1] > 64 else 0)
+
+
 def test_drift_of_a_subset_of_classes_is_detected(train: Any, test: Any) -> None:
     few = digits(test, (0, 6))
     aligner = align.Centering().fit(isthmus.Pairs(image=train.image, text=train.text))

@@ -186,7 +186,7 @@ def test_drift_has_its_level_at_one_per_cent() -> None:
 def test_null_fidelity_is_the_smallest_of_five_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.9, 0.8, 0.7, 0.85, 0.6, 0.1])
     monkeypatch.setattr(_drift, "_factor_fidelity", lambda a, b: next(values))
-    assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 40) == 0.6
+    assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 40) == pytest.approx(1 - 1.25 * (1 - 0.6))
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_null_fidelity_draws_from_seed_zero() -> None:
     for _ in range(5):
         a, b = (_drift._sample_factor(np.eye(3), n, rng) for n in (50, 80))
         expected.append(_drift._factor_fidelity(a, b))
-    assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 80) == pytest.approx(min(expected), rel=1e-12)
+    assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 80) == pytest.approx(1 - 1.25 * (1 - min(expected)))
 
 
 def test_standardization_of_equal_rows_gives_zero_and_warns() -> None:

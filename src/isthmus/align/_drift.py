@@ -16,6 +16,8 @@ from isthmus.utils.tabular import Tabular
 LEVEL = 0.01
 #: Gaussian samples that the null of the covariance fidelity is the smallest of.
 DRAWS = 5
+#: Loss of fidelity, in the largest of these samples, that real rows may have: their spectra and tails are not Gaussian.
+MAX_LOSS = 1.25
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class ModalityDrift:
     fidelity : float
         tr (S^1/2 T S^1/2)^1/2 / sqrt(tr S tr T) of the two covariances, from 0 (disjoint) to 1 (proportional).
     fidelity_null : float
-        Smallest of five fidelities of samples of these sizes from one Gaussian with the pooled covariance.
+        Smallest fidelity that samples of these sizes from one population may have. It is 1 - 1.25 (1 - f), where f is
+        the smallest of five fidelities of samples from one Gaussian. Its covariance is the pooled one, shrunk towards
+        equal eigenvalues until the squared norm has no bias of sampling.
 
     Examples
     --------
@@ -193,12 +197,35 @@ def _factor_fidelity(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _null_fidelity(cov_old: np.ndarray, n_old: int, cov_new: np.ndarray, n_new: int) -> float:
-    """Return the smallest fidelity of `DRAWS` pairs of samples of these sizes from one Gaussian."""
+    """Return the limit of the fidelity of two samples of these sizes from one population, see `ModalityDrift`."""
     rng = np.random.default_rng(0)
-    factor = _factor((n_old * cov_old + n_new * cov_new) / (n_old + n_new))
-    return min(
+    n = n_old + n_new
+    factor = _population_factor((n_old * cov_old + n_new * cov_new) / n, n - 2)
+    smallest = min(
         _factor_fidelity(_sample_factor(factor, n_old, rng), _sample_factor(factor, n_new, rng)) for _ in range(DRAWS)
     )
+    return max(1 - MAX_LOSS * (1 - smallest), 0.0)
+
+
+def _population_factor(cov: np.ndarray, freedom: int) -> np.ndarray:
+    """Return a factor of an estimate of the covariance of the population.
+
+    Eigenvalues of a sample spread more than those of the population. A Gaussian with the covariance of the sample would
+    have samples that are more alike than those of the population.
+    """
+    values, vectors = np.linalg.eigh(cov)
+    positive = values > 1e-14 * max(float(values[-1]), 0.0)
+    if positive.sum() < freedom:  # otherwise the rows are too few to show in how many directions they vary
+        values, vectors = values[positive], vectors[:, positive]
+    values = np.maximum(values, 0.0)
+    if not len(values):
+        return vectors
+    total, squares, freedom = float(values.sum()), float(values @ values), max(freedom, 2)
+    unbiased = freedom**2 / ((freedom - 1) * (freedom + 2)) * (squares - total**2 / freedom)
+    mean = total / len(values)
+    excess = squares - total * mean
+    share = float(np.sqrt(np.clip((unbiased - total * mean) / excess, 0, 1))) if excess > 0 else 1.0
+    return vectors * np.sqrt(share * values + (1 - share) * mean)
 
 
 def _sample_factor(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
