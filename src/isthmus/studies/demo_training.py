@@ -37,7 +37,7 @@ MIN_TEMPERATURE = 0.01  # the limit of CLIP
 #: Options of the compression, for numbers of two and four bytes. The smallest file is written.
 _FILTERS = [
     [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}]
-    for lc, lp, pb in ((0, 3, 0), (0, 0, 1), (0, 4, 1), (0, 0, 3), (2, 2, 2), (2, 1, 1))
+    for lc, lp, pb in ((0, 3, 0), (0, 0, 1), (0, 0, 2), (0, 4, 1), (0, 0, 3), (2, 2, 2))
 ]
 
 
@@ -200,7 +200,11 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
     plain = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    contents = save(plain), save(dict(_in_bytes(name, values) for name, values in plain.items()))
+    in_bytes = dict(_in_bytes(name, values) for name, values in plain.items())
+    by_column = dict(in_bytes)
+    if first := next((name for name in in_bytes if name not in plain), ""):  # others repeat rows, and need them whole
+        by_column[f"{first}{store.COLUMNS}"] = np.ascontiguousarray(by_column.pop(first).transpose(0, 2, 1))
+    contents = save(plain), save(in_bytes), save(by_column)
     with atomic_path(path) as temporary:
         compressed = (
             lzma.compress(content, check=lzma.CHECK_CRC32, filters=filters)

@@ -2,9 +2,9 @@
 
 `items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
 A run holds either rows `image` and `text`, or factors of them. Rows are float16, or int16 multiples of a step, which
-take a tenth less. If the file is smaller then, their lower bytes are stored before the upper ones. Rows are normalized
-in the end, so that the step does not matter. The factors are the two `axes`, the `basis` of a small
-subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
+take a tenth less. If the file is smaller then, their lower bytes are stored before the upper ones, those of the first
+tensor also by column. Rows are normalized in the end, so that the step does not matter. The factors are the two `axes`,
+the `basis` of a small subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ ITEMS = "items"
 SUFFIX = ".safetensors.xz"
 #: Ending of the name of numbers that are stored as their lower and their upper bytes, (2, n, d), and their type.
 BYTES = {"_int16": "<i2", "_float16": "<f2"}
+#: Further ending of bytes that are stored by column, (2, d, n).
+COLUMNS = "_columns"
 
 
 def compose(coordinates: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
@@ -50,6 +52,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def _restored(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
     """Return a tensor, in memory of its own, from its bytes if its name ends in `BYTES`."""
+    if name.endswith(COLUMNS):
+        name, values = name.removesuffix(COLUMNS), values.transpose(0, 2, 1)
     for ending, dtype in BYTES.items():
         if name.endswith(ending):
             in_bytes = np.ascontiguousarray(np.moveaxis(values, 0, -1))
