@@ -319,3 +319,34 @@ def test_message_about_a_key_that_repeats_in_the_first_file_alone_names_that_fil
         pairs = isthmus.open_pairs(captions, images, names=("text", "image"), key=ids)
     assert pairs.key_join is not None
     assert not pairs.key_join.repeats_in_both
+
+
+@pytest.mark.parametrize(
+    ("types", "is_refused"),
+    [
+        ((pa.int64(), pa.int32()), False),
+        ((pa.string(), pa.large_string()), False),
+        ((pa.int64(), pa.string()), True),
+    ],
+)
+def test_keys_of_shards_of_several_types_are_joined_or_refused(
+    types: tuple[Any, Any], is_refused: bool, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+
+    def save(name: str, numbers: range, key_type: Any) -> None:
+        ids = pa.array(map(str, numbers) if "string" in str(key_type) else numbers, key_type)
+        embeddings = pa.array(list(rows[numbers.start : numbers.stop]), pa.list_(pa.float32()))
+        pq.write_table(pa.table({"emb": embeddings, "id": ids}), tmp_path / name)
+
+    (tmp_path / "image").mkdir()
+    for number, key_type in enumerate(types):
+        save(f"image/{number}.parquet", range(20 * number, 20 * number + 20), key_type)
+    save("text.parquet", range(40), types[0])
+    if is_refused:
+        with pytest.raises(InputError, match="image::id: its shards hold keys of int64 and string, expected one type"):
+            isthmus.open_pairs(tmp_path / "image", tmp_path / "text.parquet", key="id")
+        return
+    pairs = isthmus.open_pairs(tmp_path / "image", tmp_path / "text.parquet", key="id")
+    np.testing.assert_array_equal(pairs.x.read(0, 40), rows)
+    assert pairs.n_pairs == 40

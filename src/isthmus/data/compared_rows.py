@@ -75,7 +75,7 @@ def _are_equal(source: Source, first: np.ndarray, second: np.ndarray) -> np.ndar
 
 
 def _keys_of_rounded_rows(source: Source, numbers: np.ndarray, shift: float) -> np.ndarray:
-    """Return a key for each selected row, uint32, that is equal for equal unit rows unless rounding separates them."""
+    """Return a key of each row, uint32, which equal unit rows have in common unless rounding separates them."""
     keys = np.empty(len(numbers), dtype=np.uint32)
     size = block_rows(source.shape[1])
     for start in range(0, len(numbers), size):

@@ -94,8 +94,8 @@ def open_pairs(
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
     drop_bad : bool
         Whether pairs with a row that is NaN, infinite or all zero are left out. They are counted in `Pairs.dropped` and
-        reported in an `IsthmusWarning`. Rows whose key, index or label is masked, or stands in a line of text with
-        another number of cells than the others, are left out too. Default: False.
+        reported in an `IsthmusWarning`. Rows whose key, index or label is masked, or in a line of text with another
+        number of cells, are left out too. Default: False.
     group : bool
         Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
         beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
@@ -205,7 +205,7 @@ def drop_invalid_rows(
     pairs : Pairs
         The pairs, each row of which is read.
     unknown_x, unknown_y : numpy.ndarray of bool, optional
-        Rows of x (n_items,) whose label is unknown, and rows of y (n_pairs,) whose index is. They are left out too.
+        Rows of x without a label, and rows of y without an index, which are left out too.
 
     Returns
     -------

@@ -120,7 +120,9 @@ def _array_of(column: Any, address: str) -> np.ndarray:
     """Return a column of Arrow without nulls as whole numbers, numbers or text."""
     if column.null_count:
         rows = np.flatnonzero(column.is_null().to_numpy())
-        raise InputError(f"{address}: {validation.rows_are(rows, 'null')}; expected {EXPECTED}")
+        raise InputError(
+            f"{address}: {validation.rows_are(rows, 'null, such as an empty cell or NA')}; expected {EXPECTED}"
+        )
     values = np.asarray(column.to_numpy())
     return values if values.dtype.kind != "O" else _typed(values.astype(str))
 

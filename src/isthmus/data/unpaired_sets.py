@@ -68,10 +68,7 @@ class UnpairedSets:
 
     @cached_property
     def seeds(self) -> tuple[int, int]:
-        """Seeds of the samples of x and of y: 0 for the larger set, and else for the one whose rows come first.
-
-        The first different numbers of the rows decide, so that exchanged sets have exchanged samples.
-        """
+        """Seeds of the samples of x and y: 0 for the larger set, else for that whose rows come first."""
         n_x, n_y = self.sizes
         return (0, 1) if n_x > n_y or (n_x == n_y and _comes_first(self.x, self.y)) else (1, 0)
 

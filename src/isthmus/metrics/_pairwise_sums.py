@@ -290,7 +290,7 @@ class PairwiseTiles:
 
 
 def _have_equal_rows(x: np.ndarray, y: np.ndarray) -> bool:
-    """Return whether rows of both modalities repeat, except for rounding. Some rows that differ count as equal."""
+    """Return whether rows of both modalities repeat, except for rounding."""
     largest = max(float(np.abs(rows).max()) for rows in (x, y)) or 1.0
     hashes = [hash_rows(np.floor(rows * (ROUNDED_STEPS / largest) + 0.5).astype(np.int32)) for rows in (x, y)]
     return len(np.unique(np.concatenate(hashes))) < 2 * len(x)

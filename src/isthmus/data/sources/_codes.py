@@ -272,10 +272,7 @@ def _are_byte_codes(rows: Any, stored: np.dtype[Any]) -> bool:
 
 
 def _excess_correlation(codes: np.ndarray, position: int) -> float:
-    """Return the mean squared correlation of a bit between two of w columns, minus that of independent bits.
-
-    The standard error of the latter is about 2 / (n w).
-    """
+    """Return the mean squared correlation of a bit between two of w columns, minus that of independent bits."""
     ones = (codes >> np.uint8(position) & 1).astype(np.float32)
     ones -= ones.mean(axis=0)
     variances = np.mean(ones**2, axis=0)

@@ -239,13 +239,21 @@ def same_format(source: Source | None, format: str) -> Source | None:
     return source if source is not None and source.format == format and not source.is_subset else None
 
 
-def concat_keys(columns: Sequence[Any]) -> Any:
-    """Concatenate the keys of several shards."""
+def concat_keys(columns: Sequence[Any], address: str) -> Any:
+    """Concatenate the keys of several shards, of one kind: integers or text."""
     if isinstance(columns[0], np.ndarray):
         return np.concatenate(columns)
     import pyarrow as pa
 
-    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], type=columns[0].type)
+    types = list(dict.fromkeys(column.type for column in columns))
+    are_integers = {pa.types.is_integer(key_type) for key_type in types}
+    if len(are_integers) > 1:
+        held = " and ".join(map(str, types[:3]))
+        raise InputError(
+            f"{address[-120:]}: its shards hold keys of {held}, expected one type; write all of them alike"
+        )
+    common = types[0] if len(types) == 1 else pa.int64() if are_integers == {True} else pa.large_binary()
+    return pa.chunked_array([chunk for column in columns for chunk in column.cast(common).chunks], type=common)
 
 
 def from_bfloat16(encoded: np.ndarray) -> np.ndarray:

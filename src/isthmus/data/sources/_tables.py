@@ -314,7 +314,7 @@ def check_blank_lines(location: Any, n_headers: int = 0, *, quote: bytes = b"") 
             end = block[-2:]
         else:
             return
-    is_outside, is_blank = _line_states(location, quote)
+    is_outside, is_blank = line_states(location, quote)
     n_rows = np.cumsum(is_outside & ~is_blank) - n_headers
     between = np.flatnonzero(is_outside & is_blank & (n_rows > 0) & (n_rows < n_rows[-1]))
     if len(between) and 2 * len(np.unique(n_rows[between])) < n_rows[-1] - 1:
@@ -325,13 +325,7 @@ def check_blank_lines(location: Any, n_headers: int = 0, *, quote: bytes = b"") 
         )
 
 
-def row_lines(location: Any, *, quote: bytes = b"") -> np.ndarray:
-    """Return the number of the line, from 0, in which each row and each header begins. Parameters as above."""
-    is_outside, is_blank = _line_states(location, quote)
-    return np.flatnonzero(is_outside & ~is_blank)
-
-
-def _line_states(location: Any, quote: bytes) -> tuple[np.ndarray, np.ndarray]:
+def line_states(location: Any, quote: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return which lines of a file begin outside of a quoted text, and which are blank."""
     with location.open("rb") as file:
         lines = np.array([(line.isspace(), line.count(quote) if quote else 0) for line in file])

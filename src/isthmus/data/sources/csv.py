@@ -52,7 +52,7 @@ class Csv(Format):
                     raise
                 with suppress(InputError):
                     source = self._open_lines(location, member, min_rows, lines)
-                    if not lines.are_most_of(source.shape[0]):
+                    if 2 * len(lines.fields) < source.shape[0]:
                         source.ragged = lines.ragged_rows(source)
                         return source
                 raise
@@ -83,7 +83,7 @@ class Csv(Format):
 
 
 class UnequalLinesError(InputError):
-    """Raised with the `column` that was read, which is null in the lines of `rows` with another number of cells."""
+    """Raised with the `column` that was read, null in the lines of `rows` with another number of cells."""
 
     def __init__(self, first_line: str, column: Any, rows: np.ndarray):
         advice = "correct the line, or leave it out" if len(rows) == 1 else "correct the lines, or leave them out"
@@ -106,10 +106,6 @@ class UnequalLines:
         self.fields[line.number - 1 - self._n_headers] = line.actual_columns
         self._expected = line.expected_columns
         return "skip"
-
-    def are_most_of(self, n_rows: int) -> bool:
-        """Return whether they are half of `n_rows` or more."""
-        return 2 * len(self.fields) >= n_rows
 
     def ragged_rows(self, source: Source) -> RaggedRows:
         """Return the record of the rows of a source that have another length."""
@@ -135,23 +131,24 @@ class UnequalLines:
             yield batch.take(pa.nulls(n_missing, pa.int64()))
 
     def error(self, column: Any, n_rows: int) -> InputError:
-        """Return the error that names these lines. It carries the `column` unless they are most of `n_rows`."""
+        """Return the error that names these lines, with the `column` unless they are most of `n_rows`."""
         rows = np.array(sorted(self.fields), dtype=np.int64)
         n_rows = max(n_rows, int(rows[-1]) + 1)  # with_null_rows gives none if no line is read
-        begins, position = _tables.row_lines(self._location, quote=b'"'), int(rows[0]) + self._n_headers
+        is_outside, is_blank = _tables.line_states(self._location, b'"')
+        begins, position = np.flatnonzero(is_outside & ~is_blank), int(rows[0]) + self._n_headers
         line_number = int(begins[position] if position < len(begins) else position) + 1
         cells = counted(self.fields[int(rows[0])], "cell")
         first_line = f"{str(self._location)[-80:]}: line {line_number:,} has {cells}, expected {self._expected:,}"
         if len(rows) > 1:
             first_line += f" ({len(rows):,} of {n_rows:,} lines have another number)"
-        if self.are_most_of(n_rows):
+        if 2 * len(rows) >= n_rows:
             advice = "write as many cells in each line, and texts with separators in quotes"
             return InputError(f"{first_line}; {advice}")
         return UnequalLinesError(first_line, column, rows)
 
 
 def is_utf8(location: Location) -> bool:
-    """Return whether a file is in UTF-8, without which pyarrow cannot name a line."""
+    """Return whether a file is in UTF-8, else pyarrow cannot name a line."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with location.open("rb") as file:
         try:
@@ -266,10 +263,7 @@ def _keys(location: Location, name: str) -> Any:
 
 
 def read_column(location: Location, choose: Callable[[Any], str]) -> Any:
-    """Return one column of the table, which `choose` finds in its schema.
-
-    Raises `UnequalLinesError` if lines have another number of cells than the others, and errors of pyarrow.
-    """
+    """Return one column of the table, which `choose` finds in its schema, or raise `UnequalLinesError`."""
     import pyarrow as pa
 
     def read(lines: UnequalLines | None) -> Any:

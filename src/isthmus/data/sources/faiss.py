@@ -18,9 +18,8 @@ from isthmus.data.sources._writers import RawRowsWriter, Writer
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
-#: First bytes of an index: flat by inner product and Euclidean distance, scalar quantiser, and ids around an index.
+#: First bytes of an index: flat by inner product and Euclidean distance, and ids around an index.
 FLAT = (b"IxFI", b"IxF2")
-QUANTISED = b"IxSQ"
 IDS = (b"IxMp", b"IxM2")
 #: First letters of every other index.
 _PREFIXES = (b"Ix", b"Iw", b"IH", b"IB", b"IN", b"IR", b"IS", b"IL", b"IP", b"Ih", b"Ib")

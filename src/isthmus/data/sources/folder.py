@@ -57,7 +57,7 @@ class Folder(Format):
             if name == "__key__" and is_file_a_row:
                 return np.array([file.name.partition(".")[0] for file in files])
             if shards[0].has_keys:
-                return concat_keys([shard.keys(name) for shard in shards])
+                return concat_keys([shard.keys(name) for shard in shards], f"{location}::{name}")
             return _metadata_keys(location, name, [shard.shape[0] for shard in shards])
 
         source = Source(
@@ -334,4 +334,4 @@ def _metadata_keys(location: Location, name: str, sizes: list[int]) -> Any:
             f"{metadata}: its {len(counts)} shards hold {sum(counts):,} rows, but those of {location} hold "
             f"{sum(sizes):,}; {advice}"
         )
-    return concat_keys(columns)
+    return concat_keys(columns, f"{metadata}::{name}")
