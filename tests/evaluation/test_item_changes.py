@@ -36,9 +36,13 @@ def test_item_changes_of_a_score_without_items_have_a_variance_only_from_its_inf
     assert not changes["gini"].group_sums
 
 
-def test_item_changes_leave_out_effects_of_stored_rows_if_no_two_queries_change_differently() -> None:
-    """Rare changes of queries have their own rule, which needs a variance of 0."""
-    scores = TaskScores({"mixed_R@1": np.zeros(4)})
-    effect = StoredEffect(np.array([1.0, 0.0, 0.0, 0.0]), 0.0)
-    change = item_changes(scores, scores, np.arange(4), np.arange(4), as_stored={"mixed_R@1": effect})["mixed_R@1"]
-    assert change.variance == 0
+@pytest.mark.parametrize(("n_changes", "is_counted"), [(0, False), (1, False), (20, True)])
+def test_item_changes_leave_out_effects_of_stored_rows_if_few_queries_change(n_changes: int, is_counted: bool) -> None:
+    """Rare changes of queries have rules of their own, which look for few contributions."""
+    scores, raw_scores = (TaskScores({"mixed_R@1": (np.arange(100) < n).astype(float)}) for n in (n_changes, 0))
+    effect = StoredEffect(np.linspace(-5.0, 5.0, 100), 0.0)
+    changes = [
+        item_changes(scores, raw_scores, np.arange(100), np.arange(100) % 64, as_stored=effects)["mixed_R@1"]
+        for effects in ({}, {"mixed_R@1": effect})
+    ]
+    assert (changes[1].variance != changes[0].variance) == is_counted

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isthmus.evaluation.fit_effects import FitEffect
-from isthmus.evaluation.split_variance import in_parts, stored_sums, unit_contributions
+from isthmus.evaluation.split_variance import MAX_SHARE_OF_ONE_CHANGE, in_parts, stored_sums, unit_contributions
 from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.statistics.result import NAN
 from isthmus.tasks import TaskScores
@@ -77,9 +77,8 @@ def item_changes(
     differences |= {name: values - raw_scores.influence[name] for name, values in scores.influence.items()}
     if not differences:
         return changes
-    # Stored rows do not show how rare the changes of queries are that none of these queries shows.
-    changing = {name for name, values in differences.items() if np.ptp(values) > 0}
-    effects = {name: effect for name, effect in (as_stored or {}).items() if name in changing}
+    frequent = _frequent_changes(differences, unit)
+    effects = {name: effect for name, effect in (as_stored or {}).items() if name in frequent}
     differences |= {name: differences[name] + effect.values for name, effect in effects.items()}
     contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
     of_pairs = np.array([effects[name].pair_variance if name in effects else 0.0 for name in differences])
@@ -89,6 +88,15 @@ def item_changes(
         factor = NEIGHBOUR_FACTOR if name in of_neighbours and name not in effects else 1.0
         changes[name] = ItemChange(changes[name].value, factor * variance, group_sums)
     return changes
+
+
+def _frequent_changes(differences: Mapping[str, np.ndarray], unit: np.ndarray) -> set[str]:
+    """Return the scores that several queries change. Effects of stored rows would hide how rare other changes are."""
+    contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
+    fourth_moments = np.einsum("ij,ij->i", contributions**2, contributions**2)
+    most = MAX_SHARE_OF_ONE_CHANGE + 3 / contributions.shape[1]
+    is_frequent = (variances > 0) & (fourth_moments <= most * variances**2)
+    return {name for name, frequent in zip(differences, is_frequent.tolist(), strict=True) if frequent}
 
 
 def stored_changes(changes: Mapping[str, ItemChange], of_fit: Mapping[str, FitEffect], /) -> dict[str, dict[str, Any]]:
