@@ -2,9 +2,6 @@
 
 Then no interval is known. Fits on halves share items, so that a part of their variance does not fall with the number of
 splits. How large this part is, only fits without some items show.
-
-If a map selects directions of a covariance and has fewer fitting items than dimensions, the covariance is singular. The
-directions and their number then depend on the items, and a few splits show this too rarely.
 """
 
 from __future__ import annotations
@@ -14,39 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.align import Aligner, HyperplaneRotation, SharedSpaceProjection, get
-from isthmus.data.pairs import Pairs
+from isthmus.align import HyperplaneRotation, SharedSpaceProjection, get
 from isthmus.evaluation.split_variance import variance_of_mean
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.noise_intervals import NOISE_LEVEL
 from isthmus.tasks import registry
 
-#: Aligners that select directions of covariances.
+#: Aligners that select directions of covariances, which fewer items than dimensions do not determine.
 SELECTS_DIRECTIONS = (HyperplaneRotation, SharedSpaceProjection)
-
-
-def selects_from_few_items(aligner: Aligner, fit: Pairs, /) -> bool:
-    """Return whether an aligner selects directions of covariances that its fitting items do not determine.
-
-    Parameters
-    ----------
-    aligner : Aligner
-        The aligner.
-    fit : Pairs
-        Fitting pairs.
-
-    Returns
-    -------
-    bool
-        True if there are fewer independent items than dimensions.
-
-    Examples
-    --------
-    >>> pairs = Pairs(image=np.ones((5, 8)), text=np.ones((5, 8)))
-    >>> selects_from_few_items(SharedSpaceProjection(), pairs)
-    True
-    """
-    return isinstance(aligner, SELECTS_DIRECTIONS) and fit.n_components < fit.dim
 
 
 def fits_decide(trials: Sequence[Trial], /) -> bool:

@@ -2,8 +2,7 @@
 
 Each item is a query, and a stored row that the other queries meet. Both move a score. In narrow cones the same rows
 precede every match. Then the ranks of the queries vary, but their median hardly does. What an item adds as a query, it
-takes away as a stored row. In mixed search such rows precede the matches of many queries. A share of the same modality
-counts the stored rows themselves.
+takes away as a stored row. A share of the same modality counts the stored rows themselves.
 """
 
 from __future__ import annotations
@@ -270,7 +269,7 @@ class _Direction:
         return self._effects_of_rows_ahead(steps, aheads, self.target_items)[0]
 
     def effects_on_mixed_ranks(self, raw: _Direction) -> dict[str, tuple[np.ndarray, float]]:
-        """Return the effects of items (n,) on scores of mixed search, and the sums of the squared effects of pairs."""
+        """Return the effects on `MIXED_RANK_SCORES`."""
         steps, aheads = (self.mixed_steps, raw.mixed_steps), (self.mixed_ahead, raw.mixed_ahead)
         items = np.concatenate([self.target_items, self.query_items])
         return dict(zip(MIXED_RANK_SCORES, self._effects_of_rows_ahead(steps, aheads, items), strict=True))
@@ -278,10 +277,9 @@ class _Direction:
     def _effects_of_rows_ahead(
         self, steps: tuple[np.ndarray, np.ndarray], aheads: tuple[np.ndarray, np.ndarray], items: np.ndarray
     ) -> list[tuple[np.ndarray, float]]:
-        """Return the effects of items (n,) and the sum of the squared effects of pairs, for each score.
+        """Return the result of `effect_on_median` for each score.
 
-        `steps` (scores, k) and `aheads` (k, m) are those of the mapped and of the raw rows, and `items` (m,) those of
-        the stored rows.
+        `steps` (scores, k) and `aheads` (k, m) are those of the mapped and of the raw rows.
         """
         by_row = [step.astype(np.float32) @ ahead.astype(np.float32) for step, ahead in zip(steps, aheads, strict=True)]
         counts, raw_counts, overlap = (rows.sum(axis=1) for rows in (*aheads, aheads[0] & aheads[1]))

@@ -32,10 +32,7 @@ FITS_OF_LEVELS = frozenset({"ScoreStandardization"})
 #: Note of a change by levels of whole modalities, where the effects of fitting items are not known.
 UNKNOWN_FIT = "no interval: the fit moves this score by more than the held-out items show"
 #: Note of a change by a map that selects directions from few fitting items.
-FEW_FIT_ITEMS = (
-    "no interval: the map selects directions, and has fewer fitting items than dimensions, so its fits vary by more "
-    "than the splits show"
-)
+FEW_FIT_ITEMS = "no interval: the fits vary too much, as fewer fitting items than dimensions select the directions"
 #: With this expected number of rare changes, none is seen in 2.5 %.
 UNSEEN_CHANGES = -math.log(0.025)
 

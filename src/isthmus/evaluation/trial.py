@@ -41,7 +41,7 @@ class Trial:
         For some scores the variance that the fit adds to the change, and the effects of 16 groups of fitting items.
         They are in thousandths of the standard error from the items. The groups are unions of those of `group_sums`.
     selects_from_few_items : bool
-        Whether the map selects directions of covariances, and has fewer fitting items than dimensions.
+        Whether the map selects directions with fewer fitting items than dimensions.
     gap : float
         Angle between the means in degrees, NaN if it is undefined.
     gap_undefined : str, optional

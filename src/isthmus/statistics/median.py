@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Square of a single step, in units of the mean square of its estimates where it is steepest, see `linear_median`.
-SINGLE_STEP_FACTOR = 8**0.5
-#: Share of the variance of many steps that smoothing takes, times sqrt n: 4 / sqrt 2 over sqrt pi.
-SMOOTHED_SHARE = 1.6
+#: Square of a single step over the mean square of its estimates at z = 0, and 4 / sqrt(2 pi), see `linear_median`.
+SINGLE_STEP_FACTOR, SMOOTHED_SHARE = 8**0.5, 1.6
 
 
 def linear_median(values: np.ndarray, /) -> np.ndarray:
@@ -26,16 +24,11 @@ def linear_median(values: np.ndarray, /) -> np.ndarray:
 
     Notes
     -----
-    A median of integers moves in steps. Let F be the share of values up to k. The median is at most k with the
-    probability that half of n values are. This probability rises with F at the rate 2 sqrt n phi(z), with the normal
-    density phi at z = 2 sqrt n (F - 1/2). So a value lowers the expected median by the sum of rate / n over all k that
-    it does not exceed, which is the projection of Hajek [1]_.
-
-    z is known with the error 1. So phi has the variance 2, which averages the rate over this error. This has two costs
-    with s steps near the median, where s = (sum of rates)^2 / sum of squared rates. If s is large, the numbers rise
-    gradually and not at once. Then their variance is 1 - 1.6 / sqrt n of the right one, so that squares are multiplied
-    by its inverse b. If s is 1, the square of the rate has 1 / sqrt 8 of the right mean at z = 0. In between the factor
-    is b + (sqrt 8 - b) / s^2.
+    The median is at most k with the probability that half of n values are. It rises with their share F at the rate
+    2 sqrt n phi(z), with the normal density phi at z = 2 sqrt n (F - 1/2). A value lowers the expected median by the
+    sum of rate / n over all k that it does not exceed, which is the projection of Hajek [1]_. z is known with the error
+    1, so phi has the variance 2. With s steps near the median, s = (sum of rates)^2 / sum of squared rates, squares are
+    multiplied by b + (sqrt 8 - b) / s^2. Here b = 1 / (1 - 1.6 / sqrt n) returns what smoothing takes.
 
     References
     ----------
