@@ -118,7 +118,8 @@ def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, rows_per
     covariance, bias = weighted_up(lambda w: traces(x[index], y, w), index)
     np.testing.assert_allclose(list(q.plug_in.values()), value, rtol=1e-8)
     np.testing.assert_allclose(q.covariance, covariance, rtol=1e-5, atol=1e-12)
-    np.testing.assert_allclose(list(q.bias.values()), bias, rtol=1e-4)
+    # With one pair for each item, biases have all orders of 1/n.
+    np.testing.assert_allclose(list(q.bias.values()), bias, rtol=1e-4 if rows_per_item > 1 else 0.12)
     # And nearly what leaving each item out gives.
     remaining = np.array([traces(x[index], y, (index != item).astype(float)) for item in range(N)])
     np.testing.assert_allclose(list(q.bias.values()), (N - 1) * (remaining.mean(axis=0) - value), rtol=0.15)
@@ -131,7 +132,7 @@ def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, rows_per
 
 
 def test_debiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None:
-    """With one pair per item the debiased tr S^2 is, to order 1 / n^2, the U-statistic over four different rows."""
+    """With one pair per item the debiased tr S^2 is the U-statistic over four different rows."""
     n = 40
     x = rng.normal(size=(n, 5)) * [2, 1, 1, 0.5, 0.2] + 1
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -141,8 +142,7 @@ def test_debiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
     fourth = np.sum(np.sum(centred**2, axis=1) ** 2) / (n - 1)
     exact = (n - 1) / (n * (n - 2) * (n - 3)) * ((n - 1) * (n - 2) * np.sum(s * s) + np.trace(s) ** 2 - n * fourth)
     ours = MetricContext(moments_of(pairs), pairs).shared(TraceEstimates).debiased("xx")
-    assert ours == pytest.approx(exact, rel=0.01)
-    assert abs(ours - exact) < 0.1 * abs(np.sum(s * s) - exact)
+    assert ours == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("centred", [True, False])

@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
+from isthmus.statistics.unbiased_traces import MIN_UNBIASED_ITEMS, unbiased_product, unbiased_trace
 
 #: tr S_x, tr S_y, tr S_x^2, tr S_y^2, tr S_x S_y, |S_xy|_F^2.
 NAMES = ("x", "y", "xx", "yy", "x.y", "xy")
@@ -20,7 +21,8 @@ class TraceEstimates:
     """Estimates of the traces in `NAMES`.
 
     The plug-in is biased because it includes the products of a row with itself. With u = x - mean, the bias of tr S^2
-    is (E |u|^4 - 3 tr S^2) / n.
+    is about (E |u|^4 - 3 tr S^2) / n. If every item has one pair, it is taken from the U-statistic, because the next
+    term is large where n is below the participation ratio.
 
     Parameters
     ----------
@@ -94,7 +96,20 @@ class TraceEstimates:
                     + float(sample.counts @ sample.counts) * plug_in[name]
                 )
             bias[name] = sample.bias(second)
+        if m.n >= MIN_UNBIASED_ITEMS and sample.counts.max() == 1:
+            scale = sample.scale * m.n**2
+            unbiased = _unbiased(plug_in, {name: scale * total for name, total in products.items()}, cross, m.n)
+            bias |= {name: plug_in[name] - value for name, value in unbiased.items()}
         return cls(plug_in, bias, sample.covariance(*(first[name] for name in NAMES)))
+
+
+def _unbiased(plug_in: dict[str, float], own: dict[str, float], cross: np.ndarray, n: int) -> dict[str, float]:
+    """Return the traces of products without bias, from sums over items of the products of an item with itself."""
+    sides = {"xx": ("x", "x"), "yy": ("y", "y"), "xy": ("x", "y")}
+    traces = {
+        name: unbiased_product(plug_in[name], (plug_in[a], plug_in[b]), own[name], n) for name, (a, b) in sides.items()
+    }
+    return {**traces, "x.y": unbiased_trace(plug_in["x.y"], own["x.y"], cross, n)}
 
 
 def _of_sets(

@@ -17,6 +17,7 @@ from isthmus.statistics.intervals import clip_interval, square_interval, tail_fa
 from isthmus.statistics.noise_intervals import noncentral_interval
 from isthmus.statistics.pair_effects import items_of_pairs, pair_effect_variance, without_double_counting
 from isthmus.statistics.spectral_errors import SpectralErrors
+from isthmus.statistics.unbiased_traces import MIN_UNBIASED_ITEMS, unbiased_product
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,10 @@ class _ItemEffects:
         second_square = 2 * (products - 2 * counts * along + counts**2 * plug_in) - 4 * sums**2 @ eigenvalues
         trace = float(eigenvalues.sum()) - sample.bias(second_trace) / 2
         square = plug_in - sample.bias(second_square) / 2
+        if n >= MIN_UNBIASED_ITEMS and counts.max() == 1:
+            # The next term of the bias is large where n is below the ratio.
+            total = float(eigenvalues.sum())
+            trace, square = total * n / (n - 1), unbiased_product(plug_in, (total, total), n * np.mean(lengths**2), n)
         if trace <= 0 or square <= 0:
             return None
         return cls(
