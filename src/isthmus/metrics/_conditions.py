@@ -75,11 +75,11 @@ def missing_items(context: MetricContext, required: int) -> str:
     effective = effective_items(context)
     if effective >= required:
         return ""
-    needed = f"no interval: {required:,} items are needed"
+    requirement = f"no interval: {required:,} items are needed"
     n_items = context.moments.by_item.n_items
     if n_items < required:
-        return needed
-    return f"{needed}, and {n_items:,} with so different numbers of pairs count as {int(effective):,}"
+        return requirement
+    return f"{requirement}, and {n_items:,} with so different numbers of pairs count as {int(effective):,}"
 
 
 def few_items_note(context: MetricContext) -> str:

@@ -103,13 +103,16 @@ class TraceEstimates:
         return cls(plug_in, bias, sample.covariance(*(first[name] for name in NAMES)))
 
 
-def _unbiased(plug_in: dict[str, float], own: dict[str, float], cross: np.ndarray, n: int) -> dict[str, float]:
+def _unbiased(
+    plug_in: dict[str, float], self_products: dict[str, float], cross: np.ndarray, n: int
+) -> dict[str, float]:
     """Return the traces of products without bias, from sums over items of the products of an item with itself."""
     sides = {"xx": ("x", "x"), "yy": ("y", "y"), "xy": ("x", "y")}
     traces = {
-        name: unbiased_product(plug_in[name], (plug_in[a], plug_in[b]), own[name], n) for name, (a, b) in sides.items()
+        name: unbiased_product(plug_in[name], (plug_in[a], plug_in[b]), self_products[name], n)
+        for name, (a, b) in sides.items()
     }
-    return {**traces, "x.y": unbiased_trace(plug_in["x.y"], own["x.y"], cross, n)}
+    return {**traces, "x.y": unbiased_trace(plug_in["x.y"], self_products["x.y"], cross, n)}
 
 
 def _of_sets(

@@ -101,6 +101,8 @@ and 1 to 5 or 1 to 25 texts per image. Most intervals contain the value in 92 to
 - If numbers of texts differ much, few images decide. Of 60 images with 1 to 25 texts (as many as 25 images with equal
   numbers), intervals of means and of the relative gap contain the value in 87 to 92 %. Of 300 they do in 92 to 95 %.
 - With a dominating coordinate, intervals of `conformity_sd_{side}` contain it in 87 to 93 %.
+- Of fewer than 20 items, normal intervals of means, cosines and distances contain it in 85 to 91 %. An angle of 20
+  items has an interval if both means are clear of zero. This interval contains it in 74 to 100 %.
 
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
 example is one text that belongs to a third of the images. Measures of the moments have no interval for five items and

@@ -8,7 +8,7 @@ import numpy as np
 MIN_UNBIASED_ITEMS = 4
 
 
-def unbiased_product(plug_in: float, traces: tuple[float, float], own: float, n: int) -> float:
+def unbiased_product(plug_in: float, traces: tuple[float, float], self_products: float, n: int) -> float:
     """Return the squared norm of a cross-covariance S_xy without bias, or tr S^2 for y = x.
 
     Parameters
@@ -17,7 +17,7 @@ def unbiased_product(plug_in: float, traces: tuple[float, float], own: float, n:
         The squared norm of the sample cross-covariance, with 1/n.
     traces : tuple of float
         tr S_x and tr S_y of the samples, with 1/n.
-    own : float
+    self_products : float
         Sum over all items of |u|^2 |v|^2, with the centred rows u and v.
     n : int
         Number of items with one row each, at least 4.
@@ -37,18 +37,18 @@ def unbiased_product(plug_in: float, traces: tuple[float, float], own: float, n:
     >>> round(unbiased_product(float(np.mean(x**2)) ** 2, (float(np.mean(x**2)),) * 2, float(np.sum(x**4)), 4), 12)
     0.0
     """
-    inner = n**2 * plug_in - own * n / (n - 2) + n**2 * traces[0] * traces[1] / ((n - 1) * (n - 2))
-    return inner / (n * (n - 3))
+    numerator = n**2 * plug_in - self_products * n / (n - 2) + n**2 * traces[0] * traces[1] / ((n - 1) * (n - 2))
+    return numerator / (n * (n - 3))
 
 
-def unbiased_trace(plug_in: float, own: float, cross: np.ndarray, n: int) -> float:
+def unbiased_trace(plug_in: float, self_products: float, cross: np.ndarray, n: int) -> float:
     """Return tr S_x S_y of the covariances of matching rows without bias.
 
     Parameters
     ----------
     plug_in : float
         The trace of the samples, with 1/n.
-    own : float
+    self_products : float
         Sum over all items of (u'v)^2, with the centred rows u and v.
     cross : (d, d) array
         The sample cross-covariance, with 1/n.
@@ -68,8 +68,10 @@ def unbiased_trace(plug_in: float, own: float, cross: np.ndarray, n: int) -> flo
     0.0
     """
     # The products u_i'v_j have sum 0 over i and over j.
-    of_all, turned = n**2 * plug_in, n**2 * float(np.sum(cross * cross.T))
-    of_two = (of_all - own) / (n * (n - 1))
-    of_three = (2 * own - of_all) / (n * (n - 1) * (n - 2))
-    of_four = ((n * float(np.trace(cross))) ** 2 + of_all + turned - 6 * own) / (n * (n - 1) * (n - 2) * (n - 3))
-    return of_two - 2 * of_three + of_four
+    squared_sum, transposed = n**2 * plug_in, n**2 * float(np.sum(cross * cross.T))
+    mean_two = (squared_sum - self_products) / (n * (n - 1))
+    mean_three = (2 * self_products - squared_sum) / (n * (n - 1) * (n - 2))
+    mean_four = ((n * float(np.trace(cross))) ** 2 + squared_sum + transposed - 6 * self_products) / (
+        n * (n - 1) * (n - 2) * (n - 3)
+    )
+    return mean_two - 2 * mean_three + mean_four
