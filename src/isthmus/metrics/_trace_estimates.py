@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
-from isthmus.statistics.unbiased_traces import MIN_UNBIASED_ITEMS, unbiased_product, unbiased_trace
+from isthmus.statistics.participation import MIN_UNBIASED_ITEMS, unbiased_product
 
 #: tr S_x, tr S_y, tr S_x^2, tr S_y^2, tr S_x S_y, |S_xy|_F^2.
 NAMES = ("x", "y", "xx", "yy", "x.y", "xy")
@@ -112,7 +112,12 @@ def _unbiased(
         name: unbiased_product(plug_in[name], (plug_in[a], plug_in[b]), self_products[name], n)
         for name, (a, b) in sides.items()
     }
-    return {**traces, "x.y": unbiased_trace(plug_in["x.y"], self_products["x.y"], cross, n)}
+    # tr S_x S_y is the mean of ((x_i - x_j)'(y_k - y_l))^2 / 4. The products u_i'v_j have sum 0 over i and over j.
+    squares, diagonal = n**2 * plug_in["x.y"], self_products["x.y"]
+    pairs = n * (n - 1)
+    fours = (n * float(np.trace(cross))) ** 2 + squares + n**2 * float(np.sum(cross * cross.T)) - 6 * diagonal
+    threes = (2 * diagonal - squares) / (n - 2)
+    return {**traces, "x.y": (squares - diagonal - 2 * threes + fours / ((n - 2) * (n - 3))) / pairs}
 
 
 def _of_sets(

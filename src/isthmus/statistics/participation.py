@@ -17,7 +17,19 @@ from isthmus.statistics.intervals import clip_interval, square_interval, tail_fa
 from isthmus.statistics.noise_intervals import noncentral_interval
 from isthmus.statistics.pair_effects import items_of_pairs, pair_effect_variance, without_double_counting
 from isthmus.statistics.spectral_errors import SpectralErrors
-from isthmus.statistics.unbiased_traces import MIN_UNBIASED_ITEMS, unbiased_product
+
+#: Fewest items for means over four different items.
+MIN_UNBIASED_ITEMS = 4
+
+
+def unbiased_product(plug_in: float, traces: tuple[float, float], self_products: float, n: int) -> float:
+    """Return |S_xy|_F^2 of n items without bias (Song et al. 2012), or tr S^2 for y = x.
+
+    `plug_in` and the traces of S_x and S_y are those of the sample. `self_products` is the sum of |u|^2 |v|^2 over all
+    items, with the centred rows u and v.
+    """
+    numerator = n**2 * plug_in - self_products * n / (n - 2) + n**2 * traces[0] * traces[1] / ((n - 1) * (n - 2))
+    return numerator / (n * (n - 3))
 
 
 @dataclass(frozen=True)
