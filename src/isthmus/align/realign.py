@@ -30,12 +30,10 @@ class ReAlign(Aligner):
 
     Notes
     -----
-    The mean of e is one over normalised rows, which moments do not hold. If rows are unit rows, the squared length of
-    `v = mean x + s (y - mean y)` is `q + 2 c.u`, with `c = mean x - s mean y`, `u = s (y - mean y)` and its mean q. To
-    second order in c.u / q, with `a = mean x` and `S = s^2 S_y`, the result is `mean e = (a (1 + 3 c'S c / (2 q^2)) - S
-    c / q) / sqrt(q)`. On five laws with cones as wide as those of CLIP and wider, the means of the corrected rows are
-    less than .006 apart. With `normalize=False` lengths vary, and the expansion is one in u: `mean e = (a - S a / r^2 -
-    a tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r`, with r = |a|. It is coarse on wide cones.
+    The mean of e is one over normalised rows, which moments do not hold. For unit rows, the squared length of the row
+    `mean x + u` with `u = s (y - mean y)` is linear in u, and the mean is expanded in it. The means of the corrected
+    rows are then less than .006 apart on wide cones. With `normalize=False` it is expanded in u itself, which is coarse
+    on wide cones.
 
     References
     ----------

@@ -21,8 +21,7 @@ class TraceEstimates:
     """Estimates of the traces in `NAMES`.
 
     The plug-in is biased because it includes the products of a row with itself. With u = x - mean, the bias of tr S^2
-    is about (E |u|^4 - 3 tr S^2) / n. If every item has one pair, it is taken from the U-statistic, because the next
-    term is large where n is below the participation ratio.
+    is about (E |u|^4 - 3 tr S^2) / n. With one pair for each item, it is that of the U-statistic.
 
     Parameters
     ----------
@@ -97,27 +96,17 @@ class TraceEstimates:
                 )
             bias[name] = sample.bias(second)
         if m.n >= MIN_UNBIASED_ITEMS and sample.counts.max() == 1:
-            scale = sample.scale * m.n**2
-            unbiased = _unbiased(plug_in, {name: scale * total for name, total in products.items()}, cross, m.n)
-            bias |= {name: plug_in[name] - value for name, value in unbiased.items()}
+            n, scale = m.n, sample.scale * m.n**2
+            for name, a, b in (("xx", "x", "x"), ("yy", "y", "y"), ("xy", "x", "y")):
+                traces = plug_in[a], plug_in[b]
+                bias[name] = plug_in[name] - unbiased_product(plug_in[name], traces, scale * products[name], n)
+            # tr S_x S_y is the mean of ((x_i - x_j)'(y_k - y_l))^2 / 4, and sums of u_i'v_j over i or j are 0.
+            squares, diagonal = n**2 * plug_in["x.y"], scale * products["x.y"]
+            fours = (n * np.trace(cross)) ** 2 + squares + n**2 * np.sum(cross * cross.T) - 6 * diagonal
+            threes = (2 * diagonal - squares) / (n - 2)
+            unbiased = (squares - diagonal - 2 * threes + fours / ((n - 2) * (n - 3))) / (n * (n - 1))
+            bias["x.y"] = plug_in["x.y"] - float(unbiased)
         return cls(plug_in, bias, sample.covariance(*(first[name] for name in NAMES)))
-
-
-def _unbiased(
-    plug_in: dict[str, float], self_products: dict[str, float], cross: np.ndarray, n: int
-) -> dict[str, float]:
-    """Return the traces of products without bias, from sums over items of the products of an item with itself."""
-    sides = {"xx": ("x", "x"), "yy": ("y", "y"), "xy": ("x", "y")}
-    traces = {
-        name: unbiased_product(plug_in[name], (plug_in[a], plug_in[b]), self_products[name], n)
-        for name, (a, b) in sides.items()
-    }
-    # tr S_x S_y is the mean of ((x_i - x_j)'(y_k - y_l))^2 / 4. The products u_i'v_j have sum 0 over i and over j.
-    squares, diagonal = n**2 * plug_in["x.y"], self_products["x.y"]
-    pairs = n * (n - 1)
-    fours = (n * float(np.trace(cross))) ** 2 + squares + n**2 * float(np.sum(cross * cross.T)) - 6 * diagonal
-    threes = (2 * diagonal - squares) / (n - 2)
-    return {**traces, "x.y": (squares - diagonal - 2 * threes + fours / ((n - 2) * (n - 3))) / pairs}
 
 
 def _of_sets(

@@ -23,11 +23,7 @@ MIN_UNBIASED_ITEMS = 4
 
 
 def unbiased_product(plug_in: float, traces: tuple[float, float], self_products: float, n: int) -> float:
-    """Return |S_xy|_F^2 of n items without bias (Song et al. 2012), or tr S^2 for y = x.
-
-    `plug_in` and the traces of S_x and S_y are those of the sample. `self_products` is the sum of |u|^2 |v|^2 over all
-    items, with the centred rows u and v.
-    """
+    """Return |S_xy|_F^2 of n items without bias (Song et al. 2012), given the sum of |u|^2 |v|^2 of centred rows."""
     numerator = n**2 * plug_in - self_products * n / (n - 2) + n**2 * traces[0] * traces[1] / ((n - 1) * (n - 2))
     return numerator / (n * (n - 3))
 
@@ -153,7 +149,6 @@ class _ItemEffects:
         trace = float(eigenvalues.sum()) - sample.bias(second_trace) / 2
         square = plug_in - sample.bias(second_square) / 2
         if n >= MIN_UNBIASED_ITEMS and counts.max() == 1:
-            # The next term of the bias is large where n is below the ratio.
             total = float(eigenvalues.sum())
             trace, square = total * n / (n - 1), unbiased_product(plug_in, (total, total), n * np.mean(lengths**2), n)
         if trace <= 0 or square <= 0:
