@@ -308,6 +308,7 @@ class TestArguments:
             compare(make_clouds(rng, 7))
         assert compare(make_clouds(rng, 8), aligners=[], tasks=["retrieval"], splits=1).n_fit == 4
 
+    @pytest.mark.filterwarnings("ignore:A row of image has .* near copies")
     def test_compare_too_few_different_rows_are_refused(self, rng: np.random.Generator) -> None:
         def repeated(n_different: int) -> Pairs:
             x = np.repeat(rng.normal(size=(n_different, 3)), 3, axis=0)
