@@ -135,7 +135,7 @@ def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
 def test_widths_that_differ_are_refused_with_a_map_that_works(files: Path) -> None:
     np.save("place.npy", np.load("text.npy")[:, :12])
     for words in (("measure",), ("fit", "Auto")):
-        assert "or map both to one space (isthmus fit RidgeCCA)" in refused(*words, "image.npy", "place.npy")
+        assert "or map both (isthmus fit RidgeCCA)" in refused(*words, "image.npy", "place.npy")
     said("fit", "RidgeCCA", "image.npy", "place.npy", "-o", "a.safetensors")
     for name in ("image", "place"):
         said("apply", "a.safetensors", f"{name}.npy", f"mapped_{name}.npy", "--modality", name)

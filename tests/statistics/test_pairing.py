@@ -72,7 +72,7 @@ def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random
     assert (
         looks_paired(source(rows), source(rows[:, :3])).reason
         == "no cosine to compare: width 4 against 3: they do not come from one shared space; give the outputs of both "
-        "projections of one model, or map both to one space (isthmus fit RidgeCCA)"
+        "projections of one model, or map both (isthmus fit RidgeCCA)"
     )
     rows[:13] = 0
     pairing = looks_paired(source(rows), source(rows))
