@@ -37,6 +37,16 @@ def test_report_of_too_few_items_is_a_page_without_the_comparison(
     assert "Glossary: the meaning of all" in html
 
 
+def test_numbers_without_intervals_say_so(tmp_path: Path) -> None:
+    """A third of the pairs share one row of text, so that there are no intervals."""
+    text = rows(60, 1)
+    text[:20] = text[0]
+    isthmus.report(isthmus.Pairs(image=rows(60, 0), text=text), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "95 %: ;" not in html
+    assert html.count("</b>no interval; ") == 3
+
+
 def test_compare_of_too_few_items_raises_too_few_items_error() -> None:
     with pytest.raises(isthmus.utils.errors.TooFewItemsError, match="expected 8 or more"):
         isthmus.compare(rows(7, 0), rows(7, 1))
