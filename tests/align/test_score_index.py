@@ -124,9 +124,9 @@ def test_hnsw_keeps_the_recall_of_the_lists_and_the_shared_form_has_its_measured
     lists = {name: graph(correction.stored(rows, modality=name)).search(asked, 10) for name, rows in corpus.items()}
     hits = correction.merge(lists, texts, modality="text", k=10)
     assert overlap(hits.rows + train.n_items * (hits.modalities == "text")) > 0.97
-    with pytest.warns(IsthmusWarning, match=r"it finds \d+% of the ten best rows.*never HNSW") as caught:
+    with pytest.warns(IsthmusWarning, match=r"it finds \d+ % of the ten best rows.*never HNSW") as caught:
         shared = [correction.stored(rows, modality=name, index="shared") for name, rows in corpus.items()]
-    measured = int(str(caught[0].message).split(" finds ")[1].split("%")[0]) / 100
+    measured = int(str(caught[0].message).split(" finds ")[1].split(" %")[0]) / 100
     asked = np.ascontiguousarray(correction.query(texts, modality="text", index="shared"), dtype="float32")
     assert measured < 0.6
     assert overlap(graph(np.concatenate(shared)).search(asked, 10)[1]) < 0.6

@@ -16,7 +16,7 @@ SCALES = (0.2, 0.1, 0.05, 0.025)
 #: one dimension it is one half, and less in more.
 SEPARATE_SHARE = 0.75
 #: Near copies of a row, and pairs of them in the sample, from which on they matter.
-MIN_COPIES, MIN_PAIRS_OF_COPIES = 0.1, 10
+MIN_COPIES, MIN_PAIRS_OF_COPIES = 0.25, 10
 #: Pairs that are compared exactly, and largest difference of a coordinate of rows that are equal and no near copies.
 MAX_COMPARED, EQUAL_TOLERANCE = 2_000, 1e-6
 
@@ -34,8 +34,8 @@ def count_near_copies(rows: np.ndarray, n_rows: int, /) -> float:
     Returns
     -------
     float
-        Estimate for all rows, 0 below a tenth or ten pairs of near copies in the sample. It is also 0 if the distances
-        of near copies and of other rows are not separate. Equal rows do not count.
+        Estimate for all rows, 0 below a quarter, or below ten pairs of near copies in the sample. It is also 0 if the
+        distances of near copies and of other rows are not separate. Equal rows do not count.
 
     Examples
     --------
@@ -58,11 +58,15 @@ def count_near_copies(rows: np.ndarray, n_rows: int, /) -> float:
     first, second = first[first < second], second[first < second]
     near = squared_distances[first, second]
     for limit in limits:
-        is_copy = near <= limit / 4
-        if is_copy.sum() >= max(MIN_PAIRS_OF_COPIES, SEPARATE_SHARE * np.count_nonzero(near <= limit)):
-            pairs = np.flatnonzero(is_copy)[:: max(1, is_copy.sum() // MAX_COMPARED)]
-            is_different = np.abs(rows[first[pairs]] - rows[second[pairs]]).max(axis=1) > EQUAL_TOLERANCE
-            copies = 2 * float(is_copy.sum() * is_different.mean()) / m * (n_rows - 1) / (m - 1)
+        closest = np.flatnonzero(near <= limit / 4)
+        if len(closest) < MIN_PAIRS_OF_COPIES:
+            return 0.0  # smaller distances have fewer
+        pairs = closest[:: max(1, len(closest) // MAX_COMPARED)]
+        is_different = np.abs(rows[first[pairs]] - rows[second[pairs]]).max(axis=1) > EQUAL_TOLERANCE
+        n_copies = float(len(closest) * is_different.mean())
+        n_near = np.count_nonzero(near <= limit) - (len(closest) - n_copies)  # without equal rows
+        if n_copies >= max(MIN_PAIRS_OF_COPIES, SEPARATE_SHARE * n_near):
+            copies = 2 * n_copies / m * (n_rows - 1) / (m - 1)
             return copies if copies >= MIN_COPIES else 0.0
     return 0.0
 
