@@ -43,3 +43,13 @@ def test_median_influence_of_a_certain_median_is_zero() -> None:
 
 def test_median_influence_of_equal_ranks_is_zero() -> None:
     assert not median_influence(np.ones(5, dtype=int)).any()
+
+
+@pytest.mark.parametrize("n", [2_000, 2_600, 3_000, 20_000])
+def test_median_influence_of_nearly_equal_ranks_is_nearly_zero(n: int) -> None:
+    """The squares of the rates are smaller than the smallest number."""
+    ranks = np.ones(n, dtype=np.int64)
+    ranks[0] = 2
+    influence = median_influence(ranks)
+    assert np.isfinite(influence).all()
+    assert np.abs(influence).max() < 1e-100

@@ -42,10 +42,11 @@ def linear_median(values: np.ndarray, /) -> np.ndarray:
     n = len(values)
     z = 2 * n**0.5 * (np.cumsum(np.bincount(values)) / n - 0.5)
     rates = 2 * n**0.5 * np.exp(-(z**2) / 4) / (4 * np.pi) ** 0.5
-    squares, total = float(rates @ rates), float(rates.sum())
+    total = float(rates.sum())
     if total > 0:  # else the median is certain
         of_many = 1 / (1 - min(SMOOTHED_SHARE / n**0.5, 0.5))
-        rates *= (of_many + (SINGLE_STEP_FACTOR - of_many) * (squares / total**2) ** 2) ** 0.5
+        one_over_steps = float(np.sum((rates / total) ** 2))  # the square of a tiny sum would be 0
+        rates *= (of_many + (SINGLE_STEP_FACTOR - of_many) * one_over_steps**2) ** 0.5
     return np.append(-np.cumsum(rates[::-1])[::-1], 0.0)
 
 
