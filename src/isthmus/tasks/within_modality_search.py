@@ -158,12 +158,15 @@ def _best_scores(
     is_query = np.zeros(n, dtype=bool)
     is_query[rows] = True
     order = np.lexsort((groups, ~is_query))
-    groups, items, corpus = groups[order], items[order], corpus[order]
+    corpus = corpus[order]
+    # Small integers, because tiles with pairs of one class compare all of them.
+    groups, items = (np.unique(ids[order], return_inverse=True)[1].astype(np.int32) for ids in (groups, items))
     (matrix,) = score_matrices(corpus if is_symmetric else queries[order], corpus)
     dtype = np.result_type(queries, corpus)
     loops = compiled_loops(n * len(rows), dtype)
     relevant, irrelevant = RunningTop(n, TOP, dtype, loops), RunningTop(n, TOP, dtype, loops)
     blocks = sweep_blocks(n)
+    groups_of = {block.start: np.unique(groups[block]) for block in blocks}
     tiles = [
         (block, columns)
         for block_number, block in enumerate(blocks)
@@ -179,7 +182,7 @@ def _best_scores(
     def search(tile: tuple[slice, slice]) -> None:
         block, columns = tile
         scores = to_numpy(matrix.tile(block, columns))
-        if np.intersect1d(groups[block], groups[columns]).size:
+        if np.intersect1d(groups_of[block.start], groups_of[columns.start], assume_unique=True).size:
             in_class = groups[block, None] == groups[columns]
             is_relevant = in_class & (items[block, None] != items[columns])
             add(relevant, np.where(is_relevant, scores, -np.inf), block, columns)
