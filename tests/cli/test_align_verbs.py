@@ -19,19 +19,6 @@ from isthmus.cli import app
 from isthmus.cli.alignment import _show_choice
 
 
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write some pairs of the demo to files in the working folder."""
-    monkeypatch.chdir(tmp_path)
-    run = isthmus.demo.arrays("plain", split="test")
-    few = slice(0, 300)
-    np.save("image.npy", run.image[few])
-    np.save("text.npy", run.text[few])
-    np.save("labels.npy", run.labels[few])
-    np.save("classes.npy", np.stack([run.text[run.labels == c].mean(axis=0) for c in range(10)]))
-    return tmp_path
-
-
 def run(*words: object) -> Any:
     return CliRunner().invoke(app, list(map(str, words)))
 

@@ -137,6 +137,18 @@ def test_running_top_of_tiles_is_that_of_a_sort(rng: np.random.Generator, axis: 
     np.testing.assert_array_equal(top.values, -np.sort(-scores, axis=1)[:, :5])
 
 
+def test_scores_equal_to_a_threshold_reach_it() -> None:
+    scores = np.array([[1, 2], [3, 4]], dtype=np.float32)
+    memory, positions = np.zeros(1, np.uint64), np.zeros((2, 4), np.int64)
+    counts, counts_columns = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
+    limits = (np.array(pair, dtype=np.float32) for pair in ((2, 3), (1, 4), (2, 4), (3, 2)))
+    found = loops.find_neighbours(scores, *limits, memory, *positions, counts, counts_columns)
+    assert found == (3, 3)
+    assert [row[:3].tolist() for row in positions] == [[1, 2, 3], [0, 2, 3]]
+    assert counts.tolist() == [[1, 1], [1, 2]]
+    assert counts_columns.tolist() == [[0, 2], [1, 2]]
+
+
 def test_inserted_scores_raise_the_thresholds(rng: np.random.Generator) -> None:
     scores = rng.normal(size=(6, 50)).astype(np.float32)
     nearest = StreamingTopK([slice(0, 6)], 4, scores.dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,10 @@ from isthmus.align import (
     unregister,
 )
 from isthmus.data.grouping import pairs_of_items
-from isthmus.evaluation import Comparison, compare, default_aligners, load_comparison
+from isthmus.evaluation import Comparison, compare, default_aligners
 from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial
 from isthmus.metrics.centroid import gap_angle
-from isthmus.reporting.comparison_page import comparison_page
 from isthmus.statistics.result import Estimate
 
 
@@ -384,18 +382,3 @@ def test_halves_of_one_corpus_that_share_no_rows_are_not_warned_of(rng: np.rando
     messages = [str(warning.message) for warning in caught]
     assert any("rows are distinct" in message for message in messages)
     assert not any("unlike those of the fit" in message for message in messages)
-
-
-def test_compare_of_a_sample_states_it_in_the_table_and_on_the_page(rng: np.random.Generator, tmp_path: Path) -> None:
-    x, y = rng.normal(size=(2, 130, 6))
-    table = isthmus.compare(isthmus.Pairs(image=x, text=y), aligners=["Centering"], splits=1, sample=100)
-    assert (table.n_fit, table.n_test) == (50, 50)
-    assert table.sample_words == "a random sample of 100 of 130 items"
-    table.save(tmp_path / "table.json")
-    assert load_comparison(tmp_path / "table.json").sample_words == table.sample_words
-    comparison_page(table, tmp_path / "page.html")
-    assert table.sample_words in (tmp_path / "page.html").read_text(encoding="utf-8")
-    complete = isthmus.compare(isthmus.Pairs(image=x, text=y), aligners=["Centering"], splits=1, sample=130)
-    assert (complete.n_test, complete.sample_words) == (65, "")
-    with pytest.raises(InputError, match="sample=99: expected 100 items or more"):
-        isthmus.compare(isthmus.Pairs(image=x, text=y), sample=99)

@@ -185,3 +185,18 @@ def test_table_and_trials_are_plain_json(table: Comparison) -> None:
     assert [row["aligner"] for row in content["rows"]] == ["Identity", "Centering", "MeanRotation"]
     assert len(content["trials"]) == 6
     assert content["trials"][0]["error"] is None
+
+
+def test_compare_of_a_sample_states_it_in_the_table_and_on_the_page(rng: np.random.Generator, tmp_path: Path) -> None:
+    x, y = rng.normal(size=(2, 130, 6))
+    table = compare(Pairs(image=x, text=y), aligners=["Centering"], splits=1, sample=100)
+    assert (table.n_fit, table.n_test) == (50, 50)
+    assert table.sample_words == "a random sample of 100 of 130 items"
+    table.save(tmp_path / "table.json")
+    assert load_comparison(tmp_path / "table.json").sample_words == table.sample_words
+    comparison_page(table, tmp_path / "page.html")
+    assert table.sample_words in (tmp_path / "page.html").read_text(encoding="utf-8")
+    complete = compare(Pairs(image=x, text=y), aligners=["Centering"], splits=1, sample=130)
+    assert (complete.n_test, complete.sample_words) == (65, "")
+    with pytest.raises(InputError, match="sample=99: expected 100 items or more"):
+        compare(Pairs(image=x, text=y), sample=99)

@@ -64,8 +64,8 @@ class Aligner(Adaptation):
     A new aligner is a subclass with the decorator `@dataclass(kw_only=True, eq=False)`. Its options are dataclass
     fields with defaults, and it implements `solve`. The rest has defaults:
 
-    - `requires_pairing`, `uses_means`, `normalizes_output`, `supports_partial_fit` and `allows_different_dims` are
-      class attributes, described where they are defined. `source` is the reference of the method.
+    - `requires_pairing`, `uses_means`, `normalizes_output`, `supports_partial_fit`, `allows_different_dims` and
+      `selects_directions` are class attributes, described where they are defined. `source` is the reference.
     - `check_options` raises `InputError` if an option is invalid. It is called by `fit`, never by the constructor.
     - `uses_pairs` says whether these options make the solution depend on the pairing.
     - `adapt_maps` solves for the statistics of another corpus.
@@ -91,9 +91,9 @@ class Aligner(Adaptation):
     """
 
     normalize: bool = True
-
     #: True if mapped rows are divided by their norm. If False, compare them by Euclidean distance.
     normalizes_output: ClassVar[bool] = True
+    selects_directions: ClassVar[bool] = False  #: whether it selects directions, which few items do not determine
     #: Reference of the method.
     source: ClassVar[str] = ""
 

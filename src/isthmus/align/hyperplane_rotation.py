@@ -63,6 +63,7 @@ class HyperplaneRotation(SelfJudging):
     energy: float = ENERGY_SHARE
 
     requires_pairing: ClassVar[bool] = True
+    selects_directions: ClassVar[bool] = True
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
 
     def check_options(self) -> None:

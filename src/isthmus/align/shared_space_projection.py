@@ -97,6 +97,7 @@ class SharedSpaceProjection(SelfJudging):
     k: int | None = None
     center: bool = False
 
+    selects_directions: ClassVar[bool] = True
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 4"
 
     def check_options(self) -> None:

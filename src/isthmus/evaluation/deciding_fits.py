@@ -11,14 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.align import HyperplaneRotation, SharedSpaceProjection, get
+from isthmus.align import get
 from isthmus.evaluation.split_variance import variance_of_mean
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.noise_intervals import NOISE_LEVEL
 from isthmus.tasks import registry
-
-#: Aligners that select directions of covariances, which fewer items than dimensions do not determine.
-SELECTS_DIRECTIONS = (HyperplaneRotation, SharedSpaceProjection)
 
 
 def fits_decide(trials: Sequence[Trial], /) -> bool:

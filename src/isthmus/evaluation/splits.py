@@ -16,7 +16,6 @@ from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
 from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
-from isthmus.evaluation.deciding_fits import SELECTS_DIRECTIONS
 from isthmus.evaluation.fit_effects import FitEffect, fit_effects
 from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.fit_warnings import collected_warnings, is_own
@@ -204,8 +203,7 @@ class Split:
         n_fit, n_test = self.fit_pairs.n_pairs, self.test.pairs.n_pairs
         trial = Trial(
             *(type(aligner).__name__, changed_options(aligner), self.number, n_fit, n_test, self.fit_size),
-            selects_from_few_items=isinstance(aligner, SELECTS_DIRECTIONS)
-            and self.fit_pairs.n_components < self.fit_pairs.dim,
+            selects_from_few_items=aligner.selects_directions and self.fit_pairs.n_components < self.fit_pairs.dim,
         )
         with collected_warnings(aligner) as collected:
             try:

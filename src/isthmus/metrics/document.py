@@ -94,19 +94,20 @@ simulated again on 200 to 500 other data sets, and these are 93 to 97 %. `gaussi
 400 data sets of the power law and of the cone. Its interval contains the value along the directions of these data in 96
 %. Other data sets have other directions and values, so it contains the mean over data sets in 77 and 78 % only.
 
-Six other laws were simulated on 60, 300 and 1,500 items, with 140 to 600 data sets each. They are 50 classes of which
-three dominate, rectified features, lengths with a log-normal distribution, a dominating coordinate with heavy tails,
-and 1 to 5 or 1 to 25 texts per image. Most intervals contain the value in 92 to 98 %. There are these exceptions:
+Six other laws were simulated on 60, 300 and 1,500 items, with 140 to 600 data sets each. Three are 50 classes of which
+three dominate, rectified features, and lengths with a log-normal distribution. The others are a dominating coordinate
+with heavy tails, and 1 to 5 or 1 to 25 texts per image. Most intervals contain the value in 92 to 98 %. There are these
+exceptions:
 
-- If numbers of texts differ much, few images decide. Of 60 images with 1 to 25 texts (as many as 25 images with equal
-  numbers), intervals of means and of the relative gap contain the value in 87 to 92 %. Of 300 they do in 92 to 95 %.
+- If numbers of texts differ much, few images decide: 60 images with 1 to 25 texts count as 25. Intervals of their means
+  and relative gap contain the value in 87 to 92 %. Of 300 they do in 92 to 95 %.
 - With a dominating coordinate, intervals of `conformity_sd_{side}` contain it in 87 to 93 %.
 - Of fewer than 20 items, normal intervals of means, cosines and distances contain it in 85 to 91 %. An angle of 20
   items has an interval if both means are clear of zero. This interval contains it in 74 to 100 %.
 
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
 example is one text that belongs to a third of the images. Measures of the moments have no interval for five items and
-fewer: normal intervals of means contain the value there in 61 to 91 %, and those of lengths in 16 to 100 %.
+fewer. Normal intervals of means contain the value there in 61 to 91 %, and those of lengths in 16 to 100 %.
 
 **Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes. `isthmus measure
 base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose line "Needs"
