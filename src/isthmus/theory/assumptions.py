@@ -43,6 +43,10 @@ class Check(Mapping[str, Assumption]):
     loss : float
         Loss of the sample, both directions summed, in nats.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
+
     Examples
     --------
     >>> len(Check({}, {}, temperature=0.1, loss=2.0))
@@ -179,6 +183,10 @@ def check_moments(moments: Moments, /, *, names: tuple[str, str] = ("x", "y")) -
     -------
     dict of str to Assumption
         Assumptions by name.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
 
     Examples
     --------

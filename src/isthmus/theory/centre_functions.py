@@ -19,7 +19,7 @@ def cone_function(w: float, /, *, kappa: float, dim: int, temperature: float) ->
     kappa : float
         Concentration of both clouds, in [0, 1e6].
     dim : int
-        Dimension.
+        Dimension, 1 to 4098.
     temperature : float
         tau, at least 1e-6.
 
@@ -49,6 +49,7 @@ def cone_function(w: float, /, *, kappa: float, dim: int, temperature: float) ->
     """
     k = inverse_temperature(temperature)
     check_within("w", w, -1.0, 1.0)
+    check_within("kappa", kappa, 0.0, 1e6)
     length = math.sqrt((kappa - k) ** 2 + 2.0 * kappa * k * (1.0 + w))
     return -w * k + log_sphere_mgf(dim, length) - log_sphere_mgf(dim, kappa)
 
@@ -61,7 +62,7 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     kappa : float
         Concentration of both clouds, in [0, 1e6].
     dim : int
-        Dimension.
+        Dimension, 2 to 8194.
     temperature : float
         tau, at least 1e-6.
 
@@ -80,6 +81,10 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     If False, w = -1 is a local minimum: concentrated clouds that start far apart stay apart. This is proved for the
     pair of centres. It is measured that particles of the full loss are trapped too.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 2. The condition is derived here.
+
     Examples
     --------
     >>> cone_is_monotone(kappa=20, dim=3, temperature=0.05)
@@ -87,6 +92,7 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     """
     k = inverse_temperature(temperature)
     check_within("kappa", kappa, 0.0, 1e6)
+    check_within("dim", dim, 2, 8194)
     gap = abs(kappa - k)
     slope = bessel_ratio(dim / 2 - 1, gap) / gap if gap > 0.0 else 1.0 / dim
     return bool(kappa * slope <= 1.0)
@@ -104,9 +110,9 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
     t : float
         Length of that projection.
     kappa : float
-        Concentration of both clouds.
+        Concentration of both clouds, in [0, 1e6].
     dim : int
-        Dimension of the space.
+        Dimension of the space, 2 to 4099.
     temperature : float
         tau, at least 1e-6.
 
@@ -118,12 +124,10 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
     Raises
     ------
     InputError
-        If a cosine is outside [-1, 1], |w2| > |t|, or the temperature is not positive.
+        If a cosine is outside [-1, 1], |w2| > |t|, or another parameter is out of range.
 
     Notes
     -----
-    The value is
-
     -w1/tau + log[I_nu(M) kappa^nu / (I_nu(kappa) M^nu)], with nu = (dim - 1)/2 - 1 and M^2 = kappa^2 + 2
     kappa w2 / tau + t^2 / tau^2. Its minimum lies at centres *inside* the shared space (measured). The full loss
     decides the other way, so this function alone does not prove the gap.
@@ -140,6 +144,7 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
     k = inverse_temperature(temperature)
     for name, value in (("w1", w1), ("w2", w2), ("t", t)):
         check_within(name, value, -1.0, 1.0)
+    check_within("kappa", kappa, 0.0, 1e6)
     if abs(w2) > abs(t) + 1e-12:
         raise InputError(f"w2 = {w2:g} with t = {t:g}, expected |w2| <= |t|")
     length = math.sqrt(max(0.0, (kappa - abs(t) * k) ** 2 + 2.0 * kappa * k * (abs(t) + w2)))

@@ -51,6 +51,10 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
 
     One or two integrals over x remain (Gauss-Legendre and Gauss-Gegenbauer, relative error about 1e-10).
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3.
+
     Examples
     --------
     >>> round(cloud_loss(3, kappa=10.0, temperature=0.2, angle=60, centres="shared"), 5)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import Array, asarray_like, to_numpy, unit_rows
+from isthmus.theory._arguments import cosine_of
 from isthmus.theory.bounds import affine_infimum, finite_bound, loss_bound
 from isthmus.theory.frames import Frame, hyperplanes
 from isthmus.theory.manifolds import FreePairs, RotatingCloud, RowManifold
@@ -31,6 +32,10 @@ class Constraint(ABC):
     """Base class of the constraints of `optimise`.
 
     A subclass implements `problem`. The other methods have defaults.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
 
     Examples
     --------
@@ -102,6 +107,10 @@ class Constraint(ABC):
 class Unconstrained(Constraint):
     """No constraint: `optimise` may choose all pairs of unit vectors.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 1.
+
     Examples
     --------
     >>> Unconstrained()
@@ -125,6 +134,10 @@ class Cone(Constraint):
     ------
     InputError
         If `resultant` is outside (0, 1).
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 2.
 
     Examples
     --------
@@ -156,6 +169,10 @@ class RigidClouds(Constraint):
     ------
     InputError
         If not exactly one of both is given, or `kappa` is not positive.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 2.
 
     Examples
     --------
@@ -216,6 +233,10 @@ class Subspaces(Constraint):
     ------
     InputError
         If not exactly one of `angle` and `bases` is given, or a parameter is out of range.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3.
 
     Examples
     --------
@@ -285,14 +306,18 @@ class ConstantParts(Constraint):
     Parameters
     ----------
     angle : float
-        Angle between a and b in degrees.
+        Angle between a and b in degrees, 0 to 180.
     radius : float
         Length r of the part in the shared space, between 0 and 1.
 
     Raises
     ------
     InputError
-        If `angle` is not one number, or `radius` is outside (0, 1).
+        If `angle` is not one number from 0 to 180, or `radius` is outside (0, 1).
+
+    References
+    ----------
+    .. [1] Derived here. Chowers et al. (2026), arXiv 2603.29080, describe such an offset.
 
     Examples
     --------
@@ -306,6 +331,7 @@ class ConstantParts(Constraint):
     def __post_init__(self) -> None:
         if not np.isscalar(self.angle):
             raise InputError(f"angle={self.angle!r}, expected one number of degrees")
+        cosine_of(self.angle)  # for its check
         _between("radius", self.radius, 0.0, 1.0)
 
     def problem(self, setup: Setup, /) -> Problem:

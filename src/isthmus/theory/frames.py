@@ -28,6 +28,10 @@ class Frame:
     degrees : ndarray of shape (min(p, q),)
         Principal angles, ascending. Column j of `x` and of `y` make the angle `degrees[j]`.
 
+    References
+    ----------
+    .. [1] Bjorck and Golub (1973), Numerical methods for computing angles between linear subspaces.
+
     Examples
     --------
     >>> hyperplanes(4, 30.0).shared
@@ -93,6 +97,10 @@ def hyperplanes(dim: int, angles: float | Sequence[float], /) -> Frame:
     ------
     InputError
         If an angle is outside (0, 90], or there are more than dim / 2 of them.
+
+    References
+    ----------
+    .. [1] Bjorck and Golub (1973), Numerical methods for computing angles between linear subspaces.
 
     Examples
     --------

@@ -31,6 +31,10 @@ class GoodnessOfFit:
     isotropy_p : float
         Its p-value, NaN for d = 2.
 
+    References
+    ----------
+    .. [1] Bingham (1974), An antipodally symmetric distribution on the sphere.
+
     Examples
     --------
     >>> GoodnessOfFit(0.02, 0.4, 1.0, 1.0, 0.5).radial_p

@@ -38,6 +38,10 @@ class InfoNCEParts:
     uniformity_y : float
         Part of the y rows against all x rows.
 
+    References
+    ----------
+    .. [1] Wang and Isola (2020), arXiv 2005.10242.
+
     Examples
     --------
     >>> InfoNCEParts(alignment=-2.0, uniformity_x=0.5, uniformity_y=0.5).limit

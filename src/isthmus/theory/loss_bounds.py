@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -72,6 +73,10 @@ def uniform_bound_is_proved(dim: int, /, *, temperature: float) -> bool:
     InputError
         If the temperature or the dimension is out of range.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 1. The condition is derived here.
+
     Examples
     --------
     >>> [uniform_bound_is_proved(3, temperature=t) for t in (0.23, 0.24)]
@@ -109,13 +114,17 @@ def finite_bound(n: float, /, *, temperature: float, cosine: float = 1.0) -> flo
     Assumption: unit rows, no other constraint. Proved (Jensen, twice). With `cosine` = 1 the simplex attains it if
     n <= dim + 1. For many more pairs `loss_bound` is tighter.
 
+    References
+    ----------
+    .. [1] Derived here. Graf et al. (2021), arXiv 2102.08817, prove the simplex for a supervised loss.
+
     Examples
     --------
     >>> round(finite_bound(9, temperature=0.2), 7)
     0.0568882
     """
     k = inverse_temperature(temperature)
-    check_within("n", n, 1.0, math.inf)
+    check_within("n", n, 1.0, sys.float_info.max)
     check_within("cosine", cosine, -1.0, 1.0)
     if n == 1:
         return 0.0
@@ -152,6 +161,10 @@ def loss_bound(n: float, dim: int, /, *, temperature: float, cosine: float = 1.0
     -----
     Assumption: unit rows. Proved if `finite_bound` is the larger, and otherwise where `uniform_bound_is_proved`. It is
     loose by up to 0.35 nats where the two cross, at dim = 8 and tau = 0.2 (measured).
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 1, and `finite_bound`.
 
     Examples
     --------
@@ -190,6 +203,10 @@ def simplex_optimum(n: int, dim: int, /, *, temperature: float) -> float:
     -----
     Assumption: unit rows, no other constraint. Proved: it is `finite_bound` with cosine 1, and the simplex attains it.
     For n > dim + 1 no closed form is known (open).
+
+    References
+    ----------
+    .. [1] Derived here. Graf et al. (2021), arXiv 2102.08817, prove the simplex for a supervised loss.
 
     Examples
     --------

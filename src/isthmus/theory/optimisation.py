@@ -83,6 +83,10 @@ class Run:
     trajectory : Trajectory
         The same quantities along the way.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
+
     Examples
     --------
     >>> from isthmus.theory import Unconstrained

@@ -42,6 +42,10 @@ def affine_infimum(dim: int, /, *, temperature: float, radius: float) -> float:
     The loss does not depend on the angle between a and b (proved), so it neither makes nor closes a gap. The infimum is
     proved where `uniform_bound` is, at temperature tau / r^2.
 
+    References
+    ----------
+    .. [1] Derived here. Chowers et al. (2026), arXiv 2603.29080, describe such an offset.
+
     Examples
     --------
     >>> round(affine_infimum(8, temperature=0.2, radius=0.7), 4)
@@ -82,12 +86,17 @@ def orthogonal_centres_value(dim: int, /, *, temperature: float, mean_length: fl
     rows agree in the shared space and are uniform there. The value then holds for both signs of the angle, gap phi and
     180 - phi (proved). It is measured that free centres go there (see `orthogonal_centres_certificate`).
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3. The value is derived here.
+
     Examples
     --------
     >>> round(orthogonal_centres_value(8, temperature=0.5, mean_length=0.5), 4)
     -2.6334
     """
-    check_within("mean_length", mean_length, 0.0, 1.0 - 1e-9)
+    if not 0.0 <= mean_length < 1.0:
+        raise InputError(f"mean_length = {mean_length:g}, expected a number from 0 and below 1")
     return affine_infimum(dim, temperature=temperature, radius=math.sqrt(1.0 - mean_length**2))
 
 
@@ -103,6 +112,10 @@ class Certificate:
         Rise of G above G(R0) on [-1, 1], in nats.
     excess_h : float
         Rise of H above G(R0) on [-1, 1], in nats.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3. The certificate is derived here.
 
     Examples
     --------
@@ -131,7 +144,7 @@ def orthogonal_centres_certificate(
     angle : float
         Dihedral angle of the hyperplanes in degrees, 0 to 180.
     points : int, default 20001
-        Points of the grid on which the maxima are taken.
+        Points of the grid on which the maxima are taken, at least 1001.
 
     Returns
     -------
@@ -152,12 +165,18 @@ def orthogonal_centres_certificate(
 
     H(s) = cos(angle)(s - R0)^2 / (2 tau) + l(s)
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3. The certificate is derived here.
+
     Examples
     --------
     >>> orthogonal_centres_certificate(512, temperature=0.01, mean_length=0.8, angle=60.0).holds
     True
     """
     orthogonal_centres_value(dim, temperature=temperature, mean_length=mean_length)  # for its checks
+    if points < 1001:
+        raise InputError(f"points = {points}, expected at least 1001, because a coarse grid misses the maxima")
     k, r0, c = inverse_temperature(temperature), mean_length, cosine_of(angle)
     rho = math.sqrt(1.0 - r0**2)
     slope = k * r0 * (1.0 - sphere_ratio(dim - 2, rho**2 * k))
@@ -196,6 +215,10 @@ def collapse_margin(dim: int, /, *, temperature: float, angle: float) -> float:
     No constraint on the means. The state with every row in the shared space and equal matching rows is locally stable
     exactly if the margin is positive. This is derived as a local condition and agrees with particle runs (measured). It
     is not proved globally.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268, Theorem 3. The margin is derived here.
 
     Examples
     --------

@@ -34,6 +34,10 @@ class Assumption:
     message : str
         The measured values, or the reason why it cannot be tested.
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
+
     Examples
     --------
     >>> Assumption("isometry", "x.c_x = y.c_y", 0.01, "cosine", 0.02, True, "difference 0.01").holds
@@ -147,6 +151,10 @@ class Theorem:
         Assumptions that cannot be tested.
     message : str
         The claim, and whether it applies.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
 
     Examples
     --------

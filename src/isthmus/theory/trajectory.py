@@ -44,6 +44,10 @@ class State:
     reason : str
         Why the gap is undefined, or "".
 
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
+
     Examples
     --------
     >>> import numpy as np
@@ -91,6 +95,10 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
     The gap is defined if both means differ from zero at the level of 1 %. The test compares n |mean|^2 / g with
     chi-square of f degrees of freedom, g = tr(S^2)/tr(S), f = tr(S)/g, S the covariance (Satterthwaite's
     approximation).
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components.
 
     Examples
     --------
@@ -151,6 +159,10 @@ class Trajectory:
         Loss minus bound, in nats.
     states : tuple of State
         Measures of each recorded step.
+
+    References
+    ----------
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
 
     Examples
     --------
