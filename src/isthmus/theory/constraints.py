@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -329,7 +330,7 @@ class ConstantParts(Constraint):
     radius: float
 
     def __post_init__(self) -> None:
-        if not np.isscalar(self.angle):
+        if not isinstance(self.angle, Real):
             raise InputError(f"angle={self.angle!r}, expected one number of degrees")
         cosine_of(self.angle)  # for its check
         _between("radius", self.radius, 0.0, 1.0)
