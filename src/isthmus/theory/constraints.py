@@ -10,12 +10,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from isthmus.compute.arrays import Array, asarray_like, to_numpy, unit_rows
-from isthmus.theory._arguments import cosine_of
 from isthmus.theory.bounds import affine_infimum, finite_bound, loss_bound
 from isthmus.theory.frames import Frame, hyperplanes
 from isthmus.theory.manifolds import FreePairs, RotatingCloud, RowManifold
@@ -330,9 +328,8 @@ class ConstantParts(Constraint):
     radius: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.angle, Real):
-            raise InputError(f"angle={self.angle!r}, expected one number of degrees")
-        cosine_of(self.angle)  # for its check
+        if not (isinstance(self.angle, int | float | np.floating | np.integer) and 0.0 <= self.angle <= 180.0):
+            raise InputError(f"angle={self.angle!r}, expected one number of degrees from 0 to 180")
         _between("radius", self.radius, 0.0, 1.0)
 
     def problem(self, setup: Setup, /) -> Problem:
