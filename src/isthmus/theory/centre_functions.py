@@ -128,6 +128,8 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
 
     Notes
     -----
+    The value is
+
     -w1/tau + log[I_nu(M) kappa^nu / (I_nu(kappa) M^nu)], with nu = (dim - 1)/2 - 1 and M^2 = kappa^2 + 2
     kappa w2 / tau + t^2 / tau^2. Its minimum lies at centres *inside* the shared space (measured). The full loss
     decides the other way, so this function alone does not prove the gap.
