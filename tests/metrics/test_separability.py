@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics.separability import Probe, _wilson, logistic_regression
+from isthmus.metrics.separability import Probe, _share_interval, logistic_regression
 from isthmus.statistics.intervals import wilson_interval
 
 NAMES = ["linear_separability", "separability_auc"]
@@ -113,9 +113,9 @@ def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.r
 
 
 def test_wilson_interval_has_at_least_one_trial_per_item() -> None:
-    assert _wilson(0.5, 10.0, 40) == pytest.approx(_wilson(0.5, 0.25, 40))
-    assert _wilson(0.5, 0.0, 40) == pytest.approx(_wilson(0.5, 0.125, 40))
-    assert _wilson(1.0, 0.0, 40)[0] == pytest.approx(40 / (40 + 1.959963984540054**2))
+    assert _share_interval(0.5, 10.0, 40) == pytest.approx(_share_interval(0.5, 0.25, 40))
+    assert _share_interval(0.5, 0.0, 40) == pytest.approx(_share_interval(0.5, 0.125, 40))
+    assert _share_interval(1.0, 0.0, 40)[0] == pytest.approx(0.025 ** (1 / 40))
 
 
 @pytest.mark.parametrize(("n", "is_defined"), [(7, False), (8, True)])
@@ -140,20 +140,18 @@ def test_separability_of_clip_is_one(clip_coco: Pairs) -> None:
     assert [estimates[name].value for name in NAMES] == [1, 1]
 
 
-@pytest.mark.parametrize("failures", [1, 2, 3])
-def test_few_failures_have_a_poisson_bound(failures: int) -> None:
-    """At this probability of a failure, as many or more of them have a probability of 5 %."""
+@pytest.mark.parametrize("failures", [1, 2, 14])
+def test_accuracy_with_few_errors_has_the_interval_of_their_count(failures: int) -> None:
     share = 1 - failures / 300
-    high = _wilson(share, share * (1 - share), 300)[1]
-    assert poisson.sf(failures - 1, 300 * (1 - high)) == pytest.approx(0.05)
-    assert _wilson(1 - share, share * (1 - share), 300)[0] == pytest.approx(1 - high)
-    assert high > wilson_interval(300 - failures, 300)[1]
+    expected = binomtest(300 - failures, 300).proportion_ci(method="exact")
+    variance = share * (1 - share) / 2  # the rows of an item are independent
+    assert _share_interval(share, variance, 150) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 def test_wilson_interval_counts_items_as_trials_if_their_rows_agree() -> None:
-    assert _wilson(0.5, 0.25 * 10 / 9, 10) == pytest.approx(wilson_interval(5, 10), rel=1e-12)
-    assert _wilson(0.5, 0.125, 10) == pytest.approx(wilson_interval(10, 20), rel=1e-12)  # independent rows
-    assert _wilson(0.5, 0.25 / 1.2, 10) == pytest.approx(wilson_interval(6, 12), rel=1e-12)
+    assert _share_interval(0.5, 0.25 * 10 / 9, 10) == pytest.approx(wilson_interval(5, 10), rel=1e-12)
+    assert _share_interval(0.5, 0.125, 10) == pytest.approx(wilson_interval(10, 20), rel=1e-12)  # independent rows
+    assert _share_interval(0.5, 0.25 / 1.2, 10) == pytest.approx(wilson_interval(6, 12), rel=1e-12)
 
 
 def test_rows_that_equal_those_of_a_constant_modality_are_ties(rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2, ncx2, norm
+from scipy.stats import binom, binomtest, chi2, ncx2, norm
 
 from isthmus.statistics.intervals import (
     clip_interval,
@@ -46,10 +46,25 @@ def test_tail_factor_of_many_normal_scores_is_one_and_of_one_extreme_score_is_la
     assert tail_factor(np.ones(9)) == 1
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 12), (12, 12), (3, 12), (1, 1), (499, 1000)])
+@pytest.mark.parametrize(("successes", "n"), [(0, 12), (12, 12), (3, 12), (1, 1), (14, 1000), (986, 1000)])
+def test_interval_of_few_successes_or_failures_is_exact(successes: int, n: int) -> None:
+    expected = binomtest(successes, n).proportion_ci(method="exact")
+    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(15, 30), (15, 1000), (499, 1000), (985, 1000)])
 def test_wilson_interval_is_that_of_scipy(successes: int, n: int) -> None:
     expected = binomtest(successes, n).proportion_ci(method="wilson")
     assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [6, 20, 60, 300])
+def test_intervals_of_shares_cover_whatever_the_expectation(n: int) -> None:
+    shares = np.r_[np.arange(0.01, min(n / 2, 40), 0.02) / n, np.linspace(0.001, 0.5, 200)]
+    low, high = np.array([wilson_interval(successes, n) for successes in range(n + 1)]).T
+    is_covered = (low <= shares[:, None]) & (shares[:, None] <= high)
+    coverage = (binom.pmf(np.arange(n + 1), n, shares[:, None]) * is_covered).sum(axis=1)
+    assert coverage.min() > 0.93
 
 
 def test_wilson_interval_of_no_success_starts_at_zero_and_of_all_ends_at_one() -> None:

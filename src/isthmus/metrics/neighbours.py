@@ -90,10 +90,9 @@ def _are_ties(nearest: TopK, k: int) -> bool:
 
 
 def _share_interval(value: float, n: int, interval: tuple[float, float]) -> tuple[float, float]:
-    """Return the interval within [0, 1]. If nothing varies, return Wilson's for a share of 0 or 1, else none."""
+    """Return the interval within [0, 1]. If nothing varies, it is that of n trials for a share of 0 or 1, else none."""
     if value in (0.0, 1.0):
-        low, high = wilson_interval(round(value * n), n)
-        return (0.0, high) if value == 0 else (low, 1.0)  # exactly, because Wilson's own ends are rounded
+        return wilson_interval(round(value * n), n)
     low, high = interval
     return (max(low, 0.0), min(high, 1.0)) if high > low else (NAN, NAN)
 
