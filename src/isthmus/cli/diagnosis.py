@@ -49,8 +49,8 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="X Y [Z...]",
-        help="embeddings of two or more modalities: .npy, .npz, .safetensors (FILE::NAME selects an array) or a folder "
-        "of .npy shards",
+        help="embeddings of two or more modalities: files in a format of `isthmus list formats`, folders of shards, or "
+        "vector stores; FILE::NAME selects an array or column",
     ),
 ]
 TableFile = Annotated[

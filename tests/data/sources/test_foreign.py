@@ -71,7 +71,7 @@ def test_open_source_of_fbin_maps_the_rows(tmp_path: Path) -> None:
             r"is a Zarr array or group; run rows = zarr.open\('.*rows.zarr'\) and np.save",
         ),
         ("group", ["zarr.json", "image/zarr.json"], "is a Zarr array or group"),
-        ("chroma", ["chroma.sqlite3"], "is a Chroma database"),
+        ("chroma", ["chroma.sqlite3"], "is a Chroma database; give chroma:.*chroma/COLLECTION"),
     ],
 )
 def test_open_source_of_a_folder_of_another_kind_names_it(

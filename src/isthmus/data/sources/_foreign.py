@@ -69,7 +69,8 @@ def check_embeddings_folder(location: Location, names: Collection[str]) -> None:
             "rows[:]), with rows[NAME][:] for one array of a group"
         )
     if "chroma.sqlite3" in names:
-        raise InputError(f"{str(location)[-80:]}: is a Chroma database; save its embeddings with numpy.save")
+        shown = str(location)[-80:]
+        raise InputError(f"{shown}: is a Chroma database; give chroma:{shown}/COLLECTION")
 
 
 def _unpickling(location: Path, head: bytes) -> str:
