@@ -147,8 +147,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
     with the cosine to the mean is therefore no finding. With the covariance S (1/n), sd = n / (n - 1) sqrt(mean' S
     mean). The value and its interval are those of the square without its bias. The standard error counts the effects of
     pairs of items once. The interval is wider, and ends higher, where a few rows decide. It is absent if the mean is
-    not distinguishable from zero at p < .01, or for fewer than 200 items, counted as for the effective rank. The null
-    is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
+    not distinguishable from zero at p < .01, or for fewer than 200 items. These are counted as for the effective rank.
+    The null is the plug-in of directions whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)

@@ -79,8 +79,8 @@ standard error is .9 %, and 1.5 % for 200 data sets. The intervals are about the
 
 - Intervals of R@k count queries as dependent that share the rows before their matches. On 1,000 items of caps, cones
   and collapsed clouds they contain the mean in 92 to 97 % (400 data sets each). In caps and narrow cones, few rows are
-  nearest to most queries. Intervals of R@1 are 1.2 to 1.6 times as wide there as the error, which the data hardly show:
-  the estimated variance is right on average, and .6 to .9 of it in the median. All misses are on one side.
+  nearest to most queries. Intervals of R@1 are 1.2 to 1.6 times as wide there as the error. The data hardly show this
+  error: the estimated variance is right on average, and .6 to .9 of it in the median. All misses are on one side.
 - Other measures below 92 % for one law and kind of data were simulated again with other data sets, 500 or 600 each.
   These are distances of centroids, cosines, ratios of the gap and uniformities. Their intervals contain the mean in 94
   to 97 %.
@@ -131,7 +131,7 @@ others are computed.
 
 **Not offered.** These published measures are left out. The modality integration rate of language models (MIR) and the
 modality dominance of sparse features (MDS) need the layers or features of another model. The formula of the
-distribution gap of TPC-CMA was not available to us. A measure of this page is similar to each of the others. These are
+distribution gap of TPC-CMA was not available. A measure of this page is similar to each of the others. These are
 the unbalanced optimal transport gap (UOT-Gap), penetration and coverage of AnisoAlign, the spectral alignment score,
 and PWCCA. They also include cycle and longest-subsequence neighbours, the divergence of conformity histograms, and the
 Cauchy-Schwarz divergence.

@@ -144,7 +144,7 @@ def orthogonal_centres_certificate(
     angle : float
         Dihedral angle of the hyperplanes in degrees, 0 to 180.
     points : int, default 20001
-        Points of the grid on which the maxima are taken, at least 1001.
+        Points of the grid on which the maxima are taken, at least 101.
 
     Returns
     -------
@@ -175,8 +175,8 @@ def orthogonal_centres_certificate(
     True
     """
     orthogonal_centres_value(dim, temperature=temperature, mean_length=mean_length)  # for its checks
-    if points < 1001:
-        raise InputError(f"points = {points}, expected at least 1001, because a coarse grid misses the maxima")
+    if points < 101:
+        raise InputError(f"points = {points}, expected at least 101, because a coarse grid misses the maxima")
     k, r0, c = inverse_temperature(temperature), mean_length, cosine_of(angle)
     rho = math.sqrt(1.0 - r0**2)
     slope = k * r0 * (1.0 - sphere_ratio(dim - 2, rho**2 * k))
