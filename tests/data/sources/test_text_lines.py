@@ -48,6 +48,22 @@ def test_blank_lines_end_a_file_and_are_named_between_rows(suffix: str, header: 
     np.testing.assert_array_equal(open_source(path).read(0, 20), ROWS)
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+def test_line_of_spaces_is_blank(suffix: str, tmp_path: Path) -> None:
+    path, lines = tmp_path / f"rows{suffix}", lines_of(suffix)
+    path.write_text("\n".join([*lines[:5], " \t ", *lines[5:], ""]))
+    with pytest.raises(isthmus.InputError, match="line 6 is blank, where row 5 would be"):
+        open_source(path)
+
+
+def test_line_of_empty_cells_is_a_row_without_values(tmp_path: Path) -> None:
+    path, lines = tmp_path / "rows.tsv", [line.replace(",", "\t") for line in lines_of(".csv")]
+    path.write_text("\n".join([*lines[:5], "\t\t\t", *lines[5:], ""]))
+    rows = open_source(path).read(0, 21)
+    assert np.isnan(rows[5]).all()
+    np.testing.assert_array_equal(np.delete(rows, 5, axis=0), ROWS)
+
+
 def test_blank_lines_of_a_quoted_text_belong_to_its_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     cells = [f'"{list(row)}"' for row in ROWS.tolist()]

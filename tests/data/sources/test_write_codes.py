@@ -53,6 +53,7 @@ def test_given_ranges_clip_and_bits_keep_the_signs(tmp_path: Path, rng: np.rando
             r"expected finite numbers of shape \(2, 8\): minimum",
         ),
         (np.full((3, 8), np.nan), "codes.npy", {"bits": True}, "hold NaN or infinite values"),
+        (np.full((3, 8), np.nan), "codes.npy", {}, "hold NaN or infinite values"),
     ],
 )
 def test_rows_that_have_no_codes_are_refused_and_leave_no_file(
@@ -61,3 +62,10 @@ def test_rows_that_have_no_codes_are_refused_and_leave_no_file(
     with pytest.raises(InputError, match=message):
         write_codes(rows, tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ranges_with_the_maxima_first_are_refused(tmp_path: Path) -> None:
+    ranges = write_codes(np.random.default_rng(0).normal(size=(40, 8)), tmp_path / "codes.npy")
+    assert ranges is not None
+    with pytest.raises(InputError, match="a minimum above its maximum; give the minima in the first row"):
+        open_source(tmp_path / "codes.npy", ranges=ranges[::-1], rounding="down")

@@ -128,7 +128,7 @@ class DecodedRows:
                 f"got rounding={coding.rounding!r} (--rounding), expected {', '.join(ROUNDINGS)}, and codes with ranges"
             )
         if coding.ranges is not None:
-            self.low, self.high = read_numbers(coding.ranges, (2, width), "ranges", address)
+            self.low, self.high = read_ranges(coding.ranges, width, address)
             self.scale = (self.high - self.low) / STEPS
             self.offset = self.low + (128 if self.stored.kind == "i" else 0) * self.scale
             self.rounding = coding.rounding or self._recognised_rounding(address)
@@ -301,6 +301,14 @@ def hold_fractions(rows: Any) -> bool:
         return False
     head = arrays.to_numpy(rows[0 : min(CHECKED_ROWS, int(rows.shape[0])), ...])
     return bool((np.isfinite(head) & (head != np.trunc(head))).any())
+
+
+def read_ranges(value: Any, width: int, address: str) -> np.ndarray:
+    """Return the minima and the maxima (2, width) of the coordinates, given as such or as the path of an .npy file."""
+    ranges: np.ndarray = read_numbers(value, (2, width), "ranges", address)
+    if (ranges[1] < ranges[0]).any():
+        raise InputError(f"{address}: ranges hold a minimum above its maximum; give the minima in the first row")
+    return ranges
 
 
 def read_numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:

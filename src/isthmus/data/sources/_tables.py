@@ -29,6 +29,8 @@ from isthmus.utils.files import spooled_rows
 JUDGED_ROWS = 64
 #: Bytes of a file that are searched for blank lines at a time.
 BLOCK_BYTES = 2**24
+#: Bytes of a blank line that are found where two of these pieces meet.
+MAX_BLANKS = 64
 #: Fewest bytes of a cell that count as codes.
 MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
@@ -307,11 +309,12 @@ def check_blank_lines(location: Any, n_headers: int = 0, *, quote: bytes = b"") 
         Character around texts that may have several lines.
     """
     end = b""
+    blank = re.compile(rb"\n\r?\n" if quote else rb"\n[ \t\r]*\n")  # tabs may separate cells that are all empty
     with location.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
-            if any(pattern in end + block for pattern in (b"\n\n", b"\n\r\n")):
+            if blank.search(end + block):
                 break
-            end = block[-2:]
+            end = block[-MAX_BLANKS:]
         else:
             return
     is_outside, is_blank = line_states(location, quote)

@@ -19,7 +19,7 @@ MIN_NUMBERED = 8
 _ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
 _NUMBER = re.compile(r"\d+$")
 #: Text of a number that is not whole, as ids may be.
-_FRACTION = r"^\s*[-+]?(\d+[.,]\d*|[.,]\d+|\d+([.,]\d*)?[eE][-+]?\d+)\s*$"
+FRACTION = r"^\s*[-+]?(\d+[.,]\d*|[.,]\d+|\d+([.,]\d*)?[eE][-+]?\d+)\s*$"
 
 
 def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     floats = [field.name for field in batch.schema if t.is_floating(field.type)]
     integers = [field.name for field in batch.schema if t.is_integer(field.type)]
     stems = [_NUMBER.sub("", name) for name in floats]
-    numbered = [n for n in integers if _NUMBER.search(n) and _NUMBER.sub("", n) in stems]
+    numbered = [n for n in integers if _NUMBER.search(n) and _NUMBER.sub("", n) in stems and not _counts_up(batch, n)]
     dimensions = set(floats) | set(numbered) | (set() if floats else {n for n in integers if not _ID_NAMES.search(n)})
     columns = tuple(name for name in names if name in dimensions)
     if len(columns) < 2:
@@ -82,6 +82,13 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     return group
 
 
+def _counts_up(batch: Any, name: str) -> bool:
+    """Return whether a column holds 0, 1, 2 ... or 1, 2, 3 ..., as row numbers without a name do."""
+    column = batch.column(name)
+    numbers = column.drop_null().to_numpy(zero_copy_only=False)
+    return len(numbers) > 2 and not column.null_count and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+
+
 def check_words(batch: Any, address: str) -> None:
     """Raise `InputError` if a column is text because of a few cells, and most of its cells hold fractions.
 
@@ -94,7 +101,7 @@ def check_words(batch: Any, address: str) -> None:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         is_dimension = not groups or (_NUMBER.search(name) is not None and _stem(name) in groups)
         if is_dimension and (t.is_string(column.type) or t.is_large_string(column.type)):
-            is_number = pc.match_substring_regex(column, _FRACTION).fill_null(True).to_numpy(zero_copy_only=False)
+            is_number = pc.match_substring_regex(column, FRACTION).fill_null(True).to_numpy(zero_copy_only=False)
             words = np.flatnonzero(~is_number)
             if len(words) and 2 * len(words) < len(column) - column.null_count:
                 rows_are = validation.rows_are(words, f"text such as {shown(column[int(words[0])].as_py())}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute import arrays
-from isthmus.data.sources._codes import STEPS, read_numbers
+from isthmus.data.sources._codes import STEPS, read_ranges
 from isthmus.data.sources._registry import formats
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._stored_rows import block_size
@@ -99,10 +99,9 @@ def write_codes(
         if ranges is None:
             numbers = np.unique(np.linspace(0, n_rows - 1, min(n_rows, MAX_RANGE_ROWS)).astype(np.int64))
             sample = np.asarray(rows.take(numbers) if is_source else table[numbers])
-            ranges = np.stack([sample.min(axis=0), sample.max(axis=0)])
-        ranges = read_numbers(ranges, (2, width), "ranges", str(path))
-        if (ranges[1] < ranges[0]).any():
-            raise InputError(f"{path}: ranges hold a minimum above its maximum; give the minima in the first row")
+            sample = sample[np.isfinite(sample).all(axis=1)]  # other rows are refused below
+            ranges = np.stack([sample.min(axis=0), sample.max(axis=0)]) if len(sample) else np.zeros((2, width))
+        ranges = read_ranges(ranges, width, str(path))
         steps = np.where(ranges[1] > ranges[0], (ranges[1] - ranges[0]) / STEPS, 1.0)
     written_type, lowest = np.dtype(np.uint8 if bits else dtype), LOWEST_CODES[dtype]
     with atomic_path(path) as temporary:

@@ -17,6 +17,7 @@ from isthmus.data.sources._locations import Location
 from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._wide_columns import FRACTION
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -221,7 +222,7 @@ def _separators(location: Location) -> tuple[str, str]:
     is beside them.
     """
     with location.open("rb") as file:
-        head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+        head = re.sub(r"\r\n?", "\n", file.read(HEAD_BYTES).decode("utf-8", "replace"))
     text = re.sub(r'"[^"]*"', "", head)
     first, _, following = text.lstrip("\ufeff").partition("\n")
     if location.suffix.lower() == ".tsv":
@@ -244,15 +245,39 @@ def _usual_number_of_cells(location: Location) -> int:
 
 
 def _has_header(location: Location) -> bool:
-    """Return whether the first line holds names, which are not all numbers."""
+    """Return whether the first line holds names: a word, quotes that the second line lacks, or numbers of columns.
+
+    A missing cell is no name, unless all other cells are whole numbers, as above the row numbers that pandas writes.
+    """
     with location.open("rb") as file:
         line = file.readline(BLOCK_BYTES)
+        while line.isspace():
+            line = file.readline(BLOCK_BYTES)
+        text = (line + file.readline(BLOCK_BYTES)).decode("utf-8-sig", "replace")
     delimiter, decimal_point = _separators(location)
+    first, second = [*re.split(r"\r\n?|\n", text), ""][:2]
+    cells, next_cells = (_cells_of_line(line, delimiter) for line in (first, second))
+    if any(cell.startswith("[") for cell in cells):
+        return False
+    given = [cell for cell in cells if cell not in NULLS]
     try:
-        [float(cell.replace(decimal_point, ".")) for cell in line.decode().strip().split(delimiter)]
-    except ValueError:  # also bytes that are no text
-        return not line.lstrip().startswith((b"[", b'"['))
-    return False
+        [float(cell.replace(decimal_point, ".")) for cell in given]
+    except ValueError:
+        return True
+    counts_up = len(given) > 2 and given == [str(number) for number in range(len(given))]
+    if ('"' in first and '"' not in second) or (counts_up and any(re.match(FRACTION, cell) for cell in next_cells)):
+        return True
+    return len(given) < len(cells) and not any(re.match(FRACTION, cell) for cell in given)
+
+
+def _cells_of_line(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line without quotes.
+
+    >>> _cells_of_line('7, "[0.1, 0.2]",a', ",")
+    ['7', '[0.1, 0.2]', 'a']
+    """
+    bare = re.sub(r'"([^"]*)"', lambda quoted: quoted[1].replace(delimiter, "\0"), line)
+    return [cell.strip().replace("\0", delimiter) for cell in bare.strip(" ").split(delimiter)]
 
 
 def _keys(location: Location, name: str) -> Any:
