@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import kurtosis
+from scipy.stats import kurtosis, norm
 from scipy.stats import t as student
 from sklearn.neighbors import NearestNeighbors
 
@@ -151,10 +151,26 @@ def test_mixed_partner_rank_and_its_jackknife_equal_a_loop(cones: Any) -> None:
     # (rank - 1) / (n - 1) without each item, as if n items were left
     left_out = [(slow(np.delete(x, i, 0), np.delete(y, i, 0)) - 1) / (n - 2) * (n - 1) for i in range(n)]
     df = 2 * n / (kurtosis(left_out, fisher=False) - 1)
-    half = student.ppf(0.975, df) * np.sqrt((n - 1) / n * np.sum((left_out - np.mean(left_out)) ** 2))
+    error = student.ppf(0.975, df) / norm.ppf(0.975) * np.sqrt(n - 1) * np.std(left_out)
     ahead = image.value - 1
-    ends = [1 + ahead * np.exp(sign * half / ahead) for sign in (-1, 1)]
+    # The upper end is that with one more rank like the largest.
+    largest = (np.mean(left_out) - min(left_out)) * (n - 1) / n
+    ends = [
+        1 + ahead / np.exp(norm.ppf(0.975) * error / ahead),
+        1 + (ahead + largest) * np.exp(norm.ppf(0.975) * np.hypot(error, largest) / (ahead + largest)),
+    ]
     assert (image.low, image.high) == pytest.approx(ends, abs=1e-8)
+
+
+@pytest.mark.parametrize(("n_moved", "is_defined"), [(3, False), (4, True)])
+def test_mixed_partner_rank_needs_five_later_matches_for_an_interval(n_moved: int, is_defined: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 12))
+    y = x + 0.1 * rng.normal(size=x.shape)
+    y[: n_moved + 1] = np.roll(y[: n_moved + 1], 1, axis=0)  # none of these rows matches
+    estimate = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_image"])["mixed_partner_rank_image"]
+    assert np.isfinite(estimate.low) == is_defined
+    assert estimate.note == ("" if is_defined else "no interval: 4 matching rows have a rank above 1, 5 are needed")
 
 
 def test_paired_rows_have_the_first_row_of_each_item(cones: Any) -> None:

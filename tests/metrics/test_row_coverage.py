@@ -138,13 +138,14 @@ def isotropic_caps(seed: int, n: int, shared: float = 0.0) -> Pairs:
 
 @pytest.mark.slow
 def test_mixing_rate_interval_covers_a_rate_of_few_neighbours() -> None:
-    """Isotropic caps far apart: a symmetric interval covers .85 here."""
+    """Isotropic caps far apart: a symmetric interval covers .85 here, and the exact one more than .95."""
     results = [
         isthmus.measure(isotropic_caps(seed, 150), metrics=["mixing_rate"])["mixing_rate"] for seed in range(120)
     ]
     true = float(np.mean([e.value for e in results]))
     assert true < 0.01
-    assert 0.90 <= np.mean([e.low <= true <= e.high for e in results]) <= 0.995
+    assert np.mean([e.low <= true <= e.high for e in results]) >= 0.93
+    assert max(e.high for e in results) < 0.1
 
 
 @pytest.mark.slow

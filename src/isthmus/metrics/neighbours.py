@@ -21,6 +21,8 @@ from isthmus.statistics.result import NAN, Estimate
 K_MUTUAL = 10
 #: Neighbours of the mixing rate.
 K_MIXING = 20
+#: Fewest matching rows behind another row for an interval of the mixed rank.
+MIN_LATER_MATCHES = 5
 #: Relative difference of two float32 cosines that are equal but for rounding.
 TIE_TOLERANCE = 2e-7
 
@@ -227,13 +229,18 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
 
     Rows are ranked by cosine, 1 is best, and ties count against the matching row. It is measured on at most 10,000
     random items with one pair each. The interval is the jackknife's over items, for this number of items, because
-    (rank - 1) / (n - 1) is a mean over pairs. It is symmetric on the scale of log(rank - 1). The null is the
-    mean of a random ranking, n.
+    (rank - 1) / (n - 1) is a mean over pairs. It is symmetric on the scale of log(rank - 1). Few large ranks may decide
+    the mean, so that its upper end allows for one more of them. There is none if fewer than 5 matching rows have a rank
+    above 1. The null is the mean of a random ranking, n.
     """
     n = context.shared(PairedRows).n
     neighbours = context.shared(Neighbours)
     ahead = neighbours.rank_x - 1.0
+    mean, n_later = float(ahead.mean()), int(np.count_nonzero(ahead))
+    if n_later < MIN_LATER_MATCHES:
+        note = f"no interval: {n_later} matching rows have a rank above 1, {MIN_LATER_MATCHES} are needed"
+        return Estimate(1 + mean, null=float(n), note=note)
     left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))
-    mean, variance = float(ahead.mean()), jackknife_variance(left_out, with_tails=True)
-    low, high = positive_interval(mean, variance)
+    largest = float(left_out.mean() - left_out.min()) * (n - 1) / n
+    low, high = positive_interval(mean, jackknife_variance(left_out, with_tails=True), largest)
     return Estimate(1 + mean, 1 + low, 1 + high, null=float(n))

@@ -218,19 +218,27 @@ def square_interval(squared: float, variance: float) -> tuple[float, float]:
     return normal_interval(squared, variance)
 
 
-def positive_interval(value: float, variance: float) -> tuple[float, float]:
+def positive_interval(value: float, variance: float, largest: float = 0.0) -> tuple[float, float]:
     """Return the interval of a positive quantity whose standard error grows in proportion to it.
 
     Parameters
     ----------
     value, variance : float
         Estimate and its variance.
+    largest : float, default 0.0
+        Largest contribution of an item to the estimate, if few items decide it.
 
     Returns
     -------
     tuple of float
         Ends of the 95 % interval: symmetric on the scale of the logarithm if the estimate exceeds its standard error,
-        else those of `normal_interval` without values below zero.
+        else those of `normal_interval` without values below zero. The upper end is that of the estimate with one more
+        item of the largest contribution, as in the gamma interval of Fay and Feuer [1]_.
+
+    References
+    ----------
+    .. [1] Fay and Feuer (1997), Confidence intervals for directly standardized rates: a method based on the gamma
+       distribution.
 
     Examples
     --------
@@ -238,6 +246,8 @@ def positive_interval(value: float, variance: float) -> tuple[float, float]:
     >>> round(low, 2), round(high, 2)
     (8.22, 12.17)
     """
+    if largest > 0:
+        return positive_interval(value, variance)[0], positive_interval(value + largest, variance + largest**2)[1]
     error = math.sqrt(variance)
     if error < value:
         ratio = math.exp(Z95 * error / value)
