@@ -11,6 +11,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.data.invalid_rows import find_invalid_rows
+from isthmus.data.sources import absolute_address
 
 
 def several() -> Pairs:
@@ -196,6 +197,21 @@ def test_open_spec_opens_the_same_pairs_in_another_folder(tmp_path: Path, monkey
     np.testing.assert_array_equal(sample.open_spec.open().x.read(0, 99), sample.x.read(0, 99))
     assert sample.sample(4).open_spec is None  # a sample of a sample is not recorded
     assert pairs.sample(7, rng=np.random.default_rng(3)).open_spec is None
+
+
+def test_open_spec_of_named_formats_and_stores_has_absolute_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    for name in ("image", "text"):
+        np.save(tmp_path / f"{name}.npy", rows)
+        (tmp_path / f"{name}.npy").rename(tmp_path / f"{name}.rows")
+    monkeypatch.chdir(tmp_path)
+    spec = isthmus.open_pairs("npy:image.rows", "npy:text.rows").open_spec
+    assert spec is not None
+    monkeypatch.chdir(tmp_path.parent)
+    np.testing.assert_array_equal(spec.open().y.read(0, 6), rows)
+    assert absolute_address("duckdb:shop.duckdb/items::image") == f"duckdb:{tmp_path.parent}/shop.duckdb/items::image"
 
 
 def test_find_invalid_rows_numbers_rows_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.row_values import known_entries, known_keys, read_keys, read_row_values
-from isthmus.data.sources import Source, distinct_modality_names, modality_name, open_source
+from isthmus.data.sources import Source, absolute_address, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._folder_names import warn_of_other_names
 from isthmus.data.sources._members import SeveralArraysError
 from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
@@ -45,7 +45,7 @@ def _record_open_spec(open_: Callable[P, Pairs]) -> Callable[P, Pairs]:
         given: Any = {name: read_row_values(options.get(name), name, drop_bad=drop_bad) for name in ("index", "labels")}
         pairs = open_(*paths, **{**options, **given})
         if all(isinstance(path, (str, os.PathLike)) for path in paths):
-            absolute = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
+            absolute = tuple(absolute_address(str(path)) for path in paths)
             pairs.open_spec = OpenSpec(open_and_record, absolute, {**options, **given, "names": pairs.names})
         return pairs
 

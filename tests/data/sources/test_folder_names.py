@@ -99,3 +99,10 @@ def test_pickles_of_tables_and_of_named_vectors_get_statements_that_run(tmp_path
     old.write_bytes(pickle.dumps(X, protocol=0))
     with pytest.raises(InputError, match=r"is a pickle, .* run rows = pickle.load\(open\('old.pkl', 'rb'\)\) and"):
         open_source(old)
+
+
+def test_names_with_a_superscript_are_sorted_as_text(tmp_path: Path) -> None:
+    rows = np.arange(12.0).reshape(3, 4)
+    for name in ("x10.npy", "x².npy", "x2.npy"):
+        np.save(tmp_path / name, rows + len(name))
+    assert open_source(tmp_path).rows.names == ["x2.npy", "x10.npy", "x².npy"]

@@ -212,6 +212,21 @@ def modality_name_among(path: str | os.PathLike[str], modalities: Sequence[str])
     return of_file if name not in modalities and of_file in modalities else name
 
 
+def absolute_address(path: str | os.PathLike[str]) -> str:
+    """Return a path with an absolute one, also behind the name of a format or a store. URLs are returned as they are.
+
+    >>> absolute_address("faiss:/a/b.bin"), absolute_address("/a/../c.npz::text"), absolute_address("s3://b/c.parquet")
+    ('faiss:/a/b.bin', '/c.npz::text', 's3://b/c.parquet')
+    """
+    text = str(path)
+    if "://" in text:
+        return text
+    name, colon, location = text.partition(":")
+    if split_format(text)[0] is None and store_scheme(text) is None:
+        name, colon, location = "", "", text
+    return f"{name}{colon}{os.path.abspath(location)}"
+
+
 def _file_and_member(path: str | os.PathLike[str]) -> tuple[str, str | None]:
     """Return the file or table of a path, and its array, column or value of ``?modality=``."""
     stored = find_store(str(path))

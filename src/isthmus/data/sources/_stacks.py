@@ -51,7 +51,7 @@ def open_member(format: Format, location: Location, member: str | None, *, min_r
         return format.open_source(location, member, min_rows=min_rows)
     except InputError:
         stack = None
-        if layer.isdigit():
+        if layer.isdecimal():
             with suppress(InputError):
                 stack = format.open_source(location, name or None)
         sets = _sets(stack)

@@ -128,7 +128,7 @@ def natural_key(path: Location) -> list[object]:
     >>> [p.name for p in sorted(map(Path, ["e_10.npy", "e_2.npy", "e_0.npy"]), key=natural_key)]
     ['e_0.npy', 'e_2.npy', 'e_10.npy']
     """
-    return [int(token) if token.isdigit() else token for token in re.split(r"(\d+)", path.name)]
+    return [int(token) if token.isdecimal() else token for token in re.split(r"(\d+)", path.name)]
 
 
 def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Format, list[Location]]:

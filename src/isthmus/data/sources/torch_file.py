@@ -133,7 +133,7 @@ def load_tensors(torch: Any, path: Path, member: str | None = None) -> dict[str,
         are_modalities = _are_modalities(loaded)
         if isinstance(loaded, tuple) and are_modalities:
             loaded = torch.stack(loaded)
-        elif member is not None and member.isdigit() and int(member) < len(loaded):
+        elif member is not None and member.isdecimal() and int(member) < len(loaded):
             return {"": loaded[int(member)]}
         elif are_modalities:
             warnings.warn(
