@@ -43,6 +43,10 @@ def rows_of(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
         y = np.roll(y, 3, axis=0)
     if kind == "rotated":
         y = y @ np.linalg.qr(rng.normal(size=(D, D)))[0]
+    if kind == "negated":
+        y = -y
+    if kind == "reordered":
+        y = rng.permutation(x)
     if kind == "narrow":
         x = 1 + 0.001 * x
     return x, y
@@ -52,6 +56,8 @@ SENTENCES = {
     "half shuffled": "Rows 1[45][0-9] to 299 do not match",
     "shifted": "The match of a row stands 3 rows later in",
     "shuffled": "No sign that the rows match: ",
+    "negated": "The rows of (text|y) point away from their matching rows of (image|x), as after a sign flip: ",
+    "reordered": "The same 300 rows stand in (image and text|x and y), but in another order: ",
     "rotated": "The rows match, but the modalities are rotated against each other",
     "narrow": "The rows of (image|x) are nearly all the same",
 }

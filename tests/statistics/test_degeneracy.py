@@ -58,7 +58,11 @@ def test_find_degeneracies_of_one_line_and_of_few_directions_tells_them_apart() 
 def test_find_degeneracies_of_equal_pairs_and_equal_cosines_tells_them_apart() -> None:
     x = rows(0)
     assert kinds(x, x) == [("equal rows", ("image", "text"))]
-    assert kinds(x, -x) == [("equal cosines", ("image", "text"))]
+    assert kinds(x, -x) == [("negated rows", ("image", "text"))]
+    assert kinds(np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1)), np.tile([[0.0, 1.0], [1.0, 0.0]], (20, 1)))[-1] == (
+        "equal cosines",
+        ("image", "text"),
+    )
 
 
 @pytest.mark.parametrize("n", [2, 5, 6])

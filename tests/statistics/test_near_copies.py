@@ -50,6 +50,20 @@ def test_equal_rows_and_a_few_copies_are_no_near_copies():
     assert count_near_copies(np.ones((50, 8)), 50) == 0
 
 
+def test_sets_without_pairs_state_near_copies_of_either_side_and_rows_of_both():
+    image, text, _ = videos()
+    for x, y, name in ((image, text, "x"), (text, image, "y")):
+        (entry,) = isthmus.measure(x, y[:300], unpaired=True, metrics="centroid_angle").pairs["degenerate"]
+        assert (entry["kind"], entry["modalities"]) == (NEAR_COPIES, [name])
+        assert "recall" not in entry["message"]
+        assert "near copies" in isthmus.explain(x, y[:300], unpaired=True).verdict[0]
+    (entry,) = isthmus.measure(text, text[::2], unpaired=True, metrics="centroid_angle").pairs["degenerate"]
+    assert (entry["kind"], entry["message"]) == (
+        "common rows",
+        "all 240 rows of y are also rows of x, so that the two sets are not independent",
+    )
+
+
 def test_measure_explain_compare_and_fit_name_near_copies_and_a_key_groups_them():
     image, text, ids = videos()
     result = isthmus.measure(image, text, metrics="centroid_angle")

@@ -66,9 +66,45 @@ def test_looks_paired_reports_the_cosines_of_pairs_and_of_other_rows(rng: np.ran
     assert pairing.unpaired == pytest.approx((cosines.sum() - np.trace(cosines)) / (300 * 299), abs=1e-12)
 
 
+def test_looks_paired_of_negatives_names_the_sign_flip_and_no_rotation() -> None:
+    x, y = clouds(2.0)
+    exact, noisy = looks_paired(x, source(-np.asarray(x.rows))), looks_paired(x, source(-np.asarray(y.rows)))
+    assert (exact.kind, noisy.kind, looks_paired(x, y).kind) == ("negated", "negated", "paired")
+    assert exact.sentence == (
+        "Every row of the second source is the negative of its matching row of the first source (a sign flip); "
+        "multiply the rows of one of them by -1."
+    )
+    assert noisy.sentence.startswith("The rows of the second source point away from their matching rows of the first")
+    result = measure(np.asarray(x.rows), -np.asarray(x.rows), metrics="centroid_angle")
+    assert (result.pairs["degenerate"], result.pairs["matching"]["kind"]) == ([], "negated")  # stated once
+
+
+def test_looks_paired_of_a_rotation_with_opposite_cosines_is_rotated(rng: np.random.Generator) -> None:
+    x, y = (np.asarray(modality.rows) for modality in clouds(2.0))
+    rotation = np.linalg.qr(rng.normal(size=(24, 24)))[0]
+    rotation *= -np.sign(np.trace(rotation))
+    pairing = looks_paired(source(x - x.mean(axis=0)), source((y - y.mean(axis=0)) @ rotation))
+    assert (pairing.kind, pairing.z < -4) == ("rotated", True)
+
+
+def test_looks_paired_of_the_same_rows_in_another_order_says_so(rng: np.random.Generator) -> None:
+    x = np.asarray(clouds(0.5)[0].rows)
+    order = rng.permutation(300)
+    pairing = looks_paired(source(x), source((3 * x[order]).astype(np.float32)))
+    assert pairing.kind == "reordered"
+    assert pairing.sentence.startswith("The same 300 rows stand in the first source and the second source, but in ")
+    part = looks_paired(source(x), source(x[order[:200]]))
+    assert (part.kind, part.reason) == (
+        "reordered",
+        "no: 300 rows against 200; all 200 rows of the second source are also rows of the first source",
+    )
+    mixed = np.where(np.arange(300)[:, None] % 3 == 0, rng.normal(size=x.shape), x[order])
+    assert "200 of 300 rows of the second source are also" in looks_paired(source(x), source(mixed)).reason
+
+
 def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random.Generator) -> None:
     rows = rng.normal(size=(20, 4))
-    assert looks_paired(source(rows), source(rows[:19])).reason == "no: 20 rows against 19"
+    assert looks_paired(source(rows), source(rng.normal(size=(19, 4)))).reason == "no: 20 rows against 19"
     assert (
         looks_paired(source(rows), source(rows[:, :3])).reason
         == "no cosine to compare: width 4 against 3: they do not come from one shared space; give the outputs of both "

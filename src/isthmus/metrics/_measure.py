@@ -21,11 +21,12 @@ from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
 from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.metrics._score_sweep import planned_sweep
 from isthmus.metrics._subspaces import Subspaces
-from isthmus.statistics.degeneracy import find_degeneracies
+from isthmus.statistics.degeneracy import NEGATED_ROWS, find_degeneracies
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.near_copies import NEAR_COPIES
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Estimate, Result, renamed_measure
+from isthmus.statistics.set_degeneracies import find_dependent_rows
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.utils.arguments import check_flags, list_of_names
 from isthmus.utils.errors import InputError, unknown_name
@@ -274,7 +275,12 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     }  # fmt: skip
     degenerate = find_degeneracies(m, context.names)
     if isinstance(pairs, Pairs):
-        degenerate += [entry for entry in judge_pairing(pairs).degenerate if entry.kind == NEAR_COPIES]
+        pairing = judge_pairing(pairs)
+        degenerate += [entry for entry in pairing.degenerate if entry.kind == NEAR_COPIES]
+        if pairing.kind == "negated":  # its sentence states it
+            degenerate = [entry for entry in degenerate if entry.kind != NEGATED_ROWS]
+    elif pairs is not None:
+        degenerate += find_dependent_rows(pairs)
     provenance["degenerate"] = [entry.to_dict() for entry in degenerate]
     if pairs is not None:
         provenance |= {

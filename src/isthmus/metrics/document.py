@@ -120,9 +120,9 @@ swap` divides all rows at random into two sets of the same sizes.
 `inspect` name such data first. The rows of a modality may all be equal, or nearly equal (the mean has more than 99.9 %
 of their length). They may lie along one direction, or vary in few directions. They also name matching pairs that are
 equal or have the same cosine, and data of two to five items. For such data, the order of the rows is not tested. Rows
-with near copies, such as frames of one video, are named too. `Result.pairs["degenerate"]` holds these findings. On more
-than 50,000 pairs the products are float32, which cannot distinguish rows that differ by less than a thousandth of their
-length.
+with near copies, such as frames of one video, are named too, and rows that two sets without pairs have in common.
+`Result.pairs["degenerate"]` holds these findings. On more than 50,000 pairs the products are float32, which cannot
+distinguish rows that differ by less than a thousandth of their length.
 
 A measure without a meaning on such data is undefined, with the reason. All others keep their values: the angle between
 two constant modalities is a number. If a measure fails for another reason, it is undefined with that reason, and all

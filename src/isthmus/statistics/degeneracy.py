@@ -32,6 +32,8 @@ MAX_EQUAL_VARIANCE = 1e-12
 COLLAPSED_KINDS = ("constant", "narrow", "line", "few directions")
 #: Kinds of degenerate data for which the order of the rows cannot be judged.
 UNJUDGED_KINDS = (*COLLAPSED_KINDS, "equal cosines", "few items")
+#: Kind of degenerate data whose matching rows are the negatives of each other.
+NEGATED_ROWS = "negated rows"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Degeneracy:
 
     Parameters
     ----------
-    kind : {'constant', 'narrow', 'line', 'few directions', 'equal cosines', 'equal rows', 'few items', 'near copies'}
-        All rows of a modality are the same, or nearly the same, or lie along one direction, or vary in few
-        directions. All matching pairs have one cosine. Matching rows are the same. There are two to five items. Rows
-        nearly equal other rows of their modality.
+    kind : str
+        'constant', 'narrow', 'line', 'few directions': all rows of a modality are the same, or nearly the same, or lie
+        along one direction, or vary in few directions. 'equal cosines': all matching pairs have one cosine. 'equal
+        rows', 'negated rows': matching rows are the same, or are the negatives of each other. 'few items': there are
+        two to five items. 'near copies': rows nearly equal other rows of their modality. 'common rows': two sets
+        without pairs have rows in common.
     modalities : tuple of str
         Names of the modalities that it is about.
     message : str
@@ -241,9 +245,22 @@ def has_equal_pairs(moments: Moments) -> bool:
     """
     if moments.dim_x != moments.dim_y:
         return False
+    return _are_equal_up_to_sign(moments, 1)
+
+
+def _are_equal_up_to_sign(moments: Moments, sign: int) -> bool:
+    """Return whether every row of y, times the sign, is the same as its matching row, but for rounding."""
     squared_lengths = float(np.trace(moments.xx) + np.trace(moments.yy)) / moments.n
     tolerance = MAX_FLOAT32_DISTANCE if _has_float32_products(moments) else MAX_CONSTANT_SPREAD
-    return squared_lengths - 2 * moments.mean_paired <= tolerance * squared_lengths
+    return squared_lengths - 2 * sign * moments.mean_paired <= tolerance * squared_lengths
+
+
+def negated_rows_clause(names: tuple[str, str]) -> str:
+    """Return that every row of the second modality is the negative of its match, and what to do."""
+    return (
+        f"every row of {names[1]} is the negative of its matching row of {names[0]} (a sign flip); multiply the rows "
+        "of one of them by -1"
+    )
 
 
 def _collapsed_modality(
@@ -279,6 +296,8 @@ def _equal_pairs(moments: Moments, names: tuple[str, str], constant_names: Seque
         return [
             Degeneracy("equal rows", names, f"every row of {names[0]} is the same as its matching row of {names[1]}")
         ]
+    if len(constant_names) < 2 and moments.dim_x == moments.dim_y and _are_equal_up_to_sign(moments, -1):
+        return [Degeneracy(NEGATED_ROWS, names, negated_rows_clause(names))]
     variance = moments.cos_sq / moments.n - moments.mean_paired**2
     tolerance = MAX_FLOAT32_DISTANCE if _has_float32_products(moments) else MAX_EQUAL_VARIANCE
     if len(constant_names) < 2 and moments.n > 1 and variance <= tolerance:

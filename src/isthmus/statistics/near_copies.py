@@ -71,17 +71,21 @@ def count_near_copies(rows: np.ndarray, n_rows: int, /) -> float:
     return 0.0
 
 
-def find_near_copies(rows: tuple[np.ndarray, np.ndarray], n_rows: int, names: tuple[str, str], /) -> list[Degeneracy]:
-    """Return that rows of either modality have near copies, their effect, and how to group them.
+def find_near_copies(
+    rows: tuple[np.ndarray, np.ndarray], sizes: tuple[int, int], names: tuple[str, str], /, *, paired: bool = True
+) -> list[Degeneracy]:
+    """Return that rows of either modality have near copies, their effect, and what to do about them.
 
     Parameters
     ----------
     rows : tuple of numpy.ndarray
         Random samples (m, d) of the unit rows of both modalities.
-    n_rows : int
-        Number of all rows.
+    sizes : tuple of int
+        Numbers of all rows.
     names : tuple of str
         Names of the modalities.
+    paired : bool, default True
+        Whether the rows of the two match.
 
     Returns
     -------
@@ -93,18 +97,21 @@ def find_near_copies(rows: tuple[np.ndarray, np.ndarray], n_rows: int, names: tu
     >>> rng = np.random.default_rng(0)
     >>> image, text = rng.normal(size=(2, 100, 64)).repeat(5, axis=1)
     >>> image += 0.01 * rng.normal(size=image.shape)
-    >>> find_near_copies((image, text), 500, ("image", "text"))[0].message[:42]
+    >>> find_near_copies((image, text), (500, 500), ("image", "text"))[0].message[:42]
     'a row of image has 4.0 near copies on aver'
     """
-    copies = {name: count_near_copies(side, n_rows) for name, side in zip(names, rows, strict=True)}
+    copies = {name: count_near_copies(sample, size) for name, sample, size in zip(names, rows, sizes, strict=True)}
     counts = [
         f"a row of {name} has {count:,.{0 if count >= 10 else 1}f}" for name, count in copies.items() if count > 0
     ]
     if not counts:
         return []
-    message = (
-        f"{' and '.join(counts)} near copies on average, which count as independent and as wrong answers to each "
-        "other: intervals are too short, and recall is too low; if they show one item, pair by its identifier "
-        "(--key IDS.npy,IDS.npy, or key= in Python)"
-    )
+    effect = f"{' and '.join(counts)} near copies on average, which count as independent"
+    if paired:
+        message = (
+            f"{effect} and as wrong answers to each other: intervals are too short, and recall is too low; if they "
+            "show one item, pair by its identifier (--key IDS.npy,IDS.npy, or key= in Python)"
+        )
+    else:
+        message = f"{effect}, so that intervals are too short; if they show one item, keep one row of each item"
     return [Degeneracy(NEAR_COPIES, tuple(name for name, count in copies.items() if count > 0), message)]

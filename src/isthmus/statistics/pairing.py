@@ -15,7 +15,14 @@ from isthmus.compute.threads import blas_limited
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.statistics.degeneracy import UNJUDGED_KINDS, Degeneracy, find_degeneracies
+from isthmus.statistics.common_rows import common_rows_clause
+from isthmus.statistics.degeneracy import (
+    NEGATED_ROWS,
+    UNJUDGED_KINDS,
+    Degeneracy,
+    find_degeneracies,
+    negated_rows_clause,
+)
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.near_copies import find_near_copies
@@ -23,6 +30,7 @@ from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import (
     PairingBreak,
     break_advice,
+    negated_reason,
     no_match_reason,
     offset_clause,
     plain_fields,
@@ -31,7 +39,7 @@ from isthmus.statistics.pairing_sentences import (
     shift_advice,
 )
 from isthmus.statistics.result import NAN
-from isthmus.statistics.rotated_pairs import has_rotated_pairs
+from isthmus.statistics.rotated_pairs import has_negated_pairs, has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
 from isthmus.utils.format import cosine_text, counted
@@ -47,8 +55,10 @@ Z_THRESHOLD = 4.0
 MAX_SHOWN_Z = 10_000
 #: Rows up to which the end of a break is taken for that of a shard.
 SHARD_TOLERANCE = 16
+#: What to do about two files of the same rows.
+REORDERED_ADVICE = "give the file of the other modality, or pair the rows by a key (--key)"
 #: Kinds of answers that every function states: `measure`, `explain`, `report`, `compare` and `fit`.
-REPORTED_KINDS = ("broken", "shifted", "rotated", "unpaired")
+REPORTED_KINDS = ("broken", "shifted", "negated", "rotated", "reordered", "unpaired")
 
 
 @dataclass(frozen=True)
@@ -67,9 +77,10 @@ class Pairing:
         Mean cosine of non-matching rows.
     z : float
         Difference of the two in standard errors.
-    kind : {'paired', 'broken', 'shifted', 'rotated', 'unpaired', 'unjudged'}
-        All rows match, some ranges do not, one side is shifted, or the rows match in two different spaces. If nothing
-        matches the kind is 'unpaired'. 'unjudged' data are degenerate or too few.
+    kind : {'paired', 'broken', 'shifted', 'negated', 'rotated', 'reordered', 'unpaired', 'unjudged'}
+        All rows match, some ranges do not, one side is shifted, matching rows point away from each other, or they match
+        in two different spaces. If nothing matches, the kind is 'reordered' if the two hold the same rows, and else
+        'unpaired'. 'unjudged' data are degenerate or too few.
     breaks : tuple of PairingBreak
         The ranges that do not match.
     degenerate : tuple of Degeneracy
@@ -192,8 +203,10 @@ def looks_paired(
     )
     cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
+    is_negated = any(entry.kind == NEGATED_ROWS for entry in degeneracies)
+    degeneracies = tuple(entry for entry in degeneracies if entry.kind != NEGATED_ROWS)  # the sentence states it
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
-    near_copies = [] if unjudged else find_near_copies((unit_x[valid], unit_y[valid]), x.shape[0], names)
+    near_copies = [] if unjudged else find_near_copies((unit_x[valid], unit_y[valid]), (x.shape[0], y.shape[0]), names)
 
     def judged(kind: str, reason: str, breaks: tuple[PairingBreak, ...] = ()) -> Pairing:
         return Pairing(kind == "paired", reason, *numbers, kind, breaks, (*degeneracies, *near_copies))
@@ -209,6 +222,10 @@ def looks_paired(
     if breaks:
         reason = f"only in part: {ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}"
         return judged("broken", reason, breaks)
+    if is_negated:
+        return judged("negated", f"no: {negated_rows_clause(names)}")
+    if z < -Z_THRESHOLD and not unjudged and has_negated_pairs(unit_x[valid], unit_y[valid]):
+        return judged("negated", negated_reason(names, cosines))
     if z > Z_THRESHOLD:
         return judged("paired", "; ".join([f"yes: {cosines}", *(entry.message for entry in degeneracies)]))
     if unjudged:
@@ -221,6 +238,8 @@ def looks_paired(
         advice = f"; {shift_advice(steps[0][1] or offset, names)}" if len(steps) == 1 else ""
         clause = offset_clause(steps[0][1] or offset, names[1], steps)
         return judged("shifted", f"no: {clause}: {cosines}{advice}")
+    if clause := common_rows_clause(x, y, names):
+        return judged("reordered", f"no: {clause}, but in another order: {cosines}; {REORDERED_ADVICE}")
     return judged("unpaired", no_match_reason(cosines, int(valid.sum()), z))
 
 
@@ -317,6 +336,8 @@ def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:
         steps = offset_steps(first, other, offset, 0, count)
         clause = offset_clause(steps[0][1] or offset, names[1], steps)
         return Pairing(False, f"{reason}; {clause}", kind="shifted")
+    if clause := common_rows_clause(x, y, names):
+        return Pairing(False, f"{reason}; {clause}", kind="reordered")
     return Pairing(False, reason)
 
 

@@ -93,6 +93,14 @@ def separate_spaces_reason(cosines: str) -> str:
     )
 
 
+def negated_reason(names: tuple[str, str], cosines: str) -> str:
+    """Return that the rows of the second modality point away from their matching rows."""
+    return (
+        f"no: the rows of {names[1]} point away from their matching rows of {names[0]}, as after a sign flip: "
+        f"{cosines}; multiply the rows of one of them by -1"
+    )
+
+
 def no_match_reason(cosines: str, n_pairs: int, z: float) -> str:
     """Return that neither cosines nor a rotation show a pairing, and the three possible reasons.
 

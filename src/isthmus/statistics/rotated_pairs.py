@@ -1,4 +1,4 @@
-"""Matching rows in two different spaces: a rotation would align them, and their cosines do not show it."""
+"""Matching rows in two different spaces or of opposite signs, whose cosines do not show that they match."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 DEPENDENCE_LEVEL = 1e-4
 #: Standard errors by which pairs must be nearer after a rotation than as they are, at one-sided 1 %.
 ROTATION_Z = 2.33
+#: Share of the alignment of the best rotation that a change of sign reaches, if the rows are negated and not rotated.
+MIN_NEGATED_SHARE = 0.5
 #: Fewest pairs, and most principal directions of each modality, for the test of a rotation.
 MIN_ROTATION_PAIRS, MAX_ROTATION_DIRECTIONS = 50, 128
 
@@ -87,15 +89,50 @@ def has_rotated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     n = len(x)
     if n < MIN_ROTATION_PAIRS or dependence_p_value(x, y) >= DEPENDENCE_LEVEL:
         return False
+    as_they_are, rotated = _centred_products(x, y)
+    gains = rotated - as_they_are
+    return bool(gains.mean() > ROTATION_Z * gains.std(ddof=1) / math.sqrt(n))
+
+
+def has_negated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
+    """Return whether a change of sign of y aligns the pairs at least half as well as the best rotation of x does.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        Rows (n, d) that depend on those of y.
+    y : numpy.ndarray
+        The matching rows (n, d).
+
+    Returns
+    -------
+    bool
+        Judged by the mean products of centred rows. The rotation is fitted to one half of the pairs and judged on the
+        other half, both ways.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, rotation = rng.normal(size=(200, 8)), np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    >>> has_negated_pairs(x, -x + rng.normal(size=x.shape)), has_negated_pairs(x, x @ rotation)
+    (True, False)
+    """
+    as_they_are, rotated = _centred_products(x, y)
+    return bool(-as_they_are.mean() >= MIN_NEGATED_SHARE * rotated.mean())
+
+
+def _centred_products(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the products of centred matching rows as they are, and after a rotation fitted to other pairs."""
+    n = len(x)
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     as_they_are = np.einsum("ij,ij->i", x, y) if x.shape[1] == y.shape[1] else np.zeros(n)
     x, y = _leading_coordinates(x), _leading_coordinates(y)
     order = np.random.default_rng(0).permutation(n)
-    gains = np.empty(n)
+    rotated = np.empty(n)
     for fit, test in ((order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])):
         basis_x, _, basis_y = np.linalg.svd(x[fit].T @ y[fit], full_matrices=False)
-        gains[test] = np.einsum("ij,ij->i", x[test] @ basis_x @ basis_y, y[test]) - as_they_are[test]
-    return bool(gains.mean() > ROTATION_Z * gains.std(ddof=1) / math.sqrt(n))
+        rotated[test] = np.einsum("ij,ij->i", x[test] @ basis_x @ basis_y, y[test])
+    return as_they_are, rotated
 
 
 def _gram_sums(rows: np.ndarray) -> tuple[float, float, float]:

@@ -25,7 +25,7 @@ from isthmus.data.sources._registry import (
     split_format,
     writable_format,
 )
-from isthmus.data.sources._source import Source
+from isthmus.data.sources._source import ConcatRows, Source
 from isthmus.data.sources._stacks import open_member
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
@@ -36,6 +36,7 @@ from isthmus.data.sources._writers import RawRowsWriter, Writer
 from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
+    "ConcatRows",
     "Format",
     "Location",
     "RawRowsWriter",
