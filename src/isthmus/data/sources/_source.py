@@ -192,7 +192,21 @@ class Source:
 
 
 class ConcatRows:
-    """Several row arrays of one width, concatenated without a copy. `names` are those of their files."""
+    """Several row arrays of one width, concatenated without a copy.
+
+    Parameters
+    ----------
+    shards : sequence of array-like
+        Rows (n_i, d) of each, as in `Source`.
+    names : sequence of str
+        Names of their files. Default: ().
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ConcatRows([np.eye(3)[:2], np.eye(3)[2:]])[1:3, ...].tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
 
     def __init__(self, shards: Sequence[Any], names: Sequence[str] = ()):
         self.shards = shards
