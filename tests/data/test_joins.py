@@ -92,6 +92,14 @@ def test_join_keys_of_text_compares_characters_in_any_byte_order(letter: str, dt
     assert pairs_of(join) == by_loop(words, words[::-2])
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_join_keys_compares_integers_with_text_as_they_are_printed(order: int) -> None:
+    columns = [np.array(["007", "7", "-12", "18446744073709551615"]), np.array([-12, 5, 7])][::order]
+    join = join_keys(*columns, key="key", columns=("x", "y"))
+    assert {str(columns[0][row]) for row in join.x} == {"7", "-12"}
+    assert [str(columns[0][a]) == str(columns[1][b]) for a, b in zip(join.x, join.y, strict=True)] == [True, True]
+
+
 def test_join_keys_of_unique_keys_has_no_index() -> None:
     join = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", columns=("a", "b"))
     assert join.index is None
@@ -106,7 +114,7 @@ def test_join_keys_of_unique_keys_has_no_index() -> None:
             [1, 2, 3],
             r"a: the key 2 is in rows 1 and 2 \(counted from 0\), expected one row .* second",
         ),
-        (["u", "v"], [1, 2], "a has keys such as 'u' and b such as 1: text and integers are never equal"),
+        (["u", "v"], [1, 2], "first have keys such as 'u', the others such as 1; write both in one way"),
         (["u", "v"], ["w", "x"], "no key of a is a key of b: the first have keys such as 'u', the others such as 'w'"),
         ([1.0, 2.0], [1, 2], r"a: has keys of shape \(2,\) and dtype float64, expected \(n,\) integers or text"),
         ([[1, 2]], [1, 2], r"a: has keys of shape \(1, 2\) and dtype int64"),
@@ -287,9 +295,9 @@ def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path, monk
     process = isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
     assert (process.returncode, process.stdout) == (2, "")
     assert (
-        "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number"
-        in process.stderr
-    )
+        "isthmus: error: no key of image.parquet::image_id is a key of text.parquet::number: the first have keys such as "
+        "'item-00000', the others such as 59; write both in one way"
+    ) in process.stderr
     assert "Paired? yes" in isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
     assert "expected two" in isthmus_("inspect", "image.parquet", "--key", "image_id").stderr
 

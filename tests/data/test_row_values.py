@@ -93,6 +93,52 @@ def test_labels_of_text_are_read_with_and_without_heading(tmp_path: Path) -> Non
     assert read_row_values(["cat"], "labels") == ["cat"]
 
 
+IDS = ["007", "7", "12"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.txt", IDS),
+        ("a.csv", ["image_id", *IDS]),
+        ("a.csv::b", ["a,b", *(f"x,{id_}" for id_ in IDS)]),
+        ("a.jsonl", [json.dumps(id_) for id_ in IDS]),
+    ],
+)
+@pytest.mark.parametrize("option", ["key", "labels"])
+def test_values_of_text_stay_text_if_they_do_not_print_as_numbers(
+    name: str, lines: list[str], option: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / name.partition("::")[0], lines)
+    assert read_row_values(f"{tmp_path}/{name}", option).tolist() == IDS
+    write(path, [line.replace("007", "8") for line in lines])
+    assert read_row_values(f"{tmp_path}/{name}", option).tolist() == [8, 7, 12]
+
+
+def test_forms_of_numbers_that_are_not_printed_are_text_except_in_an_index(tmp_path: Path) -> None:
+    long = "123456789012345678901"  # of more than 64 bits
+    path = write(tmp_path / "a.txt", ["1.50", "+7", long])
+    assert read_row_values(path, "key").tolist() == read_row_values(path, "labels").tolist() == ["1.50", "+7", long]
+    path = write(tmp_path / "b.csv", ["x", "1.5", "2.0"])
+    assert read_row_values(path, "key").tolist() == ["1.5", "2.0"]
+    assert read_row_values(path, "labels").tolist() == [1.5, 2]
+    assert read_row_values(write(tmp_path / "c.csv", ["index,b", "00,0", "01,0"]), "index").tolist() == [0, 1]
+
+
+def test_keys_with_leading_zeros_match_their_own_form_alone(tmp_path: Path, rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(3, 4))
+    lines = [f"{id_},{','.join(map(str, row))}" for id_, row in zip(IDS, rows, strict=True)]
+    table = write(tmp_path / "x.csv", ["id,e0,e1,e2,e3", *lines])
+    numbers, texts = (
+        write(tmp_path / "numbers.txt", ["12", "7", "5"]),
+        write(tmp_path / "t.jsonl", ['"12"', '"07"', '"007"']),
+    )
+    for keys, expected in ((numbers, [1, 2]), (texts, [0, 2]), (np.array([7, 12, 13]), [1, 2])):
+        with pytest.warns(isthmus.IsthmusWarning, match="without a match for 1 of 3 rows of image and 1 of 3 rows"):
+            pairs = isthmus.open_pairs(table, rows, key=("id", keys), names=("image", "text"))
+        assert pairs.key_join.x.tolist() == expected
+
+
 @pytest.mark.parametrize("option", ["labels", "index", "key", "scale"])
 @pytest.mark.parametrize("content", ["archive", "broken archive", "text", "nothing"])
 def test_file_of_an_option_that_is_no_array_is_refused(option: str, content: str, tmp_path: Path) -> None:

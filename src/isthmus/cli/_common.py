@@ -40,7 +40,8 @@ Key = Annotated[
     str | None,
     typer.Option(
         "--key",
-        help="pair rows by this column of both files; or COLUMN,COLUMN, or files of keys: ids_x.npy,ids_y.npy",
+        help="pair rows by this column of both files; or COLUMN,COLUMN, or files of keys: ids_x.npy,ids_y.npy. The "
+        "keys 7 and 007 differ",
     ),
 ]
 DropBad = Annotated[

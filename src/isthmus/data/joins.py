@@ -166,16 +166,14 @@ def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJo
 def key_codes(columns_of_keys: Sequence[Any], names: Sequence[str], /) -> list[list[np.ndarray]]:
     """Return columns of numbers for each column of keys: the integers, or two 64-bit hashes of the text.
 
-    Raises `InputError` if keys are neither integers nor text, or if two columns cannot be compared.
+    Integers are compared with text as they are printed: 7 equals "7", and not "007". Raises `InputError` if keys are
+    neither integers nor text, or if two columns cannot be compared.
     """
     checked = [_checked_keys(keys, name) for keys, name in zip(columns_of_keys, names, strict=True)]
     x, y = checked[0], checked[-1]
     if _is_text(x) != _is_text(y):
-        raise InputError(
-            f"{names[0]} has keys such as {_example(x, 0)} and {names[-1]} such as {_example(y, 0)}: text and "
-            "integers are never equal, write both in one way"
-        )
-    if "uint64" in (getattr(x, "dtype", ""), getattr(y, "dtype", "")) and x.dtype != y.dtype:
+        checked = [keys if _is_text(keys) else keys.astype("S20") for keys in checked]  # the longest of 64 bits
+    elif "uint64" in (getattr(x, "dtype", ""), getattr(y, "dtype", "")) and x.dtype != y.dtype:
         for keys, name in zip(checked, names, strict=True):
             if keys.dtype == np.uint64 and int(keys.max()) >= 2**63:
                 raise InputError(f"{name}: has keys of 2^63 and more, the other file signed integers; use one dtype")
@@ -184,9 +182,11 @@ def key_codes(columns_of_keys: Sequence[Any], names: Sequence[str], /) -> list[l
 
 def no_common_key(x: Any, y: Any, columns: Sequence[str], /) -> InputError:
     """Return the error of two columns that share no key."""
+    x, y = (_checked_keys(keys, name) for keys, name in zip((x, y), columns, strict=True))
+    advice = "; write both in one way" if _is_text(x) != _is_text(y) else ""
     return InputError(
         f"no key of {columns[0]} is a key of {columns[1]}: the first have keys such as {_example(x, 0)}, the "
-        f"others such as {_example(y, 0)}"
+        f"others such as {_example(y, 0)}{advice}"
     )
 
 

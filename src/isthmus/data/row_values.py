@@ -76,9 +76,9 @@ def read_row_values(values: Any, name: str, /, *, drop_bad: bool = False) -> Any
                 raise InputError(f"{error.first_line}; correct the line") from None
             if not drop_bad:
                 raise
-            return without_unequal_lines(error)
+            return without_unequal_lines(error, name)
     try:
-        loaded = _of_lines(path) if suffix == ".txt" else load_npy(path)
+        loaded = _of_lines(path, name) if suffix == ".txt" else load_npy(path)
     except InputError:
         raise
     except (ValueError, OSError):
@@ -104,8 +104,8 @@ def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndar
     try:
         if suffix in csv.Csv.suffixes:
             if column is None and _has_one_column(path):
-                return _of_lines(path)
-            values_column = csv.read_column(path, choose)
+                return _of_lines(path, name)
+            values_column = csv.read_column(path, choose, as_text=name != "index")
         else:
             table = parquet.open_file(path).read() if suffix in parquet.Parquet.suffixes else _json_table(path)
             values_column = table.column(choose(table.schema))
@@ -113,25 +113,25 @@ def _of_table(path: Path, suffix: str, column: str | None, name: str) -> np.ndar
         raise
     except (ValueError, TypeError, OSError) as error:  # of pyarrow and of json
         raise InputError(f"{path}: is no complete table ({str(error)[:80]}); expected {EXPECTED}") from None
-    return _array_of(values_column, str(path))
+    return _array_of(values_column, str(path), name)
 
 
-def _array_of(column: Any, address: str) -> np.ndarray:
-    """Return a column of Arrow without nulls as whole numbers, numbers or text."""
+def _array_of(column: Any, address: str, name: str) -> np.ndarray:
+    """Return a column of Arrow without nulls as the values of an option: whole numbers, numbers or text."""
     if column.null_count:
         rows = np.flatnonzero(column.is_null().to_numpy())
         raise InputError(
             f"{address}: {validation.rows_are(rows, 'null, such as an empty cell or NA')}; expected {EXPECTED}"
         )
     values = np.asarray(column.to_numpy())
-    return values if values.dtype.kind != "O" else _typed(values.astype(str))
+    return values if values.dtype.kind != "O" else _typed(values.astype(str), name)
 
 
-def without_unequal_lines(error: csv.UnequalLinesError, /) -> np.ma.MaskedArray[Any, Any]:
+def without_unequal_lines(error: csv.UnequalLinesError, name: str, /) -> np.ma.MaskedArray[Any, Any]:
     """Return the values of a column, masked in lines with another number of cells, with a warning that names them."""
     mask = np.zeros(len(error.column), dtype=bool)
     mask[error.rows] = True
-    values = _array_of(error.column.filter(~mask), error.first_line)
+    values = _array_of(error.column.filter(~mask), error.first_line, name)
     filled = np.zeros(len(mask), dtype=values.dtype)
     filled[~mask] = values
     warnings.warn(f"{error.first_line}: left out {counted(len(error.rows), 'line')}", IsthmusWarning, stacklevel=3)
@@ -157,8 +157,8 @@ def _has_one_column(path: Path) -> bool:
         return not any(mark in re.sub(r'"[^"]*"', "", file.readline()) for mark in ",\t;|")
 
 
-def _of_lines(path: Path) -> np.ndarray:
-    """Return the lines of a file of text, without the name of the column in the first line.
+def _of_lines(path: Path, name: str) -> np.ndarray:
+    """Return the lines of a file of text as the values of an option, without the name of the column in the first line.
 
     The first line is a name if all others are numbers, or if it is one of `HEADINGS` and no other line repeats it.
     """
@@ -166,13 +166,12 @@ def _of_lines(path: Path) -> np.ndarray:
     empty = np.flatnonzero(lines == "")
     if len(empty):
         raise InputError(f"{path}: line {int(empty[0]) + 1:,} is empty, expected {EXPECTED}")
-    values, following = _typed(lines), _typed(lines[1:])
     is_name = (
         len(lines) > 1
-        and values.dtype.kind == "U"
-        and (following.dtype.kind != "U" or (str(lines[0]).lower() in HEADINGS and lines[0] not in lines[1:]))
+        and _numbers(lines) is None
+        and (_numbers(lines[1:]) is not None or (str(lines[0]).lower() in HEADINGS and lines[0] not in lines[1:]))
     )
-    return following if is_name else values
+    return _typed(lines[1:] if is_name else lines, name)
 
 
 def _lines(path: Path) -> list[str]:
@@ -196,15 +195,25 @@ def _json_table(path: Path) -> Any:
     return pa.Table.from_pylist(rows) if rows and isinstance(rows[0], dict) else pa.table({"": pa.array(rows)})
 
 
-def _typed(lines: np.ndarray) -> np.ndarray:
-    """Return text as whole numbers, else as numbers, if all of it is."""
-    values = np.char.strip(lines)
+def _typed(lines: np.ndarray, name: str) -> np.ndarray:
+    """Return text as the values of an option, which are numbers if all of it is and if they print as they are written.
+
+    Row numbers of an index may have any form. Keys are whole numbers or text.
+    """
+    text = np.char.strip(lines)
+    numbers = _numbers(text)
+    if numbers is None or name == "index":
+        return text if numbers is None else numbers
+    is_kept = (numbers.dtype.kind == "i" or name != "key") and bool((numbers.astype(text.dtype) == text).all())
+    return numbers if is_kept else text
+
+
+def _numbers(text: np.ndarray) -> np.ndarray | None:
+    """Return text as whole numbers, else as numbers, or None if some of it is neither."""
     for dtype in (np.int64, np.float64):
-        try:
-            return values.astype(dtype)
-        except (ValueError, OverflowError):
-            continue
-    return values
+        with contextlib.suppress(ValueError, OverflowError):
+            return np.asarray(text.astype(dtype))
+    return None
 
 
 def read_keys(source: Source, key: Any, *, drop_bad: bool = False) -> tuple[Any, str]:
@@ -241,7 +250,7 @@ def _own_keys(source: Source, column: str, *, drop_bad: bool) -> Any:
     except csv.UnequalLinesError as error:
         if not drop_bad:
             raise
-        return without_unequal_lines(error)
+        return without_unequal_lines(error, "key")
 
 
 def _read_key_file(path: Path, column: str | None, *, drop_bad: bool) -> Any:

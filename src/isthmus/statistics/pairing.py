@@ -55,7 +55,7 @@ Z_THRESHOLD = 4.0
 MAX_SHOWN_Z = 10_000
 #: Rows up to which the end of a break is taken for that of a shard.
 SHARD_TOLERANCE = 16
-#: What to do about two files of the same rows.
+#: Advice about two files of the same rows.
 REORDERED_ADVICE = "give the file of the other modality, or pair the rows by a key (--key)"
 #: Kinds of answers that every function states: `measure`, `explain`, `report`, `compare` and `fit`.
 REPORTED_KINDS = ("broken", "shifted", "negated", "rotated", "reordered", "unpaired")

@@ -258,6 +258,17 @@ def decode_keys(column: pa.ChunkedArray, address: str) -> pa.ChunkedArray:
     return column
 
 
+def integers_or_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return keys of text as integers if these print as the text, and as they are otherwise, as "007" is."""
+    import pyarrow as pa
+
+    try:
+        integers = column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+    return integers if integers.cast(column.type).equals(column) else column
+
+
 def _storage_type(data_type: Any) -> Any:
     return getattr(data_type, "storage_type", data_type)
 

@@ -283,18 +283,24 @@ def _cells_of_line(line: str, delimiter: str) -> list[str]:
 def _keys(location: Location, name: str) -> Any:
     """Return the column `name` as keys."""
     with _translated_errors(str(location)):
-        column = read_column(location, lambda schema: _arrow_lists.key_column(schema, name, str(location)))
-    return _arrow_lists.decode_keys(column, f"{location}::{name}")
+        column = read_column(
+            location, lambda schema: _arrow_lists.key_column(schema, name, str(location)), as_text=True
+        )
+    return _arrow_lists.integers_or_text(_arrow_lists.decode_keys(column, f"{location}::{name}"))
 
 
-def read_column(location: Location, choose: Callable[[Any], str]) -> Any:
-    """Return one column of the table, which `choose` finds in its schema, or raise `UnequalLinesError`."""
+def read_column(location: Location, choose: Callable[[Any], str], *, as_text: bool) -> Any:
+    """Return one column of the table, which `choose` finds in its schema, or raise `UnequalLinesError`.
+
+    Its cells are text if `as_text`, and of the type of the first ones otherwise.
+    """
     import pyarrow as pa
 
     def read(lines: UnequalLines | None) -> Any:
         with open_batches(location, lines=lines) as reader:
             name = choose(reader.schema)
-        with open_batches(location, (name,), lines=lines) as reader:
+        types = {name: pa.string()} if as_text else None
+        with open_batches(location, (name,), types, lines) as reader:
             batches = reader if lines is None else lines.with_null_rows(reader)
             return pa.Table.from_batches(list(batches), schema=reader.schema).column(name)
 
