@@ -295,8 +295,8 @@ def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path, monk
     process = isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
     assert (process.returncode, process.stdout) == (2, "")
     assert (
-        "isthmus: error: no key of image.parquet::image_id is a key of text.parquet::number: the first have keys such as "
-        "'item-00000', the others such as 59; write both in one way"
+        "isthmus: error: no key of image.parquet::image_id is a key of text.parquet::number: the first have keys "
+        "such as 'item-00000', the others such as 59; write both in one way"
     ) in process.stderr
     assert "Paired? yes" in isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
     assert "expected two" in isthmus_("inspect", "image.parquet", "--key", "image_id").stderr
