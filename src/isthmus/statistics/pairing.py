@@ -35,6 +35,7 @@ from isthmus.statistics.pairing_sentences import (
     offset_clause,
     plain_fields,
     ranges_clause,
+    reordered_reason,
     separate_spaces_reason,
     shift_advice,
 )
@@ -55,8 +56,6 @@ Z_THRESHOLD = 4.0
 MAX_SHOWN_Z = 10_000
 #: Rows up to which the end of a break is taken for that of a shard.
 SHARD_TOLERANCE = 16
-#: Advice about two files of the same rows.
-REORDERED_ADVICE = "give the file of the other modality, or pair the rows by a key (--key)"
 #: Kinds of answers that every function states: `measure`, `explain`, `report`, `compare` and `fit`.
 REPORTED_KINDS = ("broken", "shifted", "negated", "rotated", "reordered", "unpaired")
 
@@ -239,7 +238,7 @@ def looks_paired(
         clause = offset_clause(steps[0][1] or offset, names[1], steps)
         return judged("shifted", f"no: {clause}: {cosines}{advice}")
     if clause := common_rows_clause(x, y, names):
-        return judged("reordered", f"no: {clause}, but in another order: {cosines}; {REORDERED_ADVICE}")
+        return judged("reordered", reordered_reason(clause, cosines))
     return judged("unpaired", no_match_reason(cosines, int(valid.sum()), z))
 
 

@@ -101,6 +101,14 @@ def negated_reason(names: tuple[str, str], cosines: str) -> str:
     )
 
 
+def reordered_reason(common_rows: str, cosines: str) -> str:
+    """Return that both modalities hold the same rows in another order, given the clause about them."""
+    return (
+        f"no: {common_rows}, but in another order: {cosines}; give the file of the other modality, or pair the rows by "
+        "a key (--key)"
+    )
+
+
 def no_match_reason(cosines: str, n_pairs: int, z: float) -> str:
     """Return that neither cosines nor a rotation show a pairing, and the three possible reasons.
 
