@@ -86,7 +86,7 @@ def test_wheel_built_from_the_sdist_is_small_and_runs(tmp_path: Path) -> None:
         [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True
     )
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 2 * 2**20
+    assert wheel.stat().st_size < 2.25 * 2**20
     target = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         assert {"isthmus/py.typed", "isthmus/data/demo/data/plain.safetensors.xz"} <= set(archive.namelist())
