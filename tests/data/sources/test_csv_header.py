@@ -37,8 +37,19 @@ def test_first_row_with_a_missing_cell_is_no_header(column: int, missing: str, t
         "\n" + "\n".join([*LINES, ""]),
         "\n".join([f'{number},"[{line}]"' for number, line in enumerate(LINES)] + [""]),
         "\n".join([f'a cat,"[{line}]"' for line in LINES] + [""]),
+        "\n".join([f"image{number}.jpg,{line}" for number, line in enumerate(LINES)] + [""]),
     ],
-    ids=["byte order mark", "quotes", "last comma", "two spaces", "carriage returns", "blank", "ids", "captions"],
+    ids=[
+        "byte order mark",
+        "quotes",
+        "last comma",
+        "two spaces",
+        "carriage returns",
+        "blank",
+        "ids",
+        "captions",
+        "names",
+    ],
 )
 def test_first_row_of_numbers_is_no_header(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
@@ -52,6 +63,12 @@ def test_frame_without_names_gives_its_rows_alone(with_header: bool, with_index:
     path = tmp_path / "rows.csv"
     pd.DataFrame(ROWS).to_csv(path, header=with_header, index=with_index)
     np.testing.assert_array_equal(open_source(path).read(0, 7), ROWS)
+
+
+def test_frame_of_whole_numbers_gives_its_rows_alone(tmp_path: Path) -> None:
+    path, signs = tmp_path / "rows.csv", np.sign(np.random.default_rng(0).normal(size=(6, 8))).astype(int)
+    pd.DataFrame(signs).to_csv(path, index=False)
+    np.testing.assert_array_equal(open_source(path).read(0, 7), signs)
 
 
 def test_numbers_in_quotes_above_numbers_are_names(tmp_path: Path) -> None:

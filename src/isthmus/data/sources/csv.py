@@ -17,7 +17,7 @@ from isthmus.data.sources._locations import Location
 from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
-from isthmus.data.sources._wide_columns import FRACTION
+from isthmus.data.sources._wide_columns import FRACTION, MIN_NUMBERED
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -247,7 +247,8 @@ def _usual_number_of_cells(location: Location) -> int:
 def _has_header(location: Location) -> bool:
     """Return whether the first line holds names: a word, quotes that the second line lacks, or numbers of columns.
 
-    A missing cell is no name, unless all other cells are whole numbers, as above the row numbers that pandas writes.
+    It holds a row if most of its cells are fractions. A missing cell is a name if all others are whole numbers, as
+    above the row numbers that pandas writes.
     """
     with location.open("rb") as file:
         line = file.readline(BLOCK_BYTES)
@@ -260,14 +261,18 @@ def _has_header(location: Location) -> bool:
     if any(cell.startswith("[") for cell in cells):
         return False
     given = [cell for cell in cells if cell not in NULLS]
+    n_fractions = sum(re.match(FRACTION, cell) is not None for cell in given)
+    if 2 * n_fractions > len(given):
+        return False
     try:
         [float(cell.replace(decimal_point, ".")) for cell in given]
     except ValueError:
         return True
-    counts_up = len(given) > 2 and given == [str(number) for number in range(len(given))]
-    if ('"' in first and '"' not in second) or (counts_up and any(re.match(FRACTION, cell) for cell in next_cells)):
+    if '"' in first and '"' not in second:
         return True
-    return len(given) < len(cells) and not any(re.match(FRACTION, cell) for cell in given)
+    if len(given) > 2 and given == [str(number) for number in range(len(given))]:
+        return len(given) >= MIN_NUMBERED or any(re.match(FRACTION, cell) for cell in next_cells)
+    return len(given) < len(cells) and not n_fractions
 
 
 def _cells_of_line(line: str, delimiter: str) -> list[str]:
