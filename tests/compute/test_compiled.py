@@ -14,6 +14,7 @@ from isthmus.compute.running_top import RunningTop
 from isthmus.compute.score_sweep import sweep_blocks
 from isthmus.compute.streaming_topk import StreamingTopK
 from isthmus.metrics import _pairwise_sums
+from isthmus.metrics._negative_ends import NegativeEnds
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
@@ -76,6 +77,35 @@ def test_search_within_a_modality_has_the_same_bits(rng: np.random.Generator, co
     np.testing.assert_array_equal(results[1].ndcg, results[0].ndcg)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_ends_of_negatives_have_the_same_bits(
+    rng: np.random.Generator, compiles: Callable[[bool], None], ties: bool
+) -> None:
+    x, y = tied_rows(rng, 170) if ties else (unit_rows(rng, 170), unit_rows(rng, 170))
+    results = []
+    for on in (False, True):
+        compiles(on)
+        results.append(NegativeEnds.of(PairedRows(x, y)))
+    assert results[0] == results[1]
+
+
+def test_scores_are_split_at_two_limits() -> None:
+    scores = np.array([[1, 2, 3], [4, 5, -1]], dtype=np.float32)
+    out = np.zeros(6, np.float32)
+    n_above, n_stored, largest = loops.split_scores(scores, 1.0, 3.0, np.zeros(1, np.uint64), out)
+    assert (n_above, n_stored, largest) == (2, 2, 5)
+    assert out[:2].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("exponent", [0.0, -0.49, -0.5, -0.51, -1.0, -7.3, -125.9, -126.0])
+def test_powers_of_two_have_the_precision_of_float32(exponent: float) -> None:
+    assert loops._exp2(np.float32(exponent)) == pytest.approx(2.0 ** np.float32(exponent), rel=1.2e-7)
+
+
+def test_powers_below_the_range_of_float32_are_its_smallest_number() -> None:
+    assert loops._exp2(np.float32(-np.inf)) == loops._exp2(np.float32(-126)) == np.finfo(np.float32).tiny
+
+
 @pytest.mark.parametrize("unit", [True, False])
 def test_sums_equal_those_of_double_precision(
     rng: np.random.Generator, compiles: Callable[[bool], None], unit: bool
@@ -99,18 +129,21 @@ def test_sums_of_scores_use_the_loops(
         function = getattr(loops, name)
         return lambda *arguments: used.append(name) or function(*arguments)
 
-    for name in ("sum_within", "sum_across", "find_neighbours", "insert_keys", "positions", "insert_values"):
+    others = ("find_neighbours", "insert_keys", "cells_above", "insert_values", "split_scores")
+    for name in ("sum_within", "sum_across", *others):
         monkeypatch.setattr(loops, name, recorded(name))
     compiles(True)
     x, y = unit_rows(rng, 100), unit_rows(rng, 100)
     PairwiseSums.of(PairedRows(x, y))
     Neighbours.of(x, y, k=2)
     WithinModalitySearch.of(x, np.arange(100) % 3)
-    tiles = len(sweep_blocks(100))
-    beside_the_diagonal = tiles * (tiles - 1)
-    assert used.count("sum_within") == used.count("sum_across") == beside_the_diagonal
-    assert used.count("find_neighbours") == 2 * beside_the_diagonal
-    assert {"insert_keys", "positions", "insert_values"} <= set(used)
+    NegativeEnds.of(PairedRows(x, y))
+    n_blocks = len(sweep_blocks(100))
+    n_across, n_within = n_blocks**2, n_blocks * (n_blocks + 1)
+    assert (used.count("sum_within"), used.count("sum_across")) == (n_within, n_across)
+    assert used.count("find_neighbours") == n_within + n_across
+    assert used.count("split_scores") == n_across
+    assert {"insert_keys", "cells_above", "insert_values"} <= set(used)
 
 
 def test_more_candidates_than_memory_are_left_to_numpy(
@@ -139,12 +172,13 @@ def test_running_top_of_tiles_is_that_of_a_sort(rng: np.random.Generator, axis: 
 
 def test_scores_equal_to_a_threshold_reach_it() -> None:
     scores = np.array([[1, 2], [3, 4]], dtype=np.float32)
-    memory, positions = np.zeros(1, np.uint64), np.zeros((2, 4), np.int64)
+    memory, cells = np.zeros(1, np.uint64), np.zeros((2, 16), np.int64)
     counts, counts_columns = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
     limits = (np.array(pair, dtype=np.float32) for pair in ((2, 3), (1, 4), (2, 4), (3, 2)))
-    found = loops.find_neighbours(scores, *limits, memory, *positions, counts, counts_columns)
+    found = loops.find_neighbours(scores, *limits, memory, *cells, counts, counts_columns)
     assert found == (3, 3)
-    assert [row[:3].tolist() for row in positions] == [[1, 2, 3], [0, 2, 3]]
+    right, below, last = 1, 1 << 32, (1 << 32) + 1  # the row of a place in the high bits, the column in the low ones
+    assert [row[:3].tolist() for row in cells] == [[right, below, last], [0, below, last]]
     assert counts.tolist() == [[1, 1], [1, 2]]
     assert counts_columns.tolist() == [[0, 2], [1, 2]]
 
@@ -153,7 +187,8 @@ def test_inserted_scores_raise_the_thresholds(rng: np.random.Generator) -> None:
     scores = rng.normal(size=(6, 50)).astype(np.float32)
     nearest = StreamingTopK([slice(0, 6)], 4, scores.dtype)
     thresholds = nearest.thresholds(scores, 0)
-    nearest.insert(loops, scores, np.flatnonzero(scores >= thresholds[:, None]), thresholds, 0, 10)
+    rows, columns = np.nonzero(scores >= thresholds[:, None])
+    nearest.insert(loops, scores, (rows << 32) + columns, thresholds, 0, 10)
     ordered = np.sort(scores, axis=1)[:, ::-1]
     np.testing.assert_array_equal(nearest.thresholds(scores, 0), ordered[:, 3])
     result = nearest.result()

@@ -17,8 +17,13 @@ _POWERS = np.polynomial.Chebyshev.interpolate(np.exp2, 6, [-0.5, 0.5]).convert(k
 _C0, _C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(coefficient) for coefficient in _POWERS)
 #: Least exponent: 2 to this power is the smallest normal number.
 _LEAST = np.float32(-126)
+#: Added to an exponent, it leaves no bits after the point. The lowest bits of the sum are the rounded exponent.
+_ROUNDER = np.float32(1.5 * 2**23)
 #: Key of a place without a score, see `streaming_topk.lowest_key`.
 _LOWEST = np.int64(np.iinfo(np.int64).min)
+#: A cell of a tile is one number: the row in the high bits, and the column in the low ones. Division takes longer.
+_HALF = np.int64(32)
+_COLUMN = np.int64(2**32 - 1)
 #: Rows whose sums over a column are added in float32, before float64 takes them.
 _STRIP = 64
 
@@ -35,18 +40,20 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(**_OPTIONS)(function)
 
 
-@numba.njit(inline="always")
+@numba.njit(fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
 def _exp2(exponent):
+    """Return 2 to the power of a number. Adding and subtracting `_ROUNDER`, in this order, rounds the number."""
     exponent = max(exponent, _LEAST)
-    rounded = np.floor(exponent + float32(0.5))
-    f = exponent - rounded
-    power = ((((((_C6 * f) + _C5) * f + _C4) * f + _C3) * f + _C2) * f + _C1) * f + _C0
-    return power * np.int32((int32(rounded) + int32(127)) * int32(8388608)).view(np.float32)
+    rounded = exponent + _ROUNDER
+    f = exponent - (rounded - _ROUNDER)
+    power = np.float32((((((_C6 * f) + _C5) * f + _C4) * f + _C3) * f + _C2) * f + _C1) * f + _C0
+    scale = np.float32(rounded).view(np.int32) << int32(23)
+    return np.int32(np.float32(power).view(np.int32) + scale).view(np.float32)
 
 
 @_compiled
-def positions(scores, thresholds, axis, memory, out):
-    """Store the positions in the flattened tile of the scores above the threshold of their row, or of their column.
+def cells_above(scores, thresholds, axis, memory, out):
+    """Store the cells of the scores above the threshold of their row, or of their column.
 
     Parameters
     ----------
@@ -59,12 +66,12 @@ def positions(scores, thresholds, axis, memory, out):
     memory : (m // 8 + 1,) uint64 array
         Memory for the comparisons of one row.
     out : (n m,) int64 array
-        Where positions are stored.
+        Where cells are stored, the row in the high 32 bits and the column in the low ones.
 
     Returns
     -------
     int
-        Number of positions.
+        Number of cells.
     """
     n_rows, n_columns = scores.shape
     flags, n_words, count = memory.view(np.uint8), n_columns // 8, 0
@@ -81,7 +88,7 @@ def positions(scores, thresholds, axis, memory, out):
             if w == n_words or memory[w] != 0:
                 for j in range(8 * w, min(8 * w + 8, n_columns)):
                     if flags[j] != 0:
-                        out[count] = i * n_columns + j
+                        out[count] = (np.int64(i) << _HALF) + j
                         count += 1
     return count
 
@@ -95,13 +102,13 @@ def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_r
     scores : (n, m) float32 array
         The tile.
     top, top_columns : (n,) and (m,) float32 arrays
-        Thresholds of the scores whose positions are stored, in `by_row` and in `by_column`.
+        Thresholds of the scores whose cells are stored, in `by_row` and in `by_column`.
     match, match_columns : (n,) and (m,) float32 arrays
         Thresholds of the scores that are counted.
     memory : (m // 8 + 1,) uint64 array
         Memory for the comparisons of one row.
     by_row, by_column : (k,) int64 arrays
-        Where positions in the flattened tile are stored.
+        Where cells are stored.
     counts : (2, n) int32 array
         How many scores of each row reach `match`, and how many reach `match_columns`.
     counts_columns : (2, m) int32 array
@@ -110,7 +117,7 @@ def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_r
     Returns
     -------
     tuple of int
-        Numbers of positions in `by_row` and in `by_column`. -1 if there are more than k.
+        Numbers of cells in `by_row` and in `by_column`. -1 if there are nearly k or more.
     """
     n_rows, n_columns = scores.shape
     flags, n_words, n_by_row, n_by_column = memory.view(np.uint8), n_columns // 8, 0, 0
@@ -130,30 +137,26 @@ def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_r
         counts[1, i] += total_columns
         for w in range(n_words + 1):
             if w == n_words or memory[w] != 0:
-                for j in range(8 * w, min(8 * w + 8, n_columns)):
-                    if flags[j] & 1:
-                        if n_by_row == len(by_row):
-                            return -1, -1
-                        by_row[n_by_row] = i * n_columns + j
-                        n_by_row += 1
-                    if flags[j] & 2:
-                        if n_by_column == len(by_column):
-                            return -1, -1
-                        by_column[n_by_column] = i * n_columns + j
-                        n_by_column += 1
+                if n_by_row + 8 > len(by_row) or n_by_column + 8 > len(by_column):
+                    return -1, -1
+                for j in range(8 * w, min(8 * w + 8, n_columns)):  # no branches: what is not counted is overwritten
+                    by_row[n_by_row] = (np.int64(i) << _HALF) + j
+                    n_by_row += flags[j] & 1
+                    by_column[n_by_column] = (np.int64(i) << _HALF) + j
+                    n_by_column += flags[j] >> 1
     return n_by_row, n_by_column
 
 
 @_compiled
-def insert_keys(scores, tile_positions, is_transposed, first, keys, thresholds):
+def insert_keys(scores, cells, is_transposed, first, keys, thresholds):
     """Insert scores with their numbers into the largest ones of each query.
 
     Parameters
     ----------
     scores : (n, m) float32 array
         A tile.
-    tile_positions : (p,) int64 array
-        Positions in the flattened tile.
+    cells : (p,) int64 array
+        Places in the tile.
     is_transposed : bool
         Whether the queries are the columns of the tile.
     first : int
@@ -163,9 +166,9 @@ def insert_keys(scores, tile_positions, is_transposed, first, keys, thresholds):
     thresholds : (q,) float32 array
         A score that the k-th largest one of each query reaches.
     """
-    n_columns, k = scores.shape[1], keys.shape[1]
-    for position in tile_positions:
-        i, j = position // n_columns, position % n_columns
+    k = keys.shape[1]
+    for cell in cells:
+        i, j = cell >> _HALF, cell & _COLUMN
         query, number = (j, i) if is_transposed else (i, j)
         score = scores[i, j]
         pattern = np.int64(np.float32(score + float32(0)).view(np.int32))
@@ -174,11 +177,9 @@ def insert_keys(scores, tile_positions, is_transposed, first, keys, thresholds):
         row = keys[query]
         if key <= row[k - 1]:
             continue
-        index = k - 1
-        while index > 0 and row[index - 1] < key:
-            row[index] = row[index - 1]
-            index -= 1
-        row[index] = key
+        for index in range(k - 1, 0, -1):  # no branches, which would cost more than all comparisons
+            row[index] = max(min(row[index - 1], key), row[index])
+        row[0] = max(row[0], key)
         if row[k - 1] != _LOWEST:
             last = np.int32(row[k - 1] >> 32)
             kth = np.int32(last ^ ((last >> 31) & int32(0x7FFFFFFF))).view(np.float32)
@@ -186,27 +187,26 @@ def insert_keys(scores, tile_positions, is_transposed, first, keys, thresholds):
 
 
 @_compiled
-def insert_values(scores, tile_positions, axis, values):
-    """Insert scores of a tile at the positions into the largest ones of each query, (q, k) in descending order."""
-    n_columns, k = scores.shape[1], values.shape[1]
-    for position in tile_positions:
-        i, j = position // n_columns, position % n_columns
+def insert_values(scores, cells, axis, values):
+    """Insert scores in these cells of a tile into the largest ones of each query, (q, k) in descending order."""
+    k = values.shape[1]
+    for cell in cells:
+        i, j = cell >> _HALF, cell & _COLUMN
         score, row = scores[i, j], values[j if axis == 1 else i]
         if score <= row[k - 1]:
             continue
-        index = k - 1
-        while index > 0 and row[index - 1] < score:
-            row[index] = row[index - 1]
-            index -= 1
-        row[index] = score
+        for index in range(k - 1, 0, -1):
+            row[index] = max(min(row[index - 1], score), row[index])
+        row[0] = max(row[0], score)
 
 
 @_compiled
-def sum_within(scores, half_rows, half_columns, factors, row_sums, column_sums):
+def sum_within(scores, half_rows, half_columns, factors, row_sums, column_sums, is_diagonal):
     """Add functions of the distances in a tile to the sums of its rows, (5, n), and columns, (5, m), both float64.
 
     The functions are the root of half of the squared distance h, exp2(factors[0] h), and exp2(factors[1] h) to the
-    powers 1, 4 and 16. `half_rows` and `half_columns` are half of the squared norms.
+    powers 1, 4 and 16. `half_rows` and `half_columns` are half of the squared norms. Of a tile on the diagonal, scores
+    above the diagonal are looked at.
     """
     n_rows, n_columns = scores.shape
     uniform, widest = factors[0], factors[1]
@@ -214,7 +214,7 @@ def sum_within(scores, half_rows, half_columns, factors, row_sums, column_sums):
     for i in range(n_rows):
         row, half = scores[i], half_rows[i]
         s0, s1, s2, s3, s4 = float32(0), float32(0), float32(0), float32(0), float32(0)
-        for j in range(n_columns):
+        for j in range(np.uint64(i + 1 if is_diagonal else 0), np.uint64(n_columns)):
             h = max(half + half_columns[j] - row[j], float32(0))
             root, kernel, rbf_2 = np.sqrt(h), _exp2(uniform * h), _exp2(widest * h)
             rbf_1 = (rbf_2 * rbf_2) * (rbf_2 * rbf_2)
@@ -237,13 +237,13 @@ def sum_within(scores, half_rows, half_columns, factors, row_sums, column_sums):
 
 
 @_compiled
-def sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums):
+def sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums, is_diagonal):
     """Add functions of the distances in a tile to the sums of its rows, (8, n), and columns, (8, m), both float64.
 
     The first five functions are those of `sum_within`. The next two are the root of half of the squared distance after
     the means are aligned, and its inverse. The last one is exp2(factors[1] h)^4 times the weight of the column, or of
     the row. `row_terms` and `column_terms` have three rows: half of the squared norms, what aligning the means adds to
-    h, and the weights.
+    h, and the weights. Of a tile on the diagonal, the diagonal is left out.
     """
     n_rows, n_columns = scores.shape
     uniform, widest = factors[0], factors[1]
@@ -252,33 +252,68 @@ def sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums):
         row, half, shift, weight = scores[i], row_terms[0, i], row_terms[1, i], row_terms[2, i]
         s0, s1, s2, s3 = float32(0), float32(0), float32(0), float32(0)
         s4, s5, s6, s7 = float32(0), float32(0), float32(0), float32(0)
-        for j in range(n_columns):
-            h = half + column_terms[0, j] - row[j]
-            centred = max(h + (shift + column_terms[1, j]), float32(0))
-            h = max(h, float32(0))
-            root, kernel, rbf_2 = np.sqrt(h), _exp2(uniform * h), _exp2(widest * h)
-            rbf_1 = (rbf_2 * rbf_2) * (rbf_2 * rbf_2)
-            rbf_05 = (rbf_1 * rbf_1) * (rbf_1 * rbf_1)
-            distance = np.sqrt(centred)
-            inverse = float32(1) / distance if distance > 0 else float32(0)  # equal rows add nothing
-            s0 += root
-            s1 += kernel
-            s2 += rbf_2
-            s3 += rbf_1
-            s4 += rbf_05
-            s5 += distance
-            s6 += inverse
-            s7 += rbf_1 * column_terms[2, j]
-            strip[0, j] += root
-            strip[1, j] += kernel
-            strip[2, j] += rbf_2
-            strip[3, j] += rbf_1
-            strip[4, j] += rbf_05
-            strip[5, j] += distance
-            strip[6, j] += inverse
-            strip[7, j] += rbf_1 * weight
+        for part in range(2 if is_diagonal else 1):  # before and after the diagonal
+            first, last = i + 1 if part else 0, i if is_diagonal and not part else n_columns
+            for j in range(np.uint64(first), np.uint64(last)):  # an index below 0 would count from the end
+                h = half + column_terms[0, j] - row[j]
+                centred = max(h + (shift + column_terms[1, j]), float32(0))
+                h = max(h, float32(0))
+                root, kernel, rbf_2 = np.sqrt(h), _exp2(uniform * h), _exp2(widest * h)
+                rbf_1 = (rbf_2 * rbf_2) * (rbf_2 * rbf_2)
+                rbf_05 = (rbf_1 * rbf_1) * (rbf_1 * rbf_1)
+                distance = np.sqrt(centred)
+                inverse = float32(1) / distance if distance > 0 else float32(0)  # equal rows add nothing
+                s0 += root
+                s1 += kernel
+                s2 += rbf_2
+                s3 += rbf_1
+                s4 += rbf_05
+                s5 += distance
+                s6 += inverse
+                s7 += rbf_1 * column_terms[2, j]
+                strip[0, j] += root
+                strip[1, j] += kernel
+                strip[2, j] += rbf_2
+                strip[3, j] += rbf_1
+                strip[4, j] += rbf_05
+                strip[5, j] += distance
+                strip[6, j] += inverse
+                strip[7, j] += rbf_1 * weight
         for function, total in enumerate((s0, s1, s2, s3, s4, s5, s6, s7)):
             row_sums[function, i] += total
         if i % _STRIP == _STRIP - 1 or i == n_rows - 1:
             column_sums += strip
             strip[:] = 0
+
+
+@_compiled
+def split_scores(scores, low, high, memory, out):
+    """Store the scores above `low` and not above `high` in `out`, (n m,) float32.
+
+    Returns
+    -------
+    tuple of int, int and float
+        Number of scores above `high`, number of stored ones, and the largest of all. `memory` is as in `cells_above`.
+    """
+    n_rows, n_columns = scores.shape
+    low, high = float32(low), float32(high)
+    flags, n_words, n_above, n_stored = memory.view(np.uint8), n_columns // 8, 0, 0
+    largest = np.full(n_columns, -np.inf, np.float32)
+    for i in range(n_rows):
+        row, above_low, above_high = scores[i], int32(0), int32(0)
+        for j in range(n_columns):
+            score = row[j]
+            above_low += int32(score > low)
+            above_high += int32(score > high)
+            flags[j] = uint8(score > low) ^ uint8(score > high)
+            largest[j] = max(largest[j], score)
+        n_above += above_high
+        if above_low == above_high:
+            continue
+        for w in range(n_words + 1):
+            if w == n_words or memory[w] != 0:
+                for j in range(8 * w, min(8 * w + 8, n_columns)):
+                    if flags[j] != 0:
+                        out[n_stored] = row[j]
+                        n_stored += 1
+    return n_above, n_stored, largest.max()

@@ -87,10 +87,10 @@ class RunningTop:
     def _insert(self, scores: np.ndarray, bound: np.ndarray, queries: slice, axis: int) -> None:
         """Insert the scores above the bounds of their queries, one after the other."""
         memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
-        positions = self._workspace.empty("positions", (1, scores.size), np.int64)[0]
-        count = self._loops.positions(scores, bound, axis, memory, positions)
+        cells = self._workspace.empty("cells", (1, scores.size), np.int64)[0]
+        count = self._loops.cells_above(scores, bound, axis, memory, cells)
         with self._lock:
-            self._loops.insert_values(scores, positions[:count], axis, self.values[queries])
+            self._loops.insert_values(scores, cells[:count], axis, self.values[queries])
 
     def _lower_bound(self, scores: np.ndarray, axis: int) -> np.ndarray:
         """Return a number for each query that is below its k-th largest score of the tile.

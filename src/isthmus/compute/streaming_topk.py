@@ -89,7 +89,7 @@ class StreamingTopK:
         self,
         loops: Any,
         scores: np.ndarray,
-        positions: np.ndarray,
+        cells: np.ndarray,
         thresholds: np.ndarray,
         block: int,
         first: int,
@@ -104,8 +104,8 @@ class StreamingTopK:
             Compiled loops, see `compiled_loops`.
         scores : (n, m) array
             A tile of scores of float32.
-        positions : (p,) int array
-            Their positions in the flattened tile.
+        cells : (p,) int64 array
+            Cells of the tile, see `find_neighbours` of the loops.
         thresholds : (b,) array
             What `thresholds` returned for this tile.
         block, first : int
@@ -113,7 +113,7 @@ class StreamingTopK:
         is_transposed : bool, default False
             Whether the queries are the columns of the tile.
         """
-        self._blocks[block].insert(loops, scores, positions, thresholds, first, is_transposed)
+        self._blocks[block].insert(loops, scores, cells, thresholds, first, is_transposed)
 
     def result(self) -> TopK:
         """Return the k largest scores of each query in descending order, and their columns."""
@@ -169,12 +169,12 @@ class _Block:
         return self._thresholds
 
     def insert(
-        self, loops: Any, scores: np.ndarray, positions: np.ndarray, thresholds: np.ndarray, first: int, columns: bool
+        self, loops: Any, scores: np.ndarray, cells: np.ndarray, thresholds: np.ndarray, first: int, columns: bool
     ) -> None:
-        """Insert the scores at these positions into the keys. If `columns`, the queries are the columns."""
+        """Insert the scores in these cells into the keys. If `columns`, the queries are the columns."""
         with self._lock:
             self._keep_first(thresholds)
-            loops.insert_keys(scores, positions, columns, first, self._keys, self._thresholds)
+            loops.insert_keys(scores, cells, columns, first, self._keys, self._thresholds)
 
     def _keep_first(self, thresholds: np.ndarray) -> None:
         """Keep the thresholds of the first tile."""

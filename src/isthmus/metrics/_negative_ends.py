@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.compute.compiled import compiled_loops
 from isthmus.compute.elementwise import ordered_bits
 from isthmus.compute.masks import true_positions
 from isthmus.compute.score_sweep import sweep_scores
@@ -92,6 +93,7 @@ class NegativeTiles:
         self._inside: list[np.ndarray] = []
         self._highest = -math.inf
         self._workspace = Workspace()
+        self._loops = compiled_loops(rows.n**2, np.result_type(rows.x, rows.y))
 
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> tuple[int, np.ndarray, float]:
         """Return the number of scores above the window, those inside, and the highest one."""
@@ -99,6 +101,11 @@ class NegativeTiles:
             scores = scores.copy()  # other consumers look at them
             np.fill_diagonal(scores, -np.inf)
         low, high = self._window
+        if self._loops is not None:
+            memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
+            inside = self._workspace.empty("scores", (1, scores.size), np.float32)[0]
+            above, count, highest = self._loops.split_scores(scores, low, high, memory, inside)
+            return above, inside[:count].copy(), highest
         is_inside, is_above = (self._workspace.empty(name, scores.shape, bool) for name in ("inside", "above"))
         np.greater(scores, low, out=is_inside)
         np.greater(scores, high, out=is_above)

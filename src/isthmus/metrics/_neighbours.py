@@ -167,7 +167,7 @@ class NeighbourTiles:
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
         """Add the neighbours of a tile. Return how many scores come before the matching rows."""
         row_block, column_block = self._number[rows.start], self._number[columns.start]
-        if self._loops is not None and rows != columns:
+        if self._loops is not None:
             counts = self._compiled_tile(kind, scores, rows, columns)
             if counts is not None:
                 return counts
@@ -189,24 +189,36 @@ class NeighbourTiles:
         return counts
 
     def _compiled_tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
-        """Return what `tile` returns of a tile beside the diagonal, or None if too many scores are ties."""
+        """Return what `tile` returns, or None if too many scores are ties."""
         row_block, column_block = self._number[rows.start], self._number[columns.start]
+        is_diagonal, is_symmetric = rows == columns, kind != "xy" and rows == columns
+        if is_symmetric:
+            np.fill_diagonal(scores, -np.inf)
         by_row, by_column = self._nearest[kind], self._nearest[kind[::-1]]
         top = by_row.thresholds(scores, row_block)
-        top_columns = by_column.thresholds(scores, column_block, is_transposed=True)
+        if is_symmetric:  # the rows of the tile are its columns
+            top_columns = np.full(scores.shape[1], np.inf, scores.dtype)
+        else:
+            top_columns = by_column.thresholds(scores, column_block, is_transposed=True)
         memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
-        positions = self._workspace.empty("positions", (2, MAX_CANDIDATES * self._k * max(scores.shape)), np.int64)
+        cells = self._workspace.empty("cells", (2, MAX_CANDIDATES * self._k * max(scores.shape)), np.int64)
         counts, counts_columns = (np.zeros((2, length), np.int32) for length in scores.shape)
         thresholds = self._thresholds[rows], self._thresholds[columns]
         n_found, n_columns = self._loops.find_neighbours(
-            scores, top, top_columns, *thresholds, memory, *positions, counts, counts_columns
+            scores, top, top_columns, *thresholds, memory, *cells, counts, counts_columns
         )
         if n_found < 0:
             return None
-        by_row.insert(self._loops, scores, positions[0, :n_found], top, row_block, columns.start)
+        by_row.insert(self._loops, scores, cells[0, :n_found], top, row_block, columns.start)
+        if is_symmetric:
+            return counts[0], counts_columns[0]
         by_column.insert(
-            self._loops, scores, positions[1, :n_columns], top_columns, column_block, rows.start, is_transposed=True
+            self._loops, scores, cells[1, :n_columns], top_columns, column_block, rows.start, is_transposed=True
         )
+        if is_diagonal:  # the matching rows themselves do not come before themselves
+            reaching = np.diagonal(scores) >= thresholds[0]
+            counts -= reaching
+            counts_columns -= reaching
         return counts[0], counts_columns[0], counts[1], counts_columns[1]
 
     def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:

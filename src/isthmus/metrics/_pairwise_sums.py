@@ -187,7 +187,7 @@ class PairwiseTiles:
         """
         is_symmetric = kind != "xy" and rows == columns
         n_functions, (n_rows, n_columns) = len(self._sums[kind]), scores.shape
-        if self._loops is not None and rows != columns:
+        if self._loops is not None:
             return self._compiled_sums(kind, scores, rows, columns)
         row_sums = np.empty((n_functions, n_rows), scores.dtype)
         column_sums = np.zeros((n_functions, n_columns), scores.dtype)
@@ -202,7 +202,7 @@ class PairwiseTiles:
     def _compiled_sums(
         self, kind: str, scores: np.ndarray, rows: slice, columns: slice
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `tile` returns of a tile beside the diagonal, from compiled loops."""
+        """Return what `tile` returns, from compiled loops."""
         row_sums, column_sums = (np.zeros((len(self._sums[kind]), length)) for length in scores.shape)
         factors = (np.array([-2 * EXPONENT, -1 / (2 * self._median) ** 2]) / math.log(2)).astype(np.float32)
         halves = [
@@ -212,11 +212,11 @@ class PairwiseTiles:
             for modality, covered in zip(kind, (rows, columns), strict=True)
         ]
         if kind != "xy":
-            self._loops.sum_within(scores, *halves, factors, row_sums, column_sums)
+            self._loops.sum_within(scores, *halves, factors, row_sums, column_sums, rows == columns)
         elif self._centring is not None:
             row_terms = np.stack([halves[0], self._shift_x[rows], self._centring[0][rows]])
             column_terms = np.stack([halves[1], self._shift_y[columns], self._centring[1][columns]])
-            self._loops.sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums)
+            self._loops.sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums, rows == columns)
         return row_sums, column_sums
 
     def _sum(self, kind: str, scores: np.ndarray, band: _Band) -> None:
