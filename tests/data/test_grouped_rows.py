@@ -38,7 +38,7 @@ def test_open_pairs_of_repeated_rows_gives_the_index_and_counts_them() -> None:
     assert (pairs.n_items, pairs.n_pairs) == (N_ITEMS, len(owner))
     np.testing.assert_array_equal(pairs.index, owner)
     np.testing.assert_array_equal(pairs.x.read(0, N_ITEMS), images)
-    assert pairs.pairing == {"by": "index", "grouped": {"image": {"rows": 180, "distinct": 60}}}
+    assert pairs.pairing == {"by": "position", "grouped": {"image": {"rows": 180, "distinct": 60}}}
 
 
 def test_measure_of_repeated_rows_equals_that_with_the_index() -> None:

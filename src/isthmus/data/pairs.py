@@ -386,12 +386,12 @@ class Pairs:
     @property
     def pairing(self) -> dict[str, Any]:
         """How rows were paired, as plain values: by position, index or key, with the rows that were left out."""
-        pairing: dict[str, Any] = {"by": "position" if self.index is None else "index"}
+        given = self if self.ungrouped is None else self.ungrouped[0]  # equal rows that are one item have an index too
+        pairing: dict[str, Any] = {"by": "position" if given.index is None else "index"}
         if self.key_join is not None:
             unmatched = dict(zip(self.names, self.key_join.unmatched, strict=True))
-            pairing = {"by": "key", "key": self.key_join.key, "unmatched": unmatched}
-            if self.key_join.repeats_in_both:
-                pairing["repeats_in_both"] = True
+            repeats = {"repeats_in_both": True} if self.key_join.repeats_in_both else {}
+            pairing = {"by": "key", "key": self.key_join.key, "unmatched": unmatched, **repeats}
         if self.grouped is not None:
             pairing["grouped"] = self.grouped
         return pairing if self.dropped is None else pairing | {"dropped": self.dropped}

@@ -93,7 +93,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
             Section(
                 "Use the recommended aligner",
                 [f"{in_index[0].upper()}{in_index[1:]}"],
-                code=commands(best, comparison.data["names"], _files(comparison))["shell"],
+                code=_commands(comparison, best),
                 short="Use it",
             )
         )
@@ -112,10 +112,11 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
 
 
-def _files(comparison: Comparison) -> list[str]:
-    """Return the files of both modalities, and made-up names for arrays in memory."""
+def _commands(comparison: Comparison, best: Summary) -> str:
+    """Return the commands that fit and apply an aligner, with made-up names of files for arrays in memory."""
     names, paths = comparison.data["names"], comparison.data["paths"]
-    return [f"{name}.npy" if path == name else path for name, path in zip(names, paths, strict=True)]
+    files = [f"{name}.npy" if path == name else path for name, path in zip(names, paths, strict=True)]
+    return commands(best, names, files, pairing=comparison.data.get("pairing"))["shell"]
 
 
 def _closing(fitted: list[Summary]) -> str:

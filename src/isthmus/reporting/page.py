@@ -121,7 +121,9 @@ def render(
         text=formatting,
         sample_remark=sample_remark,
         theorems=theorem_sentences(explanation.assumptions),
-        commands=None if best_summary is None else commands(best_summary, pairs.names, files_of(pairs)),
+        commands=None
+        if best_summary is None
+        else commands(best_summary, pairs.names, files_of(pairs), pairing=pairs.pairing),
         examples=examples,
         thumbnails=thumbnails,
         clouds_data=clouds,
