@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus import InputError, Pairs
 from isthmus.align import Aligner, Centering
 from isthmus.evaluation import Comparison, compare, load_comparison, merge, to_csv
@@ -150,6 +152,21 @@ class TestPage:
         change = table["MeanRotation"].changes["R@1"]
         interval = f"{change.low:+.3f} to {change.high:+.3f}".replace("-", "−")
         assert f"<small>{interval}</small>" in text  # narrow enough for five scores
+
+    def test_numbers_of_a_column_have_one_number_of_decimals(self, tmp_path: Path) -> None:
+        pairs = isthmus.demo.load("plain", split="test")
+        names = ["ScoreCalibration", "Centering", "KernelBlend", "ScoreStandardization"]
+        table = compare(pairs, aligners=names, tasks=["retrieval", "mixed_search"], splits=1)
+        comparison_page(table, tmp_path / "a.html")
+        text = (tmp_path / "a.html").read_text(encoding="utf-8")
+        n_columns = 0
+        for html in re.findall(r"<table.*?</table>", text, re.DOTALL):
+            rows = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in html.split("<tr")[2:]]
+            for cells in zip(*rows, strict=True):
+                numbers = re.findall(r"\d+\.\d+(?!\d|°| %)", " ".join(cells))
+                assert len({len(number.partition(".")[2]) for number in numbers}) <= 1, numbers
+                n_columns += len(numbers) > 4
+        assert n_columns >= 6
 
     def test_comparison_page_of_an_unknown_score_is_refused(self, table: Comparison, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no score 'R@2' in this comparison"):

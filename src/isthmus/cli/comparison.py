@@ -28,7 +28,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import counted, fixed, number, visible_decimals
+from isthmus.utils.format import counted, fixed
 from isthmus.utils.paths import check_output, check_writable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -40,8 +40,6 @@ Outputs = Annotated[
     list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json, .csv, .md or .tex; may be repeated")
 ]
 _SUFFIXES = (".html", *SUFFIXES)
-#: Size from which a score, such as a rank or a time, is not a share and has four digits.
-LARGE_SCORE = 10
 
 
 def mount(app: typer.Typer) -> None:
@@ -224,7 +222,7 @@ def _write(tables: list[Comparison], path: Path) -> None:
 def _print_comparison(table: Comparison) -> None:
     """Print what is recommended, the main scores of each task with its change, and the notes."""
     from isthmus.diagnosis.recommendation import recommendation_sentence
-    from isthmus.evaluation.summary import missing_intervals
+    from isthmus.evaluation.summary import column_decimals, missing_intervals
     from isthmus.metrics.centroid import both_means_vanish
 
     if recommendation := recommendation_sentence(table):
@@ -236,7 +234,8 @@ def _print_comparison(table: Comparison) -> None:
     sizes += f", {table.sample_words} (--sample)" if table.sample_words else ""
     print_line(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (table.with_names(score), "change [95 %]")]
-    lines = [_table_line(summary, main_scores) for summary in summaries]
+    decimals = {score: column_decimals(summaries, score) for score in main_scores}
+    lines = [_table_line(summary, decimals) for summary in summaries]
     print_table(("aligner", "gap", "distance", *heads), lines, units=[2, *(2 for _ in main_scores)])
     undefined: dict[tuple[str, str], list[str]] = {}
     for summary in summaries:
@@ -269,8 +268,8 @@ def _legend(table: Comparison) -> list[str]:
     ]
 
 
-def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
-    """Return the cells of one aligner: name, gap, distance, and each score with its change."""
+def _table_line(summary: Summary, decimals_of: dict[str, int]) -> tuple[str, ...]:
+    """Return the cells of one aligner: name, gap, distance, and each score and its change with these decimals."""
     from isthmus.metrics.centroid import both_means_vanish
 
     gap_score = summary.scores["gap"]
@@ -279,16 +278,15 @@ def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
         ("within noise" if both_means_vanish(gap_score) else "undefined")
         if gap_score.undefined
         else fixed(gap_score.value, 1),
-        number(summary.scores["gap_distance"].value),
+        fixed(summary.scores["gap_distance"].value, 4),
     ]
-    for score in main_scores:
+    for score, decimals in decimals_of.items():
         value, change = summary.scores[score].value, summary.changes[score]
-        decimals = visible_decimals(change.low, change.high, 3)
         ends = (fixed(end, decimals, sign=True) for end in (change.low, change.high))
         interval = f" [{', '.join(ends)}]"
         if math.isnan(change.low):
             interval = " *" if change.note else ""
-        cells.append(fixed(value, decimals) if abs(value) < LARGE_SCORE else number(value))
+        cells.append(fixed(value, decimals))
         cells.append("" if summary.name == "Identity" else f"{fixed(change.value, decimals, sign=True)}{interval}")
     return tuple(cells)
 

@@ -17,7 +17,7 @@ from isthmus.evaluation.trial import Trial
 from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
-from isthmus.utils.format import counted
+from isthmus.utils.format import counted, visible_decimals
 
 #: Fewer splits than this give no interval for a score whose error items do not show.
 MIN_SPLITS = 3
@@ -116,6 +116,36 @@ def missing_intervals(rows: Sequence[Summary], scores: Sequence[str], /) -> dict
             if math.isnan(change.low) and change.note:
                 names.setdefault(change.note.removeprefix("no interval: "), {})[row.name] = None
     return {reason: list(of_reason) for reason, of_reason in names.items()}
+
+
+def column_decimals(rows: Sequence[Summary], score: str, /) -> int:
+    """Return the decimals of all numbers of a score in a table.
+
+    Parameters
+    ----------
+    rows : sequence of Summary
+        Rows of the table.
+    score : str
+        Name of the score.
+
+    Returns
+    -------
+    int
+        Three, or two and one for values from 10 and 1,000 on, or as many more as the ends of every interval need to
+        differ.
+
+    Examples
+    --------
+    >>> from isthmus.align import Identity
+    >>> changes = [Estimate(0.02, 0.011, 0.03), Estimate(0.0003, 0.0002, 0.0004)]
+    >>> rows = [Summary(Identity(), {"R@1": Estimate(0.4)}, {"R@1": change}) for change in changes]
+    >>> column_decimals(rows[:1], "R@1"), column_decimals(rows, "R@1")
+    (3, 4)
+    """
+    changes = [row.changes[score] for row in rows if score in row.changes]
+    largest = max((abs(row.scores[score].value) for row in rows if score in row.scores), default=0.0)
+    usual = 3 if largest < 10 else 2 if largest < 1_000 else 1
+    return max((visible_decimals(change.low, change.high, usual) for change in changes), default=usual)
 
 
 def changed_options(aligner: Aligner, /) -> dict[str, Any]:

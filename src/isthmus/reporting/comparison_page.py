@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from isthmus.diagnosis.recommendation import best_row, recommendation_sentence
 from isthmus.evaluation import Comparison, Summary
-from isthmus.evaluation.summary import missing_intervals
+from isthmus.evaluation.summary import column_decimals, missing_intervals
 from isthmus.reporting.drawing import (
     ACCENT,
     FONT_SIZE,
@@ -100,7 +101,8 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     geometry = [name for name in fitted[0].scores if name not in task_scores and name != "gap"]
     for task, names in {"the clouds": geometry, **by_task}.items():
         header = ["Aligner", *(_column_title(name, comparison) for name in names)]
-        rows = [[_title(row), *_cells(row, names)] for row in fitted]
+        decimals = {name: column_decimals(fitted, name) for name in names}
+        rows = [[_title(row), *_cells(row, decimals)] for row in fitted]
         heading = f"Every score of {task.replace('_', ' ')}"
         sections.append(Section(heading, header=header, rows=rows, folded=True))
     errors = [(_title(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
@@ -156,6 +158,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
 
 
 def _table_section(comparison: Comparison, fitted: list[Summary], scores: list[str]) -> Section:
+    decimals = {name: column_decimals(fitted, name) for name in scores}
     reasons = [f"No interval for {', '.join(n)}: {r}." for r, n in missing_intervals(fitted, scores).items()]
     return Section(
         "The table",
@@ -163,7 +166,7 @@ def _table_section(comparison: Comparison, fitted: list[Summary], scores: list[s
         short="Table",
         header=["Aligner", "gap angle", "gap closed", *(_column_title(name, comparison) for name in scores)],
         rows=[
-            [_title(row), gap(row), f"{100 * closed_share(row, fitted[0]):.0f} %", *_cells(row, scores)]
+            [_title(row), gap(row), f"{100 * closed_share(row, fitted[0]):.0f} %", *_cells(row, decimals)]
             for row in fitted
         ],
     )
@@ -303,21 +306,20 @@ def _title(row: Summary) -> str:
     return aligner_label(row).replace("(", " (", 1)
 
 
-def _cells(row: Summary, names: list[str]) -> list[str]:
-    return [_cell(row.scores[name], row.changes.get(name), is_raw=row.name == "Identity") for name in names]
+def _cells(row: Summary, names: Mapping[str, int]) -> list[str]:
+    """Return the cells of scores, given the decimals of each."""
+    is_raw = row.name == "Identity"
+    return [_cell(row.scores[name], row.changes.get(name), n, is_raw=is_raw) for name, n in names.items()]
 
 
-def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
-    if is_raw or change is None:
-        return f"{score.value:z.3f}".replace("-", "−")
-    if change.low == change.high == 0:
-        return f"{score.value:z.3f}\nno change".replace("-", "−")
-    if math.isnan(change.low):
-        return f"{score.value:z.3f}\n{change.value:+z.3f}\nno interval".replace("-", "−")
-    width = change.high - change.low
-    decimals = min(max(1 - math.floor(math.log10(width / 2)), 0), 4) if 0 < width < math.inf else 3
-    bounds = f"{change.low:+.{decimals}f} to {change.high:+.{decimals}f}"
-    return f"{score.value:.{decimals}f}\n{change.value:+.{decimals}f}\n{bounds}".replace("-", "−")
+def _cell(score: Estimate, change: Estimate | None, decimals: int, *, is_raw: bool) -> str:
+    lines = [f"{score.value:z.{decimals}f}"]
+    if not is_raw and change is not None and change.low == change.high == 0:
+        lines.append("no change")
+    elif not is_raw and change is not None:
+        value, low, high = (f"{number:+z.{decimals}f}" for number in (change.value, change.low, change.high))
+        lines += [value, "no interval" if math.isnan(change.low) else f"{low} to {high}"]
+    return "\n".join(lines).replace("-", "−")
 
 
 def _identifier(score: str) -> str:
