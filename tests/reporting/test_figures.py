@@ -38,6 +38,20 @@ def test_cosine_densities_integrate_to_one():
         assert density.sum() * width == pytest.approx(1, abs=0.01), kind
 
 
+@pytest.mark.filterwarnings("ignore:.*distinct")
+def test_cosines_of_a_flat_export_are_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.normal(size=(100, 16)), 5, axis=0)
+    noise = np.tile([0.2, 1.0, 1.0, 2.0, 2.0], 100)[:, None]  # the first caption is the best
+    text = image + noise * rng.normal(size=image.shape) + 1
+    pairs = isthmus.open_pairs(image, text, names=("image", "text"))
+    result = isthmus.measure(pairs, metrics="mean_paired_cosine, mean_unpaired_cosine")
+    sample = samples.CosineSample.of(pairs)
+    assert (sample.items, sample.pairs) == (100, 500)
+    assert sample.means["paired"] == pytest.approx(result["mean_paired_cosine"].value, abs=1e-6)
+    assert sample.means["unpaired"] == pytest.approx(result["mean_unpaired_cosine"].value, abs=0.02)
+
+
 def test_principal_angles_of_one_dimension_have_whole_numbers_and_a_visible_range():
     x = np.random.default_rng(0).normal(size=(200, 8))
     result = isthmus.measure(np.tile(x[:1], (200, 1)) + 1e-5 * x, x)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
+from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.leading import leading_eigenvector
 from isthmus.linalg.random_subspaces import random_principal_angles
@@ -79,8 +79,9 @@ def one_pair_per_item(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.nd
 class CosineSample:
     """Densities and means of the cosines among `items` items of the modalities `names`, by kind.
 
-    `edges` are the bins + 1 edges of the densities. Kinds are 'paired' (matching pairs), 'unpaired' (non-matching pairs
-    across the modalities), and 'x' and 'y' (different items within a modality).
+    `edges` are the bins + 1 edges of the densities. Kinds are 'paired' (all `pairs` matching pairs of these items),
+    'unpaired' (non-matching pairs across the modalities), and 'x' and 'y' (different items within a modality). The
+    last three use one random pair of each item.
     """
 
     names: tuple[str, str]
@@ -88,15 +89,20 @@ class CosineSample:
     densities: dict[str, np.ndarray]
     means: dict[str, float]
     items: int
+    pairs: int
 
     @classmethod
     def of(cls, pairs: Pairs, /, *, normalize: bool = True, bins: int = 120) -> CosineSample:
-        """Return all cosines among at most 2,000 items."""
-        x, y = one_pair_per_item(pairs.sample(MAX_ITEMS), normalize=normalize)
-        across, different_items = x @ y.T, ~np.eye(len(x), dtype=bool)
+        """Return the cosines among at most 2,000 items."""
+        sample = pairs.sample(MAX_ITEMS)
+        x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+        matching = np.asarray(row_dot(x[sample.owner], y))
+        items, rows = _random_pairs(sample)
+        x, y = x[items], y[rows]
+        different_items = ~np.eye(len(x), dtype=bool)
         cosines = {
-            "paired": np.diag(across).copy(),
-            "unpaired": across[different_items],
+            "paired": matching,
+            "unpaired": (x @ y.T)[different_items],
             "x": (x @ x.T)[different_items],
             "y": (y @ y.T)[different_items],
         }
@@ -111,7 +117,16 @@ class CosineSample:
             density = counts / len(values) / (edges[width] - edges[0])
             densities[kind] = np.repeat(density, width)
         means = {kind: float(values.mean()) for kind, values in cosines.items()}
-        return cls(pairs.names, edges, densities, means, len(x))
+        return cls(pairs.names, edges, densities, means, len(x), len(matching))
+
+
+def _random_pairs(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Return item and row of y of a random pair of each unit of `Pairs.first_pairs`."""
+    if pairs.n_pairs == len(pairs.first_pairs[1]) or (pairs.dependence is not None and pairs.y_groups is not None):
+        return pairs.first_pairs
+    order = np.random.default_rng(0).permutation(pairs.n_pairs)
+    rows = order[np.unique(pairs.sampling_units[pairs.owner[order]], return_index=True)[1]]
+    return pairs.owner[rows], rows
 
 
 def random_subspace_angles(dim: int, ranks: tuple[int, int], /) -> np.ndarray:
