@@ -70,7 +70,7 @@ def logistic_regression(x: np.ndarray, y: np.ndarray, /) -> tuple[np.ndarray, fl
     """
     from scipy.special import expit
 
-    rows = np.concatenate([x, y]).astype(np.float64)
+    rows = np.concatenate([x, y], dtype=np.float64)
     targets = np.concatenate([np.ones(len(x)), -np.ones(len(y))])
     # Centred rows: the bias is not penalised, and would need many steps for clouds away from the origin.
     midpoint = rows.mean(axis=0)

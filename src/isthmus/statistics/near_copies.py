@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.compute.masks import true_positions
 from isthmus.statistics.degeneracy import Degeneracy
 
 #: Kind of degenerate data that rows with near copies are.
@@ -52,9 +53,11 @@ def count_near_copies(rows: np.ndarray, n_rows: int, /) -> float:
     projected = (rows - rows.mean(axis=0)) @ projections
     projected = (projected / (np.sqrt(np.mean(projected**2)) or 1.0)).astype(np.float32)
     squares = np.einsum("ij,ij->i", projected, projected)
-    squared_distances = squares[:, None] + squares - 2 * projected @ projected.T
+    squared_distances = projected @ (-2 * projected.T)
+    squared_distances += squares
+    squared_distances += squares[:, None]
     limits = np.median(squared_distances[: min(m, 200)]) * (2 * np.array(SCALES)) ** 2
-    first, second = np.nonzero(squared_distances <= limits[0])
+    first, second = np.divmod(np.asarray(true_positions(squared_distances <= limits[0])), m)
     first, second = first[first < second], second[first < second]
     near = squared_distances[first, second]
     for limit in limits:

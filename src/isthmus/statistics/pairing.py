@@ -274,12 +274,12 @@ def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
     means = sample.x.mean(axis=0), sample.y.mean(axis=0)
 
     def read(ranges: Sequence[tuple[int, int]]) -> RowSample:
-        return RowSample.read(x, y, ranges).centred(*means)
+        return RowSample.read(x, y, ranges).centre(*means)
 
-    ranges = find_broken_rows(sample.centred(*means), n, read, ends=ends)
+    ranges = find_broken_rows(sample.centre(*means), n, read, ends=ends)
     if not ranges:
         return ()
-    cosines = np.einsum("ij,ij->i", sample.x, sample.y)
+    cosines = np.einsum("ij,ij->i", sample.x + means[0], sample.y + means[1])
     inside = [(sample.numbers >= rows.start) & (sample.numbers < rows.stop) for rows in ranges]
     other_cosine = float(np.mean(cosines[~np.any(inside, axis=0)]))
     breaks: list[PairingBreak] = []
