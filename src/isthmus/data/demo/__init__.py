@@ -28,9 +28,9 @@ from isthmus.utils.paths import check_writable_folder
 
 #: Name of each run and what it shows.
 RUNS: dict[str, str] = {
-    "plain": "a fixed low temperature (0.01): both cones stay, and every part of the budget shows",
-    "warm": "a fixed high temperature (0.2): the means vanish, so that the gap angle is undefined",
-    "collapsed": "one fixed axis per modality, 60 degrees apart, beside a shared space: mostly a gap",
+    "plain": "a fixed low temperature (0.01): both means stay long, and the cosine deficit has four components",
+    "warm": "a fixed high temperature (0.2): the means are near zero, so that the gap angle is undefined",
+    "collapsed": "one fixed axis per modality, 60 degrees apart, beside a shared space: the deficit is mostly the gap",
 }
 
 __all__ = ["RUNS", "DemoRun", "arrays", "export", "load"]
