@@ -111,7 +111,7 @@ def test_fields_of_structures_are_columns(suffix: str, tmp_path: Path) -> None:
     one = SAVERS[suffix](tmp_path / f"one.{suffix}", image, "image")
     np.testing.assert_array_equal(open_source(one).read(0, 60), X[:60])
     two = SAVERS[suffix](tmp_path / f"two.{suffix}", both, "clip")
-    with pytest.raises(isthmus.InputError, match=r"\(clip.image.embedding, clip.text.embedding\); give one, such as"):
+    with pytest.raises(isthmus.InputError, match=r"\(clip.image.embedding, clip.text.embedding\); select one, such as"):
         open_source(two)
     pairs = isthmus.open_pairs(f"{two}::clip.image.embedding", f"{two}::clip.text.embedding", key="clip.image.tag.key")
     assert pairs.names == ("image", "text")

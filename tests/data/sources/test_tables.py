@@ -287,7 +287,7 @@ def test_open_source_of_a_broken_table_names_the_row(kind: str, tmp_path: Path) 
 def test_open_source_of_several_columns_asks_for_one_and_takes_it(tmp_path: Path) -> None:
     cells = [str(row) for row in ROWS.tolist()]
     path = write_parquet(tmp_path / "a.parquet", image=cells, text=[str(row) for row in (-ROWS).tolist()])
-    with pytest.raises(isthmus.InputError, match=r"several columns of embeddings \(image, text\); give one, such as"):
+    with pytest.raises(isthmus.InputError, match=r"several columns of embeddings \(image, text\); select one, such as"):
         open_source(path)
     np.testing.assert_array_equal(open_source(f"{path}::text").read(0, N), -ROWS)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -118,3 +119,16 @@ def test_table_without_rows_states_what_was_expected(tmp_path: Path) -> None:
     pq.write_table(empty, tmp_path / "empty.parquet")
     with pytest.raises(InputError, match=r"empty.parquet: has no rows, expected at least two; write it again"):
         isthmus.sources.open_source(tmp_path / "empty.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_text_table_of_two_modalities_alone_gets_the_arguments_for_both(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"clip{suffix}"
+    columns = {"image": X.tolist(), "text": Y.tolist()}
+    frame = pd.DataFrame(columns)
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    with pytest.raises(InputError, match=r"give two of them as \S*::image \S*::text"):
+        isthmus.measure(path)

@@ -17,6 +17,7 @@ import numpy as np
 from isthmus.data.sources import _arrow_lists
 from isthmus.data.sources._cells import Embedding, matrix_of_cells, null_rows, sets_of_cells
 from isthmus.data.sources._locations import Location
+from isthmus.data.sources._members import SeveralArraysError, listed
 from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._structs import flatten_structs
@@ -107,11 +108,9 @@ def _embedding_of_batch(batch: Any, member: str | None, address: str) -> Embeddi
     candidates = [entry for entry in candidates if not _are_integers(batch, entry)] or candidates  # such as token ids
     candidates = [entry for entry in candidates if "." not in entry.columns[0]] or candidates
     if len(candidates) > 1:
-        columns = ", ".join(entry.columns[0] for entry in candidates[:4])
-        raise InputError(
-            f"{address[-120:]}: holds several columns of embeddings ({columns}); give one, such as "
-            f"::{candidates[0].columns[0]} after the name of the file"
-        )
+        columns = [entry.columns[0] for entry in candidates]
+        holds = f"{address[-60:]}: holds several columns of embeddings ({listed(columns)})"
+        raise SeveralArraysError(holds, [f"{address}::{column}" for column in columns])
     if candidates:
         return candidates[0]
     return None
