@@ -96,7 +96,7 @@ def test_apply_to_a_table_whose_first_batch_is_null_leaves_it_out(
     text[90] = "[1.0, 2.0]"
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": text, "y": X[:100].tolist()}), path)
-    aligner = isthmus.align.Centering().fit(X[:100], -X[:100])
+    aligner = isthmus.align.Centering().fit(X[:100], X[:100] - 2)
     columns = {"x": "x", "y": "y"}
     applied = apply_to_table(aligner, path, tmp_path / "b.parquet", columns, drop_bad=True)
     assert (applied.n_rows, applied.n_dropped) == (59, 41)
@@ -186,7 +186,7 @@ def test_several_vectors_an_item_in_memory_are_pooled(sizes: str, kind: str) -> 
 
 def test_objects_that_are_numbers_are_rows_everywhere() -> None:
     rows = X[:50].astype(object)
-    correction = isthmus.align.ScoreStandardization().fit(rows, -X[:50])
+    correction = isthmus.align.ScoreStandardization().fit(rows, X[:50] - 2)
     expected = correction.query(X[:3], modality="x")
     np.testing.assert_allclose(correction.query(rows[:3], modality="x"), expected)
     np.testing.assert_allclose(correction.query(objects(list(X[:3])), modality="x"), expected)
