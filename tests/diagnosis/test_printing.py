@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus.cli import app
 from isthmus.diagnosis.printing import explanation_lines, waterfall
+from isthmus.diagnosis.verdict_sentences import COMPONENT_PHRASES
 
 
 @pytest.fixture
@@ -72,6 +73,20 @@ def test_lines_of_degenerate_clouds_contain_no_nan(rng: np.random.Generator) -> 
     lines = "\n".join(explanation_lines(isthmus.explain(isthmus.Pairs(image=x, text=y))))
     assert "The captured fraction of the covariance is undefined" in lines
     assert "nan" not in lines
+
+
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_components_are_defined_before_they_are_named(unpaired: bool, rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 100, 40)) + 0.5
+    explanation = isthmus.explain(x, y, unpaired=unpaired)
+    lines = list(explanation_lines(explanation))
+    definitions = lines.index(next(line for line in lines if "1 minus the mean cosine is the sum" in line))
+    verdict = " ".join(explanation.verdict).replace(COMPONENT_PHRASES["orientation"], "")
+    assert unpaired or "have no intervals, because 100 items are few for 40 dimensions" in verdict
+    for name in COMPONENT_PHRASES:
+        assert not re.search(rf"\b{name} (is|downward|would)|{name},", verdict)
+        assert f"{name}: {COMPONENT_PHRASES[name]}" in lines[definitions].replace("Spectrum", "spectrum")
+        assert next(n for n, line in enumerate(lines) if line.startswith(f"  {name} ")) > definitions
 
 
 def test_captured_fraction_is_printed_without_its_unit(rng: np.random.Generator) -> None:

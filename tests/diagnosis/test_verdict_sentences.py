@@ -140,7 +140,7 @@ def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) 
     zeros = np.zeros((900, 3))
     sentences = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
     assert "the different orientation of the two clouds (dimension collapse)" in sentences
-    assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
+    assert "99 % of the energy (the mean squared length) lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
     assert "the two subspaces share 6 directions, 3 more than their ranks guarantee" in sentences
 
 
@@ -168,7 +168,9 @@ def test_verdict_of_the_demo_runs_names_their_construction() -> None:
     assert sentences["collapsed"].count("(supported)") == 2
     assert "(dimension collapse)" not in sentences["collapsed"]
     assert "(dimension collapse)" in sentences["plain"]
-    assert "There is a collapse, but it does not set the angle of the gap." in sentences["plain"]
+    assert (
+        "The rows have collapsed into few dimensions, but this does not set the angle of the gap." in sentences["plain"]
+    )
     # Means that vanish: whether they still differ hangs on a thread, but they have no angle either way.
     assert sentences["warm"].startswith(("There is no significant gap", "The gap has no angle here"))
     assert "degrees apart" not in sentences["warm"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.explanation import Explanation
+from isthmus.diagnosis.verdict_sentences import COMPONENT_PHRASES
 from isthmus.statistics.result import Estimate
 from isthmus.statistics.sampling_clause import sample_remark
 from isthmus.theory.assumptions import ROW_ITEMS
@@ -27,6 +28,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
         yield from _lines_of_sets(explanation)
         return
     yield from ["", "Components of the cosine deficit"]
+    yield from _component_definitions(explanation.budget)
     yield from waterfall(explanation.budget)
     ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
     percentage = "" if not fraction > 0 else f" ({100 * fraction:.0f} %)"
@@ -51,7 +53,8 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     calibration = explanation.calibration
     if calibration is None:
         return
-    yield from ["", f"Meaning of a cosine{sample_remark(calibration.sampled, calibration.items)}"]
+    origin = " (the default is the mean of the matching pairs)" if cosine is None else ""
+    yield from ["", f"Meaning of a cosine{origin}{sample_remark(calibration.sampled, calibration.items)}"]
     calibrated_cosine = float(cosine_text(ceiling.mean_cosine, 2)) if cosine is None else cosine
     yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(calibrated_cosine, 1.0), -1.0)))
     introduction, *thresholds = calibration.threshold_sentences()
@@ -64,6 +67,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
 def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
     """Yield the components that need no pairs, and the collapse report."""
     yield from ["", "Components of the cosine deficit of any pairing"]
+    yield from _component_definitions(explanation.budget)
     for name, component in explanation.budget.items():
         value = f"undefined: {component.undefined}" if component.undefined else fixed(component.value, 4)
         yield f"  {name:11} {value}  {_evidence(component)}".rstrip()
@@ -72,6 +76,15 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
     yield f"  No pairing of these two clouds has a mean cosine above {cosine_text(1 - sum(components), 4)}."
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
+
+
+def _component_definitions(budget: Mapping[str, Estimate]) -> Iterator[str]:
+    """Yield what the components and the numbers behind them are."""
+    defined = "; ".join(f"{name}: {COMPONENT_PHRASES[name]}" for name in budget)
+    yield f"  1 minus the mean cosine is the sum of these components. {defined[0].upper()}{defined[1:]}."
+    is_corrected = any(component.plugin != component.value for component in budget.values() if not component.undefined)
+    plugin = " Plug-in: without the correction of sampling bias." if is_corrected else ""
+    yield f"  Chance: the component where no such difference exists, from swapped or shuffled rows.{plugin}"
 
 
 def waterfall(budget: CosineDecomposition) -> Iterator[str]:
@@ -120,16 +133,16 @@ def _collapse_lines(explanation: Explanation) -> Iterator[str]:
     report = explanation.collapse
     for name, rank, centred_rank in zip(report.names, report.ranks, report.centred_ranks, strict=True):
         yield (
-            f"  {name}: 99 % of the energy in {rank:,} of {report.dim:,} dimensions, 99 % of the variance in "
-            f"{centred_rank:,}"
+            f"  {name}: 99 % of the energy in {rank:,} of {report.dim:,} dimensions, 99 % of the variance (energy "
+            f"without the mean) in {centred_rank:,}"
         )
     yield (
-        f"  dimensions that both 99 % subspaces share: {report.shared.value:.0f} (any two of these ranks share at "
-        f"least {report.guaranteed:,}, random ones {fixed(report.shared.null, 1)}); beyond chance: {report.excess:,}"
+        f"  dimensions that both 99 % energy subspaces share: {report.shared.value:.0f} (any two of these ranks share "
+        f"at least {report.guaranteed:,}, random ones {fixed(report.shared.null, 1)}); beyond chance: {report.excess:,}"
     )
     smallest, largest = report.smallest_angle, report.largest_angle
     yield (
-        f"  energy angles (between these subspaces, which contain the means): {fixed(smallest.value, 1)} to "
+        f"  principal angles between these subspaces, which contain the means: {fixed(smallest.value, 1)} to "
         f"{fixed(largest.value, 1)} degrees (random subspaces: {fixed(smallest.null, 1)} to {fixed(largest.null, 1)})"
     )
     share = report.orthogonal_share

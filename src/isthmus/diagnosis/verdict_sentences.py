@@ -6,7 +6,6 @@ import math
 
 from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
-from isthmus.diagnosis.decomposition_intervals import BIASES
 from isthmus.diagnosis.hypotheses import REFUTED
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
@@ -138,14 +137,16 @@ def _caveats(result: Result, budget: CosineDecomposition) -> list[str]:
         caveats.insert(
             0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
             f"There are {'as many' if items == dim else 'fewer'} {noun} ({items:,}) {'as' if items == dim else 'than'} "
-            f"dimensions ({dim:,}), so ranks, overlap, spectrum, orientation and pairing would change with more items.",
+            f"dimensions ({dim:,}), so numbers of dimensions, and the parts into which the mean cosine is divided, "
+            "would change with more items.",
         )
     if result.pairs.get("no_interval"):
         caveats.append(f"There is {result.pairs['no_interval']}.")
     elif budget.notes and items > dim:
         caveats.append(
-            f"The components of the cosine deficit have no intervals, because {items:,} items are few for {dim:,} "
-            f"dimensions: {BIASES[0].lower()}{BIASES[1:]}."
+            f"The parts into which the mean cosine is divided below have no intervals, because {items:,} items are few "
+            f"for {dim:,} dimensions: the part due to {COMPONENT_PHRASES['orientation']} is biased upward, that due to "
+            f"{COMPONENT_PHRASES['pairing']} downward."
         )
     return caveats
 
@@ -320,7 +321,10 @@ def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y
             f"{isotropic_rank(items, dim):,}"
         )
     else:
-        sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
+        sentence = (
+            f"99 % of the energy (the mean squared length) lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of "
+            f"{dim:,} dimensions"
+        )
         if items > dim:
             sentence += f", and the two subspaces {_shared_dimensions(result)}"
     if collapse is None or result["centroid_angle"].undefined or _no_gap(result) or _has_collapsed(result):
@@ -335,7 +339,7 @@ def _shared_dimensions(result: Result) -> str:
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
         angles = f"{fixed(angle.value, 1)} degrees, in random subspaces {fixed(angle.null, 1)}"
-        return f"share no direction (smallest energy angle {angles})"
+        return f"share no direction (smallest angle between them {angles})"
     directions = "direction" if shared.value == 1 else "directions"
     if guaranteed == 0:
         return f"share {shared.value:.0f} {directions}, where random subspaces share none"
@@ -348,9 +352,9 @@ def _hypotheses(collapse: CollapseReport) -> str:
     first, second = collapse.hypotheses
     remark = ""
     if first.verdict == REFUTED and any(collapse.collapsed):
-        remark = "There is a collapse, but it does not set the angle of the gap. "
+        remark = "The rows have collapsed into few dimensions, but this does not set the angle of the gap. "
     tested = " and ".join(f"{hypothesis.name} ({hypothesis.verdict})" for hypothesis in (first, second))
-    return f"{remark}Two explanations of the gap were tested: {tested}"
+    return f"{remark}Two published explanations of the gap were tested: {tested}"
 
 
 def _retrieval_sentence(result: Result, x: str, y: str) -> str:

@@ -384,8 +384,8 @@ class SubspaceAngles:
             return (False if self.are_collapsed else None), message
         if not self.are_known:
             return None, self.few_rows
-        measured = f"{gap}, and the smallest angle above zero between strong directions is {self.smallest:.1f}"
-        measured += f" (standard error of the difference {self.difference_error:.2g})"
+        measured = f"{gap}, and the smallest angle above zero between strong directions of the two modalities is "
+        measured += f"{self.smallest:.1f} (standard error of the difference {self.difference_error:.2g})"
         if self.agree:
             # Without an edge the directions depend on a threshold, and a large error agrees with every angle.
             holds = self.are_collapsed and self.tolerance < self.smallest / 2
