@@ -44,7 +44,7 @@ def test_cloud_loss_agrees_with_a_sample():
 
 
 def test_cloud_loss_refuses_arguments_out_of_range():
-    with pytest.raises(InputError, match="dim from 3"):
+    with pytest.raises(InputError, match="dim = 2, expected a whole number in"):
         cloud_loss(2, kappa=1.0, temperature=0.2, angle=60, centres="shared")
     with pytest.raises(InputError, match="'shared' or 'orthogonal'"):
         cloud_loss(3, kappa=1.0, temperature=0.2, angle=60, centres="both")

@@ -133,7 +133,7 @@ def test_info_nce_keeps_the_array_library(library):
         ({"temperature": 0.0}, "temperature 0.0, expected a positive number"),
         ({"temperature": float("nan")}, "positive number"),
         ({"reduction": "average"}, "'sum' or 'mean'"),
-        ({"block": 0}, "block 0"),
+        ({"block": 0}, "block=0"),
     ],
 )
 def test_info_nce_refuses_wrong_arguments(change, message):

@@ -301,7 +301,7 @@ def test_run_loss_equals_the_loss_of_its_rows():
         (lambda: ConstantParts(angle=60.0, radius=1.5), "radius=1.5, expected a number between 0 and 1"),
         (lambda: ConstantParts(angle=[60.0, 20.0], radius=0.5), "expected one number of degrees"),
         (lambda: ConstantParts(angle=200.0, radius=0.5), "angle=200.0, expected one number of degrees from 0"),
-        (lambda: Stop(max_steps=-1), "max_steps=-1, expected a number from 0"),
+        (lambda: Stop(max_steps=-1), "max_steps=-1, expected a whole number of 0 or more"),
     ],
 )
 def test_constraint_refuses_wrong_parameters(build, message):
@@ -322,8 +322,8 @@ def test_constraint_refuses_wrong_parameters(build, message):
         (Subspaces(angle=[10.0, 20.0], centres="shared", resultant=0.5), {"dim": 4}, "share no direction"),
         (ConstantParts(angle=60.0, radius=0.5), {}, "dim=3, expected 4 or more"),
         (ConstantParts(angle=60.0, radius=0.5), {"dim": 5, "initial_gap": 5.0}, "whose gap is their angle"),
-        (Unconstrained(), {"n": 1}, "expected n and dim from 2"),
-        (Unconstrained(), {"record_every": 0}, "record_every from 1"),
+        (Unconstrained(), {"n": 1}, "n=1, expected a whole number of 2 or more"),
+        (Unconstrained(), {"record_every": 0}, "record_every=0, expected a whole number of 1"),
         (Unconstrained(), {"init": (np.eye(3), np.eye(2))}, "expected two arrays"),
         (Unconstrained(), {"init": (np.eye(3).tolist(), np.eye(3))}, "init of list and ndarray"),
         (Unconstrained(), {"init": (np.eye(3), np.eye(3)), "dim": 4}, "leave dim out"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from isthmus.compute.arrays import Array
 from isthmus.linalg.bessel import bessel_ratio
+from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
 
 
@@ -24,10 +27,12 @@ def cosine_of(angle: float) -> float:
     return math.cos(math.radians(angle))
 
 
-def check_within(name: str, value: float, low: float, high: float) -> None:
-    """Raise `InputError` if `value` is outside [low, high]."""
-    if not low <= value <= high:
-        raise InputError(f"{name} = {value:g}, expected a number in [{low:g}, {high:g}]")
+def check_within(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise `InputError` if `value` is no number in [low, high], or no whole one if `whole`."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or (whole and value != math.floor(value)):
+        given, kind = f"{value:g}" if is_number else shown(value), "a whole number" if whole else "a number"
+        raise InputError(f"{name} = {given}, expected {kind} in [{low:g}, {high:g}]")
 
 
 def sphere_ratio(dim: int, k: float) -> float:

@@ -21,6 +21,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
 from isthmus.theory.statements import Assumption, Theorem, apply_theorems
+from isthmus.utils.arguments import check_count, check_seed
 
 #: Items in the sample of rows for the laws of the clouds, the isometry and the loss.
 ROW_ITEMS = 2_000
@@ -123,7 +124,7 @@ def check(pairs: Any, y: Any = None, /, *, temperature: float = 0.01, sample: in
     y : array of shape (n, d), optional
         Matching rows of the second modality.
     temperature : float, default 0.01
-        Temperature of the training.
+        Temperature of the training, positive.
     sample : int, default 2000
         Items for the loss and the von Mises-Fisher fit, each with its first matching row. Moments use all pairs.
     rng : int, default 0
@@ -137,7 +138,7 @@ def check(pairs: Any, y: Any = None, /, *, temperature: float = 0.01, sample: in
     Raises
     ------
     InputError
-        If the temperature is not positive, or the rows are not usable.
+        If the temperature is not positive, `sample` or `rng` is no whole number, or the rows are not usable.
 
     References
     ----------
@@ -152,6 +153,8 @@ def check(pairs: Any, y: Any = None, /, *, temperature: float = 0.01, sample: in
     >>> [name for name, theorem in result.theorems.items() if theorem.applies]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
+    check_count(sample, "sample", 2)
+    check_seed(rng)
     pairs = as_pairs(pairs, y)
     evidence = Evidence(moments_of(pairs).numpy(), pairs.names)
     subset = pairs.sample(sample, rng=rng)

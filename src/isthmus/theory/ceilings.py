@@ -15,6 +15,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.psd import fidelity, psd_eigh
 from isthmus.statistics.moments import Moments
+from isthmus.theory._arguments import check_within
 from isthmus.utils.errors import InputError
 
 #: Rounding errors of float32 sums, relative to the largest entry.
@@ -127,9 +128,9 @@ def hyperplane_ceiling(p: float, q: float, /, *, angle: float) -> float:
     Parameters
     ----------
     p : float
-        E (x.a)^2, share of the first cloud along its own direction a orthogonal to the intersection.
+        E (x.a)^2 in [0, 1], share of the first cloud along its own direction a orthogonal to the intersection.
     q : float
-        E (y.b)^2, the same share of the second cloud.
+        E (y.b)^2 in [0, 1], the same share of the second cloud.
     angle : float
         Dihedral angle of the hyperplanes in degrees, 0 to 180.
 
@@ -158,6 +159,5 @@ def hyperplane_ceiling(p: float, q: float, /, *, angle: float) -> float:
     0.870806
     """
     for name, value, high in (("p", p, 1.0), ("q", q, 1.0), ("angle", angle, 180.0)):
-        if not 0.0 <= value <= high:
-            raise InputError(f"{name} = {value:g}, expected a number in [0, {high:g}]")
+        check_within(name, value, 0.0, high)
     return math.sqrt((1.0 - p) * (1.0 - q)) + abs(math.cos(math.radians(angle))) * math.sqrt(p * q)

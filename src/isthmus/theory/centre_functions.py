@@ -49,6 +49,7 @@ def cone_function(w: float, /, *, kappa: float, dim: int, temperature: float) ->
     """
     k = inverse_temperature(temperature)
     check_within("w", w, -1.0, 1.0)
+    check_within("dim", dim, 1, 4098, whole=True)
     check_within("kappa", kappa, 0.0, 1e6)
     length = math.sqrt((kappa - k) ** 2 + 2.0 * kappa * k * (1.0 + w))
     return -w * k + log_sphere_mgf(dim, length) - log_sphere_mgf(dim, kappa)
@@ -92,7 +93,7 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     """
     k = inverse_temperature(temperature)
     check_within("kappa", kappa, 0.0, 1e6)
-    check_within("dim", dim, 2, 8194)
+    check_within("dim", dim, 2, 8194, whole=True)
     gap = abs(kappa - k)
     slope = bessel_ratio(dim / 2 - 1, gap) / gap if gap > 0.0 else 1.0 / dim
     return bool(kappa * slope <= 1.0)
@@ -104,11 +105,11 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
     Parameters
     ----------
     w1 : float
-        Cosine of the two centres.
+        Cosine of the two centres, in [-1, 1].
     w2 : float
         Cosine of a centre with the projection of the other centre, |w2| <= |t|.
     t : float
-        Length of that projection.
+        Length of that projection, at most 1.
     kappa : float
         Concentration of both clouds, in [0, 1e6].
     dim : int
@@ -146,6 +147,7 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
     k = inverse_temperature(temperature)
     for name, value in (("w1", w1), ("w2", w2), ("t", t)):
         check_within(name, value, -1.0, 1.0)
+    check_within("dim", dim, 2, 4099, whole=True)
     check_within("kappa", kappa, 0.0, 1e6)
     if abs(w2) > abs(t) + 1e-12:
         raise InputError(f"w2 = {w2:g} with t = {t:g}, expected |w2| <= |t|")

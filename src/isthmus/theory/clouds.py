@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from isthmus.linalg.bessel import log_sphere_mgf
+from isthmus.theory._arguments import check_within, cosine_of, inverse_temperature
 from isthmus.utils.errors import InputError
 
 _NODES = 200
@@ -22,11 +23,11 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
     Parameters
     ----------
     dim : int
-        Dimension of the space, at least 3.
+        Dimension of the space, 3 to 4099.
     kappa : float
-        Concentration, positive.
+        Concentration, in [1e-9, 1e6].
     temperature : float
-        tau, positive.
+        tau, at least 1e-6.
     angle : float
         Angle between A and B in degrees, 0 to 180.
     centres : {'shared', 'orthogonal'}
@@ -62,14 +63,11 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
     >>> round(cloud_loss(3, kappa=10.0, temperature=0.2, angle=60, centres="orthogonal"), 5)
     -0.76399
     """
-    if dim < 3 or not kappa > 0.0 or not temperature > 0.0 or not 0.0 <= angle <= 180.0:
-        raise InputError(
-            f"dim={dim}, kappa={kappa}, temperature={temperature}, angle={angle}, expected dim from 3, positive "
-            "numbers and an angle from 0 to 180 degrees"
-        )
+    check_within("dim", dim, 3, 4099, whole=True)
+    check_within("kappa", kappa, 1e-9, 1e6)
     if centres not in ("shared", "orthogonal"):
         raise InputError(f"centres={centres!r}, expected 'shared' or 'orthogonal'")
-    tilt, cosine, inner = 1.0 / temperature, math.cos(math.radians(angle)), dim - 1
+    tilt, cosine, inner = inverse_temperature(temperature), cosine_of(angle), dim - 1
     along, weight = _along_centre(inner, kappa)
     if centres == "orthogonal":
         alpha_squared = along**2

@@ -21,6 +21,7 @@ from isthmus.theory.problems import Problem, Setup, free_problem
 from isthmus.theory.starts import random_rows, rotation_to
 from isthmus.theory.trajectory import State
 from isthmus.theory.vmf import VonMisesFisher
+from isthmus.utils.arguments import check_number
 from isthmus.utils.errors import InputError
 
 #: Positions of the means that `Subspaces` can hold.
@@ -368,5 +369,4 @@ class ConstantParts(Constraint):
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high:
-        raise InputError(f"{name}={value}, expected a number between {low:g} and {high:g}")
+    check_number(value, name, f"a number between {low:g} and {high:g}", low, high)

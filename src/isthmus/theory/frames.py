@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.compute.arrays import Array, to_numpy
 from isthmus.linalg.subspaces import principal_angles
+from isthmus.utils.arguments import check_count, shown
 from isthmus.utils.errors import InputError
 
 #: Directions are shared when the cosine of their angle exceeds this: only rounding separates them.
@@ -26,7 +27,7 @@ class Frame:
     y : ndarray of shape (dim, q)
         Basis of the second subspace.
     degrees : ndarray of shape (min(p, q),)
-        Principal angles, ascending. Column j of `x` and of `y` make the angle `degrees[j]`.
+        Principal angles in [0, 90], ascending. Column j of `x` and of `y` make the angle `degrees[j]`.
 
     References
     ----------
@@ -108,7 +109,11 @@ def hyperplanes(dim: int, angles: float | Sequence[float], /) -> Frame:
     >>> frame.x.shape, frame.shared, frame.degrees.round(9).tolist()
     ((3, 2), 1, [0.0, 60.0])
     """
-    values = np.sort(np.atleast_1d(np.asarray(angles, dtype=np.float64)))
+    dim = check_count(dim, "dim")
+    try:
+        values = np.sort(np.atleast_1d(np.asarray(angles, dtype=np.float64)))
+    except (TypeError, ValueError):
+        raise InputError(f"angle={shown(angles)}, expected angles above 0 and up to 90 degrees") from None
     m = len(values)
     if m == 0 or not np.all((values > 0.0) & (values <= 90.0)):
         raise InputError(f"angle={values.tolist()}, expected angles above 0 and up to 90 degrees")

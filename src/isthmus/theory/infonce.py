@@ -16,6 +16,7 @@ import numpy as np
 
 from isthmus.compute.arrays import Array, namespace
 from isthmus.theory._arguments import matching_rows
+from isthmus.utils.arguments import check_count
 from isthmus.utils.errors import InputError
 
 #: Bits of the precision -> largest exponent that needs no shift, summed over a million rows or inverted.
@@ -225,8 +226,7 @@ class _Tiles:
         self.xp = xp = namespace(X, Y)
         if not (isinstance(temperature, int | float | np.floating) and 0.0 < temperature < math.inf):
             raise InputError(f"temperature {temperature!r}, expected a positive number")
-        if block < 1:
-            raise InputError(f"block {block}, expected a number of rows of at least 1")
+        block = check_count(block, "block")
         self.n, self.temperature = int(X.shape[0]), float(temperature)
         self.X, self.Y = (self._working(array) for array in (X, Y))
         bound = self._longest(self.X) * self._longest(self.Y) / self.temperature

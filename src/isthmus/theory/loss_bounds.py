@@ -49,6 +49,7 @@ def uniform_bound(dim: int, /, *, temperature: float) -> float:
     >>> round(uniform_bound(3, temperature=0.2), 6)
     -4.605261
     """
+    check_within("dim", dim, 1, 4098, whole=True)
     k = inverse_temperature(temperature)
     return -2.0 * k + 2.0 * log_sphere_mgf(dim, k)
 
@@ -82,6 +83,7 @@ def uniform_bound_is_proved(dim: int, /, *, temperature: float) -> bool:
     >>> [uniform_bound_is_proved(3, temperature=t) for t in (0.23, 0.24)]
     [False, True]
     """
+    check_within("dim", dim, 1, 4098, whole=True)
     k = inverse_temperature(temperature)
     return bool(0.5 * k >= log_sphere_mgf(dim, k))
 
@@ -96,8 +98,8 @@ def finite_bound(n: float, /, *, temperature: float, cosine: float = 1.0) -> flo
     temperature : float
         tau, at least 1e-6.
     cosine : float, default 1.0
-        Bound of the trace of the centred cross-covariance, E x.y - mean_x.mean_y. Give its value for these pairs, the
-        fidelity of the two covariances for every pairing of the clouds, or 1.
+        Bound of the trace of the centred cross-covariance, E x.y - mean_x.mean_y, in [-1, 1]. Give its value for these
+        pairs, the fidelity of the two covariances for every pairing of the clouds, or 1.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def loss_bound(n: float, dim: int, /, *, temperature: float, cosine: float = 1.0
     temperature : float
         tau, at least 1e-6.
     cosine : float, default 1.0
-        Bound of the trace of the centred cross-covariance (see `finite_bound`).
+        Bound of the trace of the centred cross-covariance, in [-1, 1] (see `finite_bound`).
 
     Returns
     -------
@@ -213,6 +215,8 @@ def simplex_optimum(n: int, dim: int, /, *, temperature: float) -> float:
     >>> round(simplex_optimum(9, 8, temperature=0.5), 7)
     1.2229997
     """
-    if not 1 <= n <= dim + 1:
+    for name, value in (("n", n), ("dim", dim)):
+        check_within(name, value, 1, sys.maxsize, whole=True)
+    if n > dim + 1:
         raise InputError(f"n = {n} pairs for dim = {dim}, expected 1 <= n <= dim + 1 for a simplex; use loss_bound")
     return finite_bound(n, temperature=temperature)

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import Array
+from isthmus.theory._arguments import check_within
 from isthmus.theory.constraints import Constraint
 from isthmus.theory.descent import Iterate, descend
 from isthmus.theory.manifolds import RotatingCloud
 from isthmus.theory.problems import Problem, Setup
 from isthmus.theory.trajectory import State, Trajectory, measure_state
+from isthmus.utils.arguments import check_count, check_number, check_seed
 from isthmus.utils.errors import InputError
 
 #: Steps over which the loss must change for a run to go on.
@@ -39,7 +41,7 @@ class Stop:
     Raises
     ------
     InputError
-        If `max_steps` is negative.
+        If `max_steps` is no whole number, or a number is negative.
 
     Examples
     --------
@@ -52,8 +54,9 @@ class Stop:
     plateau: float = 1e-6
 
     def __post_init__(self) -> None:
-        if self.max_steps < 0:
-            raise InputError(f"max_steps={self.max_steps}, expected a number from 0")
+        check_count(self.max_steps, "max_steps", 0)
+        for name in ("tolerance", "plateau"):
+            check_within(name, getattr(self, name), 0.0, math.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +210,8 @@ def optimise(
         raise InputError(f"constraint {constraint!r}, expected one of the constraints of isthmus.theory, such as Cone")
     n, dim = _sizes(n, dim, constraint, init)
     _check(n, dim, temperature, init, initial_gap, record_every)
+    if not isinstance(rng, np.random.Generator):
+        check_seed(rng)
     stop = stop or Stop()
     setup = Setup(n, dim, temperature, init, initial_gap, np.random.default_rng(rng))
     problem = constraint.problem(setup)
@@ -309,15 +314,12 @@ def _check(
     initial_gap: float | None,
     record_every: int,
 ) -> None:
-    if not 0.0 < temperature < math.inf:
-        raise InputError(f"temperature={temperature}, expected a positive number")
+    check_number(temperature, "temperature", "a positive number", 0.0)
     if isinstance(init, str) and init not in INITS:
         raise InputError(f"init={init!r}, expected one of {', '.join(INITS)} or two arrays (n, dim)")
     if initial_gap is not None and not 0.0 <= initial_gap <= 180.0:
         raise InputError(f"initial_gap={initial_gap}, expected degrees from 0 to 180")
     if initial_gap is not None and not isinstance(init, str):
         raise InputError("initial_gap= does not go with given starting rows; leave out initial_gap= or init=")
-    if n < 2 or dim < 2 or record_every < 1:
-        raise InputError(
-            f"n={n}, dim={dim}, record_every={record_every}, expected n and dim from 2, record_every from 1"
-        )
+    for name, value, low in (("n", n, 2), ("dim", dim, 2), ("record_every", record_every, 1)):
+        check_count(value, name, low)

@@ -21,7 +21,7 @@ def affine_infimum(dim: int, /, *, temperature: float, radius: float) -> float:
     Parameters
     ----------
     dim : int
-        Dimension of the space, at least 3.
+        Dimension of the space, 3 to 4100.
     temperature : float
         tau, at least 1e-6.
     radius : float
@@ -53,6 +53,7 @@ def affine_infimum(dim: int, /, *, temperature: float, radius: float) -> float:
     """
     check_within("radius", radius, 1e-9, 1.0)
     inverse_temperature(temperature)
+    check_within("dim", dim, 1, 4100, whole=True)
     if dim < 3:
         raise InputError(f"dim = {dim}, expected at least 3, so that a shared space is left")
     return uniform_bound(dim - 2, temperature=temperature / radius**2)
@@ -64,7 +65,7 @@ def orthogonal_centres_value(dim: int, /, *, temperature: float, mean_length: fl
     Parameters
     ----------
     dim : int
-        Dimension of the space, at least 3.
+        Dimension of the space, 3 to 4100.
     temperature : float
         tau, at least 1e-6.
     mean_length : float
@@ -95,7 +96,8 @@ def orthogonal_centres_value(dim: int, /, *, temperature: float, mean_length: fl
     >>> round(orthogonal_centres_value(8, temperature=0.5, mean_length=0.5), 4)
     -2.6334
     """
-    if not 0.0 <= mean_length < 1.0:
+    check_within("mean_length", mean_length, 0.0, 1.0)
+    if mean_length == 1.0:
         raise InputError(f"mean_length = {mean_length:g}, expected a number from 0 and below 1")
     return affine_infimum(dim, temperature=temperature, radius=math.sqrt(1.0 - mean_length**2))
 
@@ -136,7 +138,7 @@ def orthogonal_centres_certificate(
     Parameters
     ----------
     dim : int
-        Dimension of the space, at least 3.
+        Dimension of the space, 3 to 4100.
     temperature : float
         tau, at least 1e-6.
     mean_length : float
@@ -175,8 +177,7 @@ def orthogonal_centres_certificate(
     True
     """
     orthogonal_centres_value(dim, temperature=temperature, mean_length=mean_length)  # for its checks
-    if points < 101:
-        raise InputError(f"points = {points}, expected at least 101, because a coarse grid misses the maxima")
+    check_within("points", points, 101, 1e8, whole=True)  # a coarse grid misses the maxima
     k, r0, c = inverse_temperature(temperature), mean_length, cosine_of(angle)
     rho = math.sqrt(1.0 - r0**2)
     slope = k * r0 * (1.0 - sphere_ratio(dim - 2, rho**2 * k))
@@ -194,7 +195,7 @@ def collapse_margin(dim: int, /, *, temperature: float, angle: float) -> float:
     Parameters
     ----------
     dim : int
-        Dimension of the space, at least 3.
+        Dimension of the space, 3 to 4100.
     temperature : float
         tau, at least 1e-6.
     angle : float
@@ -225,6 +226,7 @@ def collapse_margin(dim: int, /, *, temperature: float, angle: float) -> float:
     >>> round(collapse_margin(8, temperature=0.5, angle=60.0), 6)
     0.191211
     """
+    check_within("dim", dim, 1, 4100, whole=True)
     if dim < 3:
         raise InputError(f"dim = {dim}, expected at least 3, so that a shared space is left")
     return 1.0 - cosine_of(angle) - sphere_ratio(dim - 2, inverse_temperature(temperature))

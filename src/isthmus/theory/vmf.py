@@ -13,6 +13,8 @@ import numpy as np
 
 from isthmus.compute.arrays import Array, asarray_like, to_numpy
 from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio, log_sphere_mgf
+from isthmus.theory._arguments import check_within
+from isthmus.utils.arguments import check_count
 from isthmus.utils.errors import InputError
 
 #: Largest distance of the length of a row from 1. Half precision passes, raw embeddings do not.
@@ -57,8 +59,7 @@ class VonMisesFisher:
             raise InputError(
                 f"a mean of shape {mean.shape} and length {norm:g}, expected a unit vector of 2 to 4096 entries"
             )
-        if not 0.0 <= self.kappa <= 1e6:
-            raise InputError(f"kappa = {self.kappa:g}, expected a concentration in [0, 1e6]")
+        check_within("kappa", self.kappa, 0.0, 1e6)
         object.__setattr__(self, "mean", mean / norm)
         object.__setattr__(self, "kappa", float(self.kappa))
 
@@ -214,7 +215,7 @@ class VonMisesFisher:
         Raises
         ------
         InputError
-            If n is negative.
+            If n is negative, or no whole number.
 
         Notes
         -----
@@ -233,8 +234,7 @@ class VonMisesFisher:
         >>> X.shape, bool(abs(X[:, 0].mean() - model.mean_length) < 0.01)
         ((2000, 512), True)
         """
-        if n < 0:
-            raise InputError(f"n = {n}, expected a number of rows of at least 0")
+        n = check_count(n, "n", 0)
         rng = np.random.default_rng(rng)
         below = self._sample_below_one(n, rng)
         X = rng.standard_normal((n, self.dim))
