@@ -49,7 +49,7 @@ VERBS = {
     ),
     "inspect": Verb(
         "data",
-        "Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired.",
+        "Report shape, dtype, norms, invalid rows, duplicates, and whether two files look paired.",
         "isthmus inspect image.npy text.npy",
     ),
     "fit": Verb(

@@ -84,7 +84,7 @@ def inspect(
     drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
-    """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
+    """Report shape, dtype, norms, invalid rows, duplicates, and whether two files look paired."""
     from isthmus.data.grouping import MAX_ROWS, MIN_DISTINCT_ROWS, group_equal_rows
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.diagnosis.inspection import inspect_pair
