@@ -93,6 +93,22 @@ def test_threshold_intervals_cover() -> None:
     assert sum(covered.values()) < 300
 
 
+@pytest.mark.filterwarnings("ignore:.*distinct")
+@pytest.mark.parametrize("repeated", ["image", "text"])
+def test_every_pair_of_a_repeated_row_is_a_matching_pair(repeated: str, rng: np.random.Generator) -> None:
+    rows = np.repeat(rng.normal(size=(60, 16)), 5, axis=0)
+    other = rows + np.tile([0.2, 1.0, 1.0, 2.0, 2.0], 60)[:, None] * rng.normal(
+        size=rows.shape
+    )  # the first one is best
+    x, y = (rows, other) if repeated == "image" else (other, rows)
+    calibration = calibrate(x, y)
+    mean = isthmus.measure(x, y, metrics="mean_paired_cosine")["mean_paired_cosine"].value
+    centres = (np.arange(BINS) + 0.5) * 2 / BINS - 1
+    assert (calibration.sampled, calibration.matching.sum(), calibration.non_matching.sum()) == (60, 300, 60 * 59)
+    assert centres @ calibration.matching.sum(axis=0) / 300 == pytest.approx(mean, abs=1e-4)
+    assert {int(counts) % 5 for counts in calibration.matching.sum(axis=1)} == {0}  # all pairs of an item in one group
+
+
 def test_threshold_of_few_pairs_has_no_interval(pairs: Pairs) -> None:
     threshold = calibrate(pairs).threshold(0.99)
     assert np.isnan(threshold.low)

@@ -278,16 +278,16 @@ def _table_line(summary: Summary, decimals_of: dict[str, int]) -> tuple[str, ...
         ("within noise" if both_means_vanish(gap_score) else "undefined")
         if gap_score.undefined
         else fixed(gap_score.value, 1),
-        fixed(summary.scores["gap_distance"].value, 4),
+        f"{summary.scores['gap_distance'].value:z.4f}",
     ]
     for score, decimals in decimals_of.items():
         value, change = summary.scores[score].value, summary.changes[score]
-        ends = (fixed(end, decimals, sign=True) for end in (change.low, change.high))
-        interval = f" [{', '.join(ends)}]"
+        shown, low, high = (f"{number:+z.{decimals}f}" for number in (change.value, change.low, change.high))
+        interval = f" [{low}, {high}]"
         if math.isnan(change.low):
             interval = " *" if change.note else ""
-        cells.append(fixed(value, decimals))
-        cells.append("" if summary.name == "Identity" else f"{fixed(change.value, decimals, sign=True)}{interval}")
+        cells.append(f"{value:z.{decimals}f}")
+        cells.append("" if summary.name == "Identity" else f"{shown}{interval}")
     return tuple(cells)
 
 

@@ -46,8 +46,8 @@ def calibrate(
     Parameters
     ----------
     pairs : Pairs, array-like or path
-        At least 20 items, or the rows of the first modality: an array, list, column or file. An item with several
-        matching rows is represented by the first one.
+        At least 20 items, or the rows of the first modality: an array, list, column or file. All pairs of an item
+        with several matching rows count as matching pairs, and the first one counts in non-matching pairs.
     y : array-like or path, optional
         Rows of the second modality. Arrays are called 'x' and 'y'.
     normalize : bool, default True
@@ -76,12 +76,13 @@ def calibrate(
     >>> import isthmus
     >>> calibration = calibrate(isthmus.demo.load("plain", split="test"))
     >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 579 * 578
-    (579, 579, True)
+    (579, 597, True)
     """
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     check_seed(rng)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+    matching_cosines, item_of_pair = row_dot(x[sample.owner], y), _items_of_pairs(sample)
     further_matches = np.empty((2, 0), dtype=np.int64)
     if sample.index is not None or sample.y_groups is not None:
         items, rows_y = sample.first_pairs
@@ -101,7 +102,8 @@ def calibrate(
     group_of, position = np.empty((2, len(x)), dtype=np.int64)
     for number, members in enumerate(groups):
         group_of[members], position[members] = number, np.arange(len(members))
-    matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
+    group_of_pair = np.where(item_of_pair >= 0, group_of[item_of_pair], -1)
+    matching = np.stack([_histogram(matching_cosines[group_of_pair == number]) for number in range(GROUPS)])
     non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
     within = np.zeros((2, BINS), dtype=np.int64)
 
@@ -122,6 +124,18 @@ def calibrate(
             within[modality] += modality_counts
     n_candidates = len(pairs.first_pairs[0])
     return Calibration(pairs.names, n_candidates, len(x), matching, non_matching, (within[0], within[1]))
+
+
+def _items_of_pairs(pairs: Pairs) -> np.ndarray:
+    """Return the position in `Pairs.first_pairs` of the item of each pair (n_pairs,), -1 for pairs that are left out.
+
+    Where so many rows repeat that few pairs are independent, all pairs but the first ones are left out.
+    """
+    if pairs.dependence is None or pairs.y_groups is None:
+        return np.unique(pairs.sampling_units[pairs.owner], return_inverse=True)[1].ravel()
+    position = np.full(pairs.n_pairs, -1)
+    position[pairs.first_pairs[1]] = np.arange(len(pairs.first_pairs[1]))
+    return position
 
 
 def _further_matches(pairs: Pairs) -> np.ndarray:

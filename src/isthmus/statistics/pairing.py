@@ -144,9 +144,9 @@ def looks_paired(
     """Judge whether row i of `x` matches row i of `y`, and where the rows stop to match.
 
     All rows match if the mean cosine of a sample of 2,000 pairs exceeds that of non-matching rows by more than 4
-    standard errors. No range of rows may fail to match, see `find_breaks`. If a modality is
-    constant or collapsed, the reason says so and not that the order of the rows is wrong. If only a rotation of one
-    modality would align the pairs, the rows match and the two spaces differ.
+    standard errors. No range of rows may fail to match, see `find_breaks`. If a modality is constant or collapsed, this
+    is the reason and not the order of the rows. If only a rotation of one modality would align the pairs, the rows
+    match and the two spaces differ.
 
     Parameters
     ----------
@@ -196,14 +196,13 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
     size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
-    judged_pairs = "pairs" if len(rows) >= max(n_pairs, x.shape[0]) else f"{valid.sum():,} sampled pairs"
-    means = (
-        f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for non-matching rows"
-    )
-    cosines = f"{means}, a difference of {size} standard errors"
+    judged_pairs = f"{valid.sum():,} {'sampled pairs' if len(rows) < x.shape[0] else 'pairs of different rows'}"
+    judged_pairs = "pairs" if len(rows) >= max(n_pairs, x.shape[0]) else judged_pairs
+    cosines = f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for "
+    cosines += f"non-matching rows, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
-    is_negated = any(entry.kind == NEGATED_ROWS for entry in degeneracies)
-    degeneracies = tuple(entry for entry in degeneracies if entry.kind != NEGATED_ROWS)  # the sentence states it
+    is_negated = any(entry.kind == NEGATED_ROWS for entry in degeneracies)  # the sentence states it
+    degeneracies = tuple(entry for entry in degeneracies if entry.kind != NEGATED_ROWS)
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
     near_copies = [] if unjudged else find_near_copies((unit_x[valid], unit_y[valid]), (x.shape[0], y.shape[0]), names)
 

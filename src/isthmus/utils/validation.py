@@ -72,11 +72,14 @@ def integer_dtype(dtype: str, address: str) -> InputError:
     if dtype.endswith("int8"):
         return InputError(
             f"{address}: has dtype {dtype}: codes, which are no embeddings without their scale (a plain cast gives "
-            "wrong angles); open them with --scale and --offset, --ranges of each coordinate, or --bits if signs are "
-            "packed (open_pairs(..., scale=))"
+            "wrong angles); open them with --scale (1 for counts, and for 0 and 1) and --offset, --ranges of each "
+            "coordinate, or --bits if signs are packed (open_pairs(..., scale=))"
         )
     if dtype == "bool":
-        return InputError(f"{address}: has dtype bool, expected floats; if each value is a sign, give 2.0 * rows - 1")
+        return InputError(
+            f"{address}: has dtype bool, expected floats; give rows.astype('float32') for 0 and 1, or 2.0 * rows - 1 "
+            "for signs"
+        )
     return InputError(
         f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings; codes become "
         "floats as scale * rows + offset, with the scale and offset of their quantiser"

@@ -287,7 +287,7 @@ def test_bits_that_are_not_packed_get_the_scale_of_signs() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "advice"),
-    [("bool", r"each value is a sign, give 2.0 \* rows - 1"), ("int16", r"scale \* rows \+ off")],
+    [("bool", r"rows.astype\('float32'\) for 0 and 1, or 2.0 \* rows - 1"), ("int16", r"scale \* rows \+ off")],
 )
 def test_whole_numbers_of_other_types_get_the_next_step(dtype: str, advice: str) -> None:
     with pytest.raises(InputError, match=f"has dtype {dtype}.*{advice}"):
