@@ -11,6 +11,7 @@ from isthmus.cli import printing
 from isthmus.cli.diagnosis import _print_matrices
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.measure_table import print_measures
+from isthmus.diagnosis import COMPONENTS
 from isthmus.statistics.result import Estimate
 
 WORDS = "Of 250 pairs 95 % keep-their-match, and " + 9 * "more words "
@@ -87,4 +88,9 @@ def test_matrix_of_modalities_has_the_digits_of_its_intervals(capsys: pytest.Cap
     )
     _print_matrices(results, ["share"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2:5] == ["  a     0.0006", "  b  2", "  a, b: 95 % 0.00002 to 0.0177; null 0.000615"]
+    assert lines[2:5] == ["  a          0.0006", "  b  2.0000", "  a, b: 95 % 0.00002 to 0.0177; null 0.000615"]
+    assert lines[-1] == "null: the value expected by chance."
+    _print_matrices(results, ["total", "centre"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "total: 1 minus the mean cosine, the sum of these four components"
+    assert f"centre: {COMPONENTS['centre']}" in lines

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import isthmus
 from isthmus.cli import app
+from isthmus.diagnosis import COMPONENTS
 from isthmus.diagnosis.printing import explanation_lines, waterfall
 from isthmus.diagnosis.verdict_sentences import COMPONENT_PHRASES
 
@@ -85,7 +86,7 @@ def test_components_are_defined_before_they_are_named(unpaired: bool, rng: np.ra
     assert unpaired or "have no intervals, because 100 items are few for 40 dimensions" in verdict
     for name in COMPONENT_PHRASES:
         assert not re.search(rf"\b{name} (is|downward|would)|{name},", verdict)
-        assert f"{name}: {COMPONENT_PHRASES[name]}" in lines[definitions].replace("Spectrum", "spectrum")
+        assert f"{name}: {COMPONENTS[name]}" in lines[definitions].replace("Spectrum", "spectrum")
         assert next(n for n, line in enumerate(lines) if line.startswith(f"  {name} ")) > definitions
 
 

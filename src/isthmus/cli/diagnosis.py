@@ -333,8 +333,13 @@ def _measure_names(results: PairwiseResults[Any]) -> tuple[list[str], list[str]]
 
 def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modality_names: Sequence[str] = ()) -> None:
     """Print one matrix per name, and one table with the numbers of each single modality."""
+    from isthmus.diagnosis import COMPONENTS
+
+    definitions = COMPONENTS | {"total": "1 minus the mean cosine, the sum of these four components"}
+    definitions |= {"reached": "share of the largest covariance of matching rows that the two clouds can have"}
     for name in names:
-        typer.echo("\n".join([name, *_matrix_lines(results, name)]))
+        print_line(f"{name}: {definitions[name]}" if name in definitions else name)
+        typer.echo("\n".join(_matrix_lines(results, name)))
         for line in (*_evidence_lines(results.estimates(name)), ""):
             print_line(line)
     if modality_names:
@@ -346,12 +351,19 @@ def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modalit
                 print_line(line)
     if "R@1" in names:
         typer.echo("R@1: rows are queries, columns are searched.")
+    if any(not math.isnan(e.null) for name in names for e in results.estimates(name).values()):
+        typer.echo("null: the value expected by chance.")
 
 
 def _matrix_lines(results: PairwiseResults[Any], name: str) -> list[str]:
-    """Return a matrix as lines with right-aligned columns."""
+    """Return a matrix as lines with right-aligned columns, and with the decimals of its narrowest interval."""
     estimates, names = results.estimates(name), results.names
-    cells = [["" if row == column else _cell(estimates[row, column]) for column in names] for row in names]
+    texts = {pair: _cell(estimate) for pair, estimate in estimates.items()}
+    numbers = {pair for pair, text in texts.items() if text != "undefined"}
+    if not any("e" in texts[pair] for pair in numbers):
+        decimals = max((len(texts[pair].partition(".")[2]) for pair in numbers), default=0)
+        texts |= {pair: f"{estimates[pair].value:z.{decimals}f}" for pair in numbers}
+    cells = [["" if row == column else texts[row, column] for column in names] for row in names]
     rows = [("", *results.names), *((modality, *row) for modality, row in zip(results.names, cells, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]

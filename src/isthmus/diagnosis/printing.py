@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
+from isthmus.diagnosis.cosine_decomposition import COMPONENTS, CosineDecomposition
 from isthmus.diagnosis.explanation import Explanation
-from isthmus.diagnosis.verdict_sentences import COMPONENT_PHRASES
 from isthmus.statistics.result import Estimate
 from isthmus.statistics.sampling_clause import sample_remark
 from isthmus.theory.assumptions import ROW_ITEMS
@@ -80,7 +79,7 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
 
 def _component_definitions(budget: Mapping[str, Estimate]) -> Iterator[str]:
     """Yield what the components and the numbers behind them are."""
-    defined = "; ".join(f"{name}: {COMPONENT_PHRASES[name]}" for name in budget)
+    defined = "; ".join(f"{name}: {COMPONENTS[name]}" for name in budget)
     yield f"  1 minus the mean cosine is the sum of these components. {defined[0].upper()}{defined[1:]}."
     is_corrected = any(component.plugin != component.value for component in budget.values() if not component.undefined)
     plugin = " Plug-in: without the correction of sampling bias." if is_corrected else ""
