@@ -65,6 +65,21 @@ def test_frame_without_names_gives_its_rows_alone(with_header: bool, with_index:
     np.testing.assert_array_equal(open_source(path).read(0, 7), ROWS)
 
 
+def test_shuffled_ids_without_a_name_are_no_dimension(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows, path = rng.normal(size=(30, 4)), tmp_path / "rows.csv"
+    pd.DataFrame(rows, index=rng.permutation(1000)[:30]).to_csv(path, header=False)
+    np.testing.assert_array_equal(open_source(path).read(0, 30), rows)
+
+
+def test_column_of_whole_numbers_that_repeat_is_a_dimension(tmp_path: Path) -> None:
+    rows, path = np.random.default_rng(2).normal(size=(30, 4)), tmp_path / "rows.csv"
+    rows[:, 0] = np.arange(30) // 2
+    lines = [",".join([str(int(row[0])), *map(str, row[1:])]) for row in rows.tolist()]
+    path.write_text("\n".join([*lines, ""]))
+    np.testing.assert_array_equal(open_source(path).read(0, 30), rows)
+
+
 def test_frame_of_whole_numbers_gives_its_rows_alone(tmp_path: Path) -> None:
     path, signs = tmp_path / "rows.csv", np.sign(np.random.default_rng(0).normal(size=(6, 8))).astype(int)
     pd.DataFrame(signs).to_csv(path, index=False)

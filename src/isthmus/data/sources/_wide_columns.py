@@ -15,6 +15,8 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewest numbered columns of one name that count as an embedding of their own.
 MIN_NUMBERED = 8
+#: Fewest rows whose whole numbers are ids if all differ, beside columns of fractions.
+MIN_IDS = 20
 #: Names of integer columns that number or label the rows.
 _ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
 _NUMBER = re.compile(r"\d+$")
@@ -54,7 +56,9 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     floats = [field.name for field in batch.schema if t.is_floating(field.type)]
     integers = [field.name for field in batch.schema if t.is_integer(field.type)]
     stems = [_NUMBER.sub("", name) for name in floats]
-    numbered = [n for n in integers if _NUMBER.search(n) and _NUMBER.sub("", n) in stems and not _counts_up(batch, n)]
+    numbered = [
+        n for n in integers if _NUMBER.search(n) and _NUMBER.sub("", n) in stems and not _are_row_numbers(batch, n)
+    ]
     dimensions = set(floats) | set(numbered) | (set() if floats else {n for n in integers if not _ID_NAMES.search(n)})
     columns = tuple(name for name in names if name in dimensions)
     if len(columns) < 2:
@@ -82,11 +86,14 @@ def wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     return group
 
 
-def _counts_up(batch: Any, name: str) -> bool:
-    """Return whether a column holds 0, 1, 2 ... or 1, 2, 3 ..., as row numbers without a name do."""
+def _are_row_numbers(batch: Any, name: str) -> bool:
+    """Return whether a column holds 0, 1, 2 ... or 1, 2, 3 ..., or many different numbers, as ids without a name do."""
     column = batch.column(name)
     numbers = column.drop_null().to_numpy(zero_copy_only=False)
-    return len(numbers) > 2 and not column.null_count and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+    if len(numbers) < 3 or column.null_count:
+        return False
+    counts_up = numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+    return counts_up or (len(numbers) >= MIN_IDS and numbers.min() >= 0 and len(np.unique(numbers)) == len(numbers))
 
 
 def check_words(batch: Any, address: str) -> None:
