@@ -40,7 +40,7 @@ def off_diagonal(table: np.ndarray) -> float:
 
 def jackknife_half_width(left_out: np.ndarray) -> float:
     n = len(left_out)
-    df = 2 * n / (kurtosis(left_out, fisher=False) - 1)
+    df = min(2 * n / (kurtosis(left_out, fisher=False) - 1), n - 1)
     return float(student.ppf(0.975, df) * math.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
 
 

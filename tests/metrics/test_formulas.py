@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import isthmus
 from isthmus import Moments, Pairs
 from isthmus.metrics import margin
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.margin import half_sample_ends
-from isthmus.statistics.intervals import Z95
-from isthmus.statistics.mean_intervals import linear_variance, mean_product_noise
+from isthmus.statistics.mean_intervals import mean_product_noise
+from isthmus.statistics.mean_variance import product_variance
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -41,11 +42,12 @@ def test_fisher_ratio_null_is_exact_for_swaps(rng: np.random.Generator) -> None:
 def test_mean_unpaired_cosine_interval_counts_the_product_of_the_noises_once(rng: np.random.Generator) -> None:
     x, y = (unit(rows) for rows in rng.normal(size=(2, 60, 5)))
     m = Moments.of(x, y)
-    noise, variance = mean_product_noise(m), linear_variance(m, m.mean_y, m.mean_x)
+    noise, variance = mean_product_noise(m), product_variance(m, xy=1.0)
     estimate = isthmus.measure(m, metrics="mean_unpaired_cosine")["mean_unpaired_cosine"]
     expected = max(variance - noise, noise)
     assert expected < 0.95 * variance
-    assert estimate.high - estimate.value == pytest.approx(Z95 * math.sqrt(expected), rel=1e-10)
+    half = student.ppf(0.975, 59) * math.sqrt(expected) / (1 - estimate.value)  # of the logarithm of the distance to 1
+    assert estimate.high == pytest.approx(1 - (1 - estimate.value) * math.exp(-half), rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "has_interval"), [(22, False), (23, True)])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import isthmus
 from isthmus import Pairs
@@ -27,7 +28,7 @@ def test_instance_gap_equals_a_loop(cones: Any) -> None:
     gap, squares = (measured(Pairs(image=cones[0], text=cones[1]), name) for name in ("instance_gap", "alignment"))
     assert gap.value == pytest.approx(np.mean(distances), abs=1e-12)
     assert squares.value == pytest.approx(np.mean(np.square(distances)), abs=1e-12)
-    half = 1.959963984540054 * np.std(distances, ddof=1) / math.sqrt(len(x))
+    half = student.ppf(0.975, len(x) - 1) * np.std(distances, ddof=1) / math.sqrt(len(x))
     assert (gap.low, gap.high) == pytest.approx((gap.value - half, gap.value + half), abs=1e-12)
 
 
@@ -61,7 +62,7 @@ def test_instance_gap_counts_the_rows_of_an_item_once(cones: Any) -> None:
     distances = np.array([math.dist(x[i], y[j]) for j, i in enumerate(index)])
     assert e.value == pytest.approx(distances.mean(), abs=1e-12)
     by_item = distances.reshape(40, 3).mean(axis=1)  # equal counts: the mean of the items' means
-    half = 1.959963984540054 * by_item.std(ddof=1) / math.sqrt(40)
+    half = student.ppf(0.975, 39) * by_item.std(ddof=1) / math.sqrt(40)
     assert e.high - e.value == pytest.approx(half, abs=1e-12)
 
 
@@ -77,7 +78,7 @@ def test_mean_interval_of_unequal_items_sums_each_item() -> None:
     residuals = [1 + 2 - 2 * 3, 6 - 3]
     assert mean == 3
     variance = sum(r * r for r in residuals) / 9 * 2 / 1
-    assert 3 - low == pytest.approx(1.959963984540054 * math.sqrt(variance))
+    assert 3 - low == pytest.approx(student.ppf(0.975, 3) * math.sqrt(variance))
 
 
 def test_pair_mean_without_each_item_equals_a_loop(rng: np.random.Generator) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics.kernel_alignment import Hsic
-
-Z95 = 1.959963984540054
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -70,7 +69,7 @@ def test_unbiased_cka_interval_equals_the_jackknife(cones: Any) -> None:
     x, y = map(unit, cones)
     e = measured(x, y, "unbiased_cka")
     left_out = np.array([slow_cka(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(120)])
-    half = Z95 * math.sqrt(119 / 120 * np.sum((left_out - left_out.mean()) ** 2))
+    half = student.ppf(0.975, 119) * math.sqrt(119 / 120 * np.sum((left_out - left_out.mean()) ** 2))
     assert e.value - e.low == pytest.approx(half, abs=1e-10)
 
 

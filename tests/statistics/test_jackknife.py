@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from isthmus.statistics.jackknife import jackknife_interval, mean_interval, pair_mean
-
-Z = norm.ppf(0.975)
 
 
 def test_jackknife_interval_of_a_mean_is_its_standard_error(rng: np.random.Generator) -> None:
@@ -18,14 +16,14 @@ def test_jackknife_interval_of_a_mean_is_its_standard_error(rng: np.random.Gener
     left_out = (values.sum() - values) / 16
     low, high = jackknife_interval(float(values.mean()), left_out)
     assert (low + high) / 2 == pytest.approx(values.mean())
-    assert high - low == pytest.approx(2 * Z * values.std(ddof=1) / 17**0.5, rel=1e-10)
+    assert high - low == pytest.approx(2 * student.ppf(0.975, 16) * values.std(ddof=1) / 17**0.5, rel=1e-10)
 
 
 def test_mean_interval_of_independent_values_is_their_standard_error(rng: np.random.Generator) -> None:
     values = rng.normal(size=23)
     mean, low, high = mean_interval(values)
     assert mean == pytest.approx(values.mean())
-    assert high - mean == pytest.approx(Z * values.std(ddof=1) / 23**0.5, rel=1e-10)
+    assert high - mean == pytest.approx(student.ppf(0.975, 22) * values.std(ddof=1) / 23**0.5, rel=1e-10)
     assert mean - low == pytest.approx(high - mean)
 
 
@@ -35,7 +33,7 @@ def test_mean_interval_adds_up_the_values_of_an_item_first(rng: np.random.Genera
     variance = sum(r * r for r in residuals) / 30**2 * 4 / 3
     mean, low, high = mean_interval(values, owner)
     assert mean == pytest.approx(values.mean())
-    assert high - low == pytest.approx(2 * Z * variance**0.5, rel=1e-10)
+    assert high - low == pytest.approx(2 * student.ppf(0.975, 3) * variance**0.5, rel=1e-10)
 
 
 def test_mean_interval_of_one_value_has_no_width() -> None:

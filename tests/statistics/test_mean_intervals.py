@@ -12,12 +12,12 @@ from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_products,
     gap_interval,
-    linear_variance,
     mean_covariance,
     mean_length_interval,
     mean_p_value,
     mean_product_noise,
 )
+from isthmus.statistics.mean_variance import effective_items, linear_variance
 from isthmus.statistics.noise_intervals import noise_interval
 
 D = 4
@@ -60,7 +60,8 @@ def test_linear_variance_is_the_sum_over_items(sample: Sample, rng: np.random.Ge
     a, b = rng.normal(size=(2, D))
     x = sample.x[sample.index]
     cosines = np.einsum("ij,ij->i", x, sample.y)
-    factor = sample.items / (sample.items - 1)
+    effective = effective_items(sample.moments)
+    factor = effective / (effective - 1)
     for along_x, along_y, along_p in ((a, b, 0.7), (a, b, -0.7), (a, None, 0.0), (None, b, 1.3), (None, None, 2.0)):
         values = along_p * cosines
         values = values + (0 if along_x is None else x @ along_x) + (0 if along_y is None else sample.y @ along_y)

@@ -42,7 +42,7 @@ from isthmus.diagnosis.half_samples import (
     half_sample_bias,
 )
 from isthmus.statistics.intervals import Z95, normal_interval, square_interval, tail_factor
-from isthmus.statistics.mean_intervals import linear_variance
+from isthmus.statistics.mean_variance import interval_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.arguments import check_seed, shown
@@ -110,7 +110,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     moments = moments_of(pairs, normalize=normalize).numpy()
     plug_in = decompose_cosine(moments)
     deficit = 1 - moments.mean_paired
-    low, high = normal_interval(deficit, linear_variance(moments, along_p=1.0))
+    low, high = normal_interval(deficit, interval_variance(moments, paired=1.0))
     if pairs.dependence is not None:
         low = high = NAN
     items = moments.by_item.n_items

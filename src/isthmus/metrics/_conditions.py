@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.degeneracy import constant_message, constant_modalities, has_equal_pairs
+from isthmus.statistics.mean_variance import effective_items
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.format import counted, too_few
 
@@ -60,19 +61,9 @@ def _swapped(flags: tuple[bool, bool]) -> tuple[bool, bool]:
     return flags[1], flags[0]
 
 
-def effective_items(context: MetricContext) -> float:
-    """Return how many items with equally many pairs have means of the same variance, (sum c)^2 / sum c^2 of counts c.
-
-    Few items with many pairs decide if counts differ much.
-    """
-    m = context.moments
-    by_item = m.by_item
-    return min(m.n**2 / by_item.count_sq, by_item.n_items) if by_item.count_sq > 0 else float(by_item.n_items)
-
-
 def missing_items(context: MetricContext, required: int) -> str:
     """Return the note of an interval that needs more items, counted by `effective_items`, or ''."""
-    effective = effective_items(context)
+    effective = effective_items(context.moments)
     if effective >= required:
         return ""
     requirement = f"no interval: {required:,} items are needed"

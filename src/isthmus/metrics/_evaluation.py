@@ -142,4 +142,6 @@ def _no_valid_interval(entry: Metric, context: MetricContext) -> str | None:
     n_items = context.moments.by_item.n_items
     if entry.requires == "moments" and n_items <= MAX_FEW_ITEMS:
         return f"{NO_INTERVAL}{too_few(n_items, 'item')} to estimate a standard error, {MAX_FEW_ITEMS + 1} are needed"
+    if n_items < entry.min_interval_items:
+        return f"{NO_INTERVAL}{entry.min_interval_items} items are needed"
     return None

@@ -93,6 +93,8 @@ class Metric:
         y, and in 'one vector' all rows of both. In 'equal pairs' matching rows are the same.
     min_items : int
         Fewest items with a matching row. With fewer, the estimate is undefined.
+    min_interval_items : int
+        Fewest items for an interval. With fewer, the note of the estimate states this number.
     needs_pairs : bool
         False for a measure of two sets, which takes no notice of which row of y matches a row of x. A measure of pairs
         is undefined for sets without pairs.
@@ -128,6 +130,7 @@ class Metric:
     family: str = "others"
     undefined_if: tuple[str, ...] = ()
     min_items: int = 1
+    min_interval_items: int = 1
     needs_pairs: bool = True
     conditions: tuple[str, ...] = ()
     sweeps: tuple[type[Any], ...] = ()
@@ -203,7 +206,7 @@ def metric(
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
         `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never),
-        `min_items` (1), `needs_pairs` (True), `conditions` (none), `sweeps` (none).
+        `min_items` (1), `min_interval_items` (1), `needs_pairs` (True), `conditions` (none), `sweeps` (none).
 
     Returns
     -------

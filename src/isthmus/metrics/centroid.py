@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.metrics._conditions import ONE_ITEM, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.intervals import clip_interval, normal_interval, widened_variance
 from isthmus.statistics.mean_angle import noise_angle_interval
 from isthmus.statistics.mean_intervals import (
     MEAN_TEST_LEVEL,
@@ -22,12 +22,15 @@ from isthmus.statistics.mean_intervals import (
     mean_length_interval,
     mean_p_value,
 )
+from isthmus.statistics.mean_variance import mean_freedom
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
 #: The angle is undefined unless both means differ from zero at `MEAN_TEST_LEVEL`, and its cosine has at most this
 #: standard error.
 MAX_COSINE_ERROR = 0.1
+#: Items below which an interval needs a smaller error. Few items with a small error are those with too small an angle.
+MANY_ITEMS, MAX_ERROR_OF_FEW = 30, 0.05
 #: Words between the two means if neither is distinguishable from zero.
 ALSO = ", nor is that of"
 #: Difference of two cosines that is rounding.
@@ -61,9 +64,10 @@ def centroid_angle(context: MetricContext) -> Estimate:
     """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|.
 
     The value and its interval leave out the terms of an item with itself. The plug-in, the published form, includes
-    them. The standard error is the infinitesimal jackknife's. An angle that may be 0 or 180 degrees has the interval of
-    a squared length near zero. The angle is undefined unless both means differ from zero at p < .01 and that standard
-    error is at most .1. The null is the angle that is left if random pairs swap their modalities.
+    them. The standard error is the jackknife's. An angle that may be 0 or 180 degrees has the interval of a squared
+    length near zero. The angle is undefined unless both means differ from zero at p < .01 and the standard error of the
+    cosine is at most .1. With fewer than 30 items, the interval needs one of at most .05. The null is the angle that is
+    left if random pairs swap their modalities.
     """
     return gap_angle(context)
 
@@ -110,9 +114,16 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0, with_null: bool
     plugin = _angle_between(m.mean_x, m.mean_y)
     # arccos magnifies rounding errors near 0 and 180 degrees.
     is_equal = abs(cosine - math.cos(math.radians(plugin))) < ROUNDING
-    interval = _angle_interval(context, cosine, var, inflation)
     value = plugin if is_equal else _degrees(cosine)
-    return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context) if with_null else NAN)
+    null = _angle_after_swaps(context) if with_null else NAN
+    if m.by_item.n_items < MANY_ITEMS and math.sqrt(var) > MAX_ERROR_OF_FEW:
+        note = (
+            f"no interval: {MANY_ITEMS} items are needed, or a standard error of the cosine of at most "
+            f"{MAX_ERROR_OF_FEW:g}"
+        )
+        return Estimate(value, null=null, plugin=plugin, note=note)
+    interval = _angle_interval(context, cosine, var, inflation)
+    return Estimate.debiased(value, interval, plugin=plugin, null=null)
 
 
 def _angle_interval(context: MetricContext, cosine: float, variance: float, inflation: float) -> tuple[float, float]:
@@ -120,7 +131,7 @@ def _angle_interval(context: MetricContext, cosine: float, variance: float, infl
     of_noise = noise_angle_interval(context.moments, inflation=inflation) if variance > 0 else None
     if of_noise is not None:
         return of_noise
-    low, high = normal_interval(cosine, variance)
+    low, high = normal_interval(cosine, widened_variance(variance, mean_freedom(context.moments)))
     return _degrees(high), _degrees(low)
 
 

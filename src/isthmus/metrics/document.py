@@ -101,10 +101,18 @@ with heavy tails, and 1 to 5 or 1 to 25 texts per image. Most intervals contain 
 exceptions:
 
 - If numbers of texts differ much, few images decide: 60 images with 1 to 25 texts count as 25. Intervals of their means
-  and relative gap contain the value in 87 to 92 %. Of 300 they do in 92 to 95 %.
+  and relative gap contain the value in 93 to 100 %. Of 300 they do in 92 to 95 %.
 - With a dominating coordinate, intervals of `conformity_sd_{side}` contain it in 87 to 93 %.
-- Of fewer than 20 items, normal intervals of means, cosines and distances contain it in 85 to 91 %. An angle of 20
-  items has an interval if both means are clear of zero. This interval contains it in 74 to 100 %.
+- An angle has an interval if both means are clear of zero and its error is small. If few data sets have one, these are
+  the ones with small angles: in one law 43 % of those of 30 items have one, with 94 %, and in another 14 % of those of
+  60, with 87 %. Below 30 items, intervals with small errors contain the angle in 95 to 100 %.
+
+Five laws were simulated on 6, 8, 12, 20 and 40 pairs, with 200 data sets each: isotropic, power-law, collapsed and
+heavy-tailed clouds, and narrow cones. Intervals take the quantile of Student's t. Those of the means have the
+jackknife's variance, which is n^2 / (n - 2)^2 times the first-order one of a squared length. For each measure they
+contain the value in 93 to 100 % on average, and in 88 to 100 % for single laws of 6 pairs (90 to 100 % from 20 pairs).
+With normal quantiles and first-order variances, narrow cones of 6 to 12 pairs had 73 to 92 %. Four measures have no
+interval of fewer than 12 items, where it contained the value in as few as 82 %.
 
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
 example is one text that belongs to a third of the images. Measures of the moments have no interval for five items and
@@ -158,12 +166,13 @@ def page() -> str:
 
 def _section(entry: Metric) -> str:
     paragraphs = [" ".join(p.split()) for p in inspect.cleandoc(entry.compute.__doc__ or "").split("\n\n")]
+    from_items = f", from {entry.min_interval_items} items" if entry.min_interval_items > 1 else ""
     facts = [
         ("Unit", entry.unit),
         ("Range", " to ".join(_bound(bound) for bound in entry.range)),
         ("Better", entry.direction),
         ("Needs", f"{entry.requires}, {'pairs' if entry.needs_pairs else 'no pairs'}"),
-        ("Interval", entry.interval),
+        ("Interval", entry.interval + from_items),
         ("Null", entry.null_model),
         ("Invariant", ", ".join(entry.invariances) or "nothing"),
         ("Source", entry.source),

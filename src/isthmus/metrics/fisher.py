@@ -14,7 +14,8 @@ from isthmus.metrics._conditions import (
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
-from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products, linear_variance
+from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products
+from isthmus.statistics.mean_variance import interval_variance
 from isthmus.statistics.result import Estimate
 
 
@@ -59,7 +60,7 @@ def fisher_ratio(context: MetricContext) -> Estimate:
     if noise:
         interval = noise[0] / (2 * spread), noise[1] / (2 * spread)
         return Estimate.debiased(ratio, interval, plugin=value, null=null)
-    along_x = (gap + 2 * ratio * m.mean_x) / spread
-    along_y = (-gap + 2 * ratio * m.mean_y) / spread
-    low, high = normal_interval(ratio, linear_variance(m, along_x, along_y))
+    along_length = (1 + 2 * ratio) / (2 * spread)
+    variance = interval_variance(m, xx=along_length, yy=along_length, xy=-1 / spread)
+    low, high = normal_interval(ratio, variance)
     return Estimate.debiased(ratio, clip_interval((low, high), 0, np.inf), plugin=value, null=null)

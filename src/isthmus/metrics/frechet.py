@@ -209,6 +209,7 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
 
 @metric(
     "coral_distance",
+    min_interval_items=12,
     needs_pairs=False,
     undefined_if=("constant modalities",),
     family="distribution",

@@ -10,7 +10,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._gap_directions import gap_by_direction
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
-from isthmus.statistics.mean_intervals import linear_variance
+from isthmus.statistics.mean_variance import linear_variance
 from isthmus.statistics.result import Estimate
 
 #: Leading principal directions of `gap_share_leading_8_{side}`.

@@ -11,7 +11,8 @@ from isthmus.metrics._conditions import EQUAL_ROWS, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.intervals import clip_interval, normal_interval, widened_variance
+from isthmus.statistics.mean_variance import mean_freedom
 from isthmus.statistics.result import Estimate
 
 #: Principal directions of each modality that SVCCA correlates.
@@ -31,6 +32,7 @@ def _reflected(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
 @metric(
     "cka",
     min_items=MIN_CKA_ITEMS,
+    min_interval_items=12,
     undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
@@ -61,7 +63,7 @@ def cka(context: MetricContext) -> Estimate:
     scale = math.sqrt(xx * yy)
     unbiased = xy / scale
     var = traces.variance({"xy": 1 / scale, "xx": -unbiased / (2 * xx), "yy": -unbiased / (2 * yy)})
-    interval = clip_interval(normal_interval(unbiased, var), 0, 1)
+    interval = clip_interval(normal_interval(unbiased, widened_variance(var, mean_freedom(context.moments))), 0, 1)
     return Estimate.debiased(unbiased, interval, plugin=value, null=null)
 
 

@@ -212,6 +212,7 @@ class UnionNeighbours:
 @metric(
     "mixed_partner_rank_{side}",
     min_items=3,
+    min_interval_items=12,
     undefined_if=("constant modality",),
     family="neighbours",
     unit="rank",

@@ -8,7 +8,8 @@ from isthmus.metrics._conditions import NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, 
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
-from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
+from isthmus.statistics.mean_intervals import debiased_mean_products
+from isthmus.statistics.mean_variance import interval_variance
 from isthmus.statistics.result import Estimate
 
 #: Smallest mean distance of matching pairs that enters the ratio, as in the authors' code.
@@ -49,5 +50,5 @@ def relative_modality_gap(context: MetricContext) -> Estimate:
         note = f"matching pairs are nearer than {MIN_DISTANCE:g}, the smallest distance that the definition allows"
         return Estimate(value, null=null, note=note)
     slope = across / (2 * total**2)
-    var = linear_variance(m, slope * m.mean_x, slope * m.mean_y, -within / (2 * total**2))
+    var = interval_variance(m, xx=slope / 2, yy=slope / 2, paired=-within / (2 * total**2))
     return Estimate(value, *clip_interval(normal_interval(value, var), 0, 1), null)

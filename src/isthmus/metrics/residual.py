@@ -10,7 +10,8 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import clip_interval, normal_interval
-from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products, linear_variance
+from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products
+from isthmus.statistics.mean_variance import interval_variance
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -50,8 +51,7 @@ def residual_energy_share(context: MetricContext) -> Estimate:
     if noise:
         interval = clip_interval((1 - noise[1] / total, 1 - noise[0] / total), 0, 1)
         return Estimate.debiased(1 - unbiased / total, interval, plugin=value, null=null)
-    slope = -2 * gap / total
-    var = linear_variance(m, slope, -slope, -2 * unbiased / total**2)
+    var = interval_variance(m, xx=-1 / total, yy=-1 / total, xy=2 / total, paired=-2 * unbiased / total**2)
     interval = clip_interval(normal_interval(1 - unbiased / total, var), 0, 1)
     return Estimate.debiased(1 - unbiased / total, interval, plugin=value, null=null)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.metrics._conditions import has_unit_rows
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import normal_interval
-from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance, mean_product_noise
+from isthmus.statistics.intervals import cosine_interval, normal_interval, widened_variance
+from isthmus.statistics.mean_intervals import debiased_mean_products, mean_product_noise
+from isthmus.statistics.mean_variance import interval_variance, mean_freedom, product_variance
 from isthmus.statistics.result import Estimate
 
 _X = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -33,7 +35,7 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
     """
     m = context.moments
     value = m.mean_paired
-    interval = normal_interval(value, linear_variance(m, along_p=1.0))
+    interval = normal_interval(value, interval_variance(m, paired=1.0))
     return Estimate(value, *interval, null=debiased_mean_products(m)[0])
 
 
@@ -58,5 +60,6 @@ def mean_unpaired_cosine(context: MetricContext) -> Estimate:
     m = context.moments
     value, _, _ = debiased_mean_products(m)
     noise = mean_product_noise(m)  # the first-order variance counts it twice if the means are short
-    var = max(linear_variance(m, m.mean_y, m.mean_x) - noise, noise)
-    return Estimate(value, *normal_interval(value, var), null=0.0)
+    var = widened_variance(max(product_variance(m, xy=1.0) - noise, noise), mean_freedom(m))
+    interval = cosine_interval(value, var) if has_unit_rows(context) else normal_interval(value, var)
+    return Estimate(value, *interval, null=0.0)

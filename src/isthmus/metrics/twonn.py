@@ -12,7 +12,7 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.dyads import dyadic_variance
-from isthmus.statistics.intervals import positive_interval
+from isthmus.statistics.intervals import positive_interval, widened_variance
 from isthmus.statistics.result import NAN, Estimate
 
 #: Rows at a distance below this times their length are duplicates, which float32 cannot distinguish.
@@ -42,6 +42,7 @@ def _right_angles() -> tuple[np.ndarray, np.ndarray, float]:
     "intrinsic_dimension_{side}",
     needs_pairs=False,
     min_items=3,
+    min_interval_items=12,
     undefined_if=("constant side",),
     conditions=(FEW_DISTANCES,),
     family="spectrum",
@@ -68,7 +69,7 @@ def twonn(context: MetricContext) -> Estimate:
     if np.isnan(value):
         return undefined(FEW_DISTANCES)
     # The mean logarithm 1 / value is nearly a gamma variable, whose logarithm is closer to normal.
-    low, high = positive_interval(1 / value, (error / value**2) ** 2)
+    low, high = positive_interval(1 / value, widened_variance((error / value**2) ** 2, rows.n - 1))
     return Estimate(value, 1 / high, 1 / low if low > 0 else np.inf)
 
 

@@ -12,7 +12,8 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import EXPONENT, PairwiseSums
-from isthmus.statistics.jackknife import jackknife_interval, pair_mean
+from isthmus.statistics.intervals import positive_interval, widened_variance
+from isthmus.statistics.jackknife import jackknife_variance, pair_mean
 from isthmus.statistics.result import NAN, Estimate
 
 
@@ -87,9 +88,11 @@ def _log_mean(context: MetricContext, sums: np.ndarray) -> Estimate:
     if pair_average <= 0:
         return undefined("all rows are so far apart that exp(-2 d^2) is 0 in this precision")
     value = math.log(pair_average)
-    low, high = (
-        jackknife_interval(value, np.log(leave_one_out_means)) if np.all(leave_one_out_means > 0) else (NAN, NAN)
-    )
+    low, high = NAN, NAN
+    if np.all(leave_one_out_means > 0):
+        variance = widened_variance(jackknife_variance(np.log(leave_one_out_means)), len(sums) - 1)
+        # Near 0, the value of equal rows, the distance is skewed.
+        low, high = (-end for end in reversed(positive_interval(-value, variance)))
     min_value = -4 * EXPONENT if rows.unit else -math.inf
     null = uniform_on_sphere(rows.x.shape[1]) if rows.unit else NAN
     return Estimate(value, max(low, min_value), min(high, 0.0), null)

@@ -19,12 +19,12 @@ from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_products,
     gap_interval,
-    linear_variance,
     mean_covariance,
     mean_length_interval,
     mean_p_value,
     mean_product_noise,
 )
+from isthmus.statistics.mean_variance import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.noise_intervals import noise_interval
 from isthmus.statistics.result import Estimate, Result

@@ -256,6 +256,29 @@ def positive_interval(value: float, variance: float, largest: float = 0.0) -> tu
     return max(low, 0.0), max(high, 0.0)
 
 
+def cosine_interval(value: float, variance: float) -> tuple[float, float]:
+    """Return the interval of a mean cosine, of which the distance to 1 is skewed if it is short.
+
+    Parameters
+    ----------
+    value, variance : float
+        Estimate, below 1, and its variance.
+
+    Returns
+    -------
+    tuple of float
+        1 minus the ends of `positive_interval` of 1 - value.
+
+    Examples
+    --------
+    >>> low, high = cosine_interval(0.9, 0.0009)
+    >>> round(low, 3), round(high, 3)
+    (0.82, 0.944)
+    """
+    low, high = positive_interval(1 - value, variance)
+    return 1 - high, 1 - low
+
+
 def tail_factor(scores: np.ndarray, /) -> float:
     """Return the factor of the 95 % half width for a standard error that is itself uncertain.
 
@@ -267,19 +290,22 @@ def tail_factor(scores: np.ndarray, /) -> float:
     Returns
     -------
     float
-        Quantile of Student's t with 2 m / (kurtosis - 1) degrees of freedom over that of the normal distribution. It
-        is about 1 for many items m.
+        Quantile of Student's t with 2 m / (kurtosis - 1) degrees of freedom, at most m - 1, over that of the normal
+        distribution. It is about 1 for many items m.
 
     Examples
     --------
     >>> round(tail_factor(np.array([-1.0, 0.0, 2.0, 0.0, -1.0])), 2)
-    1.22
+    1.42
     """
     from scipy.special import stdtrit
 
     squares = (scores - scores.mean()) ** 2
     spread = float(squares.var())
-    return float(stdtrit(2 * len(squares) * float(squares.mean()) ** 2 / spread, 0.975)) / Z95 if spread > 0 else 1.0
+    if spread <= 0:
+        return 1.0
+    freedom = min(2 * len(squares) * float(squares.mean()) ** 2 / spread, len(squares) - 1)
+    return float(stdtrit(freedom, 0.975)) / Z95
 
 
 def freedom_of_parts(parts: np.ndarray, /) -> float:

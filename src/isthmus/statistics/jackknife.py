@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import normal_interval, tail_factor
+from isthmus.statistics.intervals import normal_interval, tail_factor, widened_variance
 
 
 def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float]:
@@ -29,7 +29,8 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
 
     Notes
     -----
-    The variance is (n - 1) / n sum_i (v_i - mean v)^2 with the values v_i without item i [1]_.
+    The variance is (n - 1) / n sum_i (v_i - mean v)^2 with the values v_i without item i [1]_. The quantile is that of
+    Student's t with n - 1 degrees of freedom.
 
     References
     ----------
@@ -40,10 +41,10 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
     >>> import numpy as np
     >>> sample = np.array([1.0, 2.0, 3.0, 6.0])  # for a mean it is the usual standard error
     >>> low, high = jackknife_interval(3.0, (sample.sum() - sample) / 3)
-    >>> bool(np.isclose(high - 3.0, 1.96 * sample.std(ddof=1) / 2, rtol=1e-4))
+    >>> bool(np.isclose(high - 3.0, 3.1824 * sample.std(ddof=1) / 2, rtol=1e-4))  # Student's t, 3 degrees of freedom
     True
     """
-    return normal_interval(value, jackknife_variance(left_out))
+    return normal_interval(value, widened_variance(jackknife_variance(left_out), len(left_out) - 1))
 
 
 def jackknife_variance(left_out: np.ndarray, *, with_tails: bool = False) -> float:
@@ -91,7 +92,7 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
     --------
     >>> mean, low, high = mean_interval(np.array([0.0, 0.0, 1.0, 1.0]))
     >>> mean, round(low, 3), round(high, 3)
-    (0.5, -0.066, 1.066)
+    (0.5, -0.419, 1.419)
     """
     mean = float(np.mean(values))
     residuals: np.ndarray = values - mean
@@ -99,7 +100,7 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
         residuals = np.bincount(owner, weights=residuals)[np.bincount(owner) > 0]
     count = len(residuals)
     variance = float(residuals @ residuals) / len(values) ** 2 * count / max(count - 1, 1)
-    return mean, *normal_interval(mean, variance)
+    return mean, *normal_interval(mean, widened_variance(variance, count - 1))
 
 
 def pair_mean(sums: np.ndarray) -> tuple[float, np.ndarray]:

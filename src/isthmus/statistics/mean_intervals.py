@@ -1,14 +1,4 @@
-"""Standard errors of smooth functions of the means, computed from moments alone.
-
-A statistic f(mean x, mean y, mean p) moves by f'(score of item g) when item g gets more weight. The infinitesimal
-jackknife [1]_ sums the squares of these scores. Scores are linear in x_g, y_g and p_g, so the sum is a quadratic form
-in the second moments. No second pass over the rows is needed. The pairs of an item count as one observation, because
-its rows are not independent.
-
-References
-----------
-.. [1] Jaeckel (1972), The infinitesimal jackknife.
-"""
+"""Intervals and tests of the means and of their difference, computed from moments alone."""
 
 from __future__ import annotations
 
@@ -16,52 +6,15 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import length_interval, satterthwaite_p_value
+from isthmus.statistics.intervals import cosine_interval, length_interval, satterthwaite_p_value
+from isthmus.statistics.mean_variance import interval_variance, product_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.noise_intervals import noise_interval
 
+#: Squared length of a mean of unit rows above which its distance to 1 is the skewed one.
+MIN_CONE_SQUARE = 0.5
 #: A mean is distinguishable from zero if its p-value is below this level.
 MEAN_TEST_LEVEL = 0.01
-
-
-def linear_variance(
-    moments: Moments,
-    along_x: np.ndarray | None = None,
-    along_y: np.ndarray | None = None,
-    along_p: float = 0.0,
-) -> float:
-    """Return the variance of a linear function of the means, with independent items.
-
-    Parameters
-    ----------
-    moments : Moments
-        Moments of the pairs.
-    along_x, along_y : (d,) array, optional
-        Coefficients of mean x and of mean y. Default: zero.
-    along_p : float, default 0.0
-        Coefficient of the mean paired cosine.
-
-    Returns
-    -------
-    float
-        Variance of `along_x . mean x + along_y . mean y + along_p * mean p`.
-
-    Examples
-    --------
-    >>> from isthmus import Moments
-    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
-    >>> round(linear_variance(moments, along_p=1.0), 3)
-    0.09
-    """
-    m, n = moments.by_item, moments.n
-    a = np.zeros(moments.dim_x) if along_x is None else along_x
-    b = np.zeros(moments.dim_y) if along_y is None else along_y
-    c = along_p
-    raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.cos_sq + 2 * (a @ m.xy @ b + c * (a @ m.cos_x) + c * (b @ m.cos_y))
-    mean_value = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
-    weighted_by_count = a @ m.count_x + b @ m.count_y + c * m.count_cos
-    total = raw - 2 * mean_value * weighted_by_count + mean_value**2 * m.count_sq
-    return max(float(total), 0.0) / n**2 * m.n_items / max(m.n_items - 1, 1)
 
 
 def mean_covariance(moments: Moments) -> np.ndarray:
@@ -127,7 +80,7 @@ def debiased_mean_products(moments: Moments) -> tuple[float, float, float]:
 
 
 def debiased_mean_cosine(moments: Moments) -> tuple[float, float]:
-    """Return the debiased cosine between the means and its variance (infinitesimal jackknife).
+    """Return the debiased cosine between the means and its variance.
 
     Parameters
     ----------
@@ -152,9 +105,7 @@ def debiased_mean_cosine(moments: Moments) -> tuple[float, float]:
         return math.nan, math.nan
     scale = math.sqrt(xx * yy)
     cosine = xy / scale
-    along_x = moments.mean_y / scale - cosine * moments.mean_x / xx
-    along_y = moments.mean_x / scale - cosine * moments.mean_y / yy
-    return cosine, linear_variance(moments, along_x, along_y)
+    return cosine, product_variance(moments, xx=-cosine / (2 * xx), yy=-cosine / (2 * yy), xy=1 / scale)
 
 
 def gap_covariance(moments: Moments) -> np.ndarray:
@@ -261,8 +212,7 @@ def gap_interval(moments: Moments) -> tuple[float, float]:
     (0.0, 1.849)
     """
     squared, noise = debiased_gap_squared(moments)
-    gap = moments.mean_x - moments.mean_y
-    return _roots(noise) if noise else length_interval(squared, linear_variance(moments, 2 * gap, -2 * gap))
+    return _roots(noise) if noise else length_interval(squared, interval_variance(moments, xx=1, yy=1, xy=-2))
 
 
 def mean_length_interval(moments: Moments) -> tuple[float, float]:
@@ -290,7 +240,10 @@ def mean_length_interval(moments: Moments) -> tuple[float, float]:
     noise = noise_interval(float(mean @ mean), mean_covariance(moments))
     if noise:
         return _roots(noise)
-    return length_interval(debiased_mean_products(moments)[1], linear_variance(moments, 2 * mean))
+    squared, variance = debiased_mean_products(moments)[1], interval_variance(moments, xx=1)
+    if moments.normalize and squared > MIN_CONE_SQUARE:
+        return _roots(cosine_interval(squared, variance))
+    return length_interval(squared, variance)
 
 
 def mean_product_noise(moments: Moments) -> float:
@@ -323,8 +276,8 @@ def mean_product_noise(moments: Moments) -> float:
 
 
 def _roots(squares: tuple[float, float]) -> tuple[float, float]:
-    """Return the square roots of two ends."""
-    return math.sqrt(squares[0]), math.sqrt(squares[1])
+    """Return the square roots of two ends, of which the lower one may be negative."""
+    return math.sqrt(max(squares[0], 0.0)), math.sqrt(squares[1])
 
 
 def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:

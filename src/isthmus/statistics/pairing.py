@@ -23,7 +23,8 @@ from isthmus.statistics.degeneracy import (
     find_degeneracies,
     negated_rows_clause,
 )
-from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
+from isthmus.statistics.mean_intervals import debiased_mean_products
+from isthmus.statistics.mean_variance import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.near_copies import find_near_copies
 from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
