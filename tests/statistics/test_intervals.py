@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, chi2, ncx2, norm
 
+from isthmus.statistics.freedom import tail_factor
 from isthmus.statistics.intervals import (
     clip_interval,
     length_interval,
@@ -15,7 +16,6 @@ from isthmus.statistics.intervals import (
     positive_interval,
     satterthwaite_p_value,
     square_interval,
-    tail_factor,
     wilson_interval,
 )
 from isthmus.statistics.noise_intervals import noise_interval

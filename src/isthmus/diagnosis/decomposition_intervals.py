@@ -41,7 +41,8 @@ from isthmus.diagnosis.half_samples import (
     HalfSampleBias,
     half_sample_bias,
 )
-from isthmus.statistics.intervals import Z95, normal_interval, square_interval, tail_factor
+from isthmus.statistics.freedom import tail_factor
+from isthmus.statistics.intervals import Z95, normal_interval, square_interval
 from isthmus.statistics.mean_variance import interval_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate

@@ -36,7 +36,7 @@ from isthmus.diagnosis.half_samples import (
     spread_corrections,
 )
 from isthmus.linalg.sampled_spectrum import SampledSpectrum
-from isthmus.statistics.intervals import tail_factor
+from isthmus.statistics.freedom import tail_factor
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.unpaired_moments import UnpairedMoments
 

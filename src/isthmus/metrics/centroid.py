@@ -10,7 +10,8 @@ import numpy as np
 from isthmus.metrics._conditions import ONE_ITEM, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import clip_interval, normal_interval, widened_variance
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.mean_angle import noise_angle_interval
 from isthmus.statistics.mean_intervals import (
     MEAN_TEST_LEVEL,

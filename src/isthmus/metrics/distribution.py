@@ -13,7 +13,8 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import ROUNDING, PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
-from isthmus.statistics.intervals import square_interval, tail_factor
+from isthmus.statistics.freedom import tail_factor
+from isthmus.statistics.intervals import square_interval
 from isthmus.statistics.jackknife import jackknife_variance, pair_mean
 from isthmus.statistics.result import Estimate
 

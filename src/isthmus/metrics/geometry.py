@@ -11,7 +11,8 @@ from isthmus.metrics._conditions import EQUAL_ROWS, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.intervals import clip_interval, normal_interval, widened_variance
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.mean_variance import mean_freedom
 from isthmus.statistics.result import Estimate
 

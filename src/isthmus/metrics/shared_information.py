@@ -11,8 +11,9 @@ from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics.spectrum import anisotropy_of
+from isthmus.statistics.freedom import tail_factor
 from isthmus.statistics.influence import InfluenceSample
-from isthmus.statistics.intervals import clip_interval, normal_interval, tail_factor
+from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Principal directions of each modality that carry the information.

@@ -7,7 +7,8 @@ import numpy as np
 from isthmus.metrics._conditions import has_unit_rows
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import cosine_interval, normal_interval, widened_variance
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import cosine_interval, normal_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_product_noise
 from isthmus.statistics.mean_variance import interval_variance, mean_freedom, product_variance
 from isthmus.statistics.result import Estimate

@@ -12,7 +12,8 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.dyads import dyadic_variance
-from isthmus.statistics.intervals import positive_interval, widened_variance
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import positive_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Rows at a distance below this times their length are duplicates, which float32 cannot distinguish.

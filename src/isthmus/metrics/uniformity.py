@@ -12,7 +12,8 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import EXPONENT, PairwiseSums
-from isthmus.statistics.intervals import positive_interval, widened_variance
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import positive_interval
 from isthmus.statistics.jackknife import jackknife_variance, pair_mean
 from isthmus.statistics.result import NAN, Estimate
 

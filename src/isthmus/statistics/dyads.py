@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.statistics.intervals import freedom_of_parts, widened_variance
+from isthmus.statistics.freedom import freedom_of_parts, widened_variance
 
 
 def dyadic_variance(first: np.ndarray, second: np.ndarray, residuals: np.ndarray, n_items: int, /) -> float:

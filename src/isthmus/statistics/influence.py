@@ -23,7 +23,8 @@ from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.rows import run_sums
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets, sample_rows
-from isthmus.statistics.intervals import Z95, tail_factor
+from isthmus.statistics.freedom import tail_factor
+from isthmus.statistics.intervals import Z95
 from isthmus.statistics.moments import Moments
 
 #: Items in the sample. 2,000 give a standard error to within 3 %, also if scores have a kurtosis of 10.

@@ -8,8 +8,6 @@ import numpy as np
 
 #: Two-sided 95 % quantile of the standard normal distribution.
 Z95 = 1.959963984540054
-#: Fewest degrees of freedom of an estimated variance.
-MIN_FREEDOM = 3.0
 #: Successes or failures below which the interval of a share is exact.
 FEW_SUCCESSES = 15
 
@@ -277,86 +275,6 @@ def cosine_interval(value: float, variance: float) -> tuple[float, float]:
     """
     low, high = positive_interval(1 - value, variance)
     return 1 - high, 1 - low
-
-
-def tail_factor(scores: np.ndarray, /) -> float:
-    """Return the factor of the 95 % half width for a standard error that is itself uncertain.
-
-    Parameters
-    ----------
-    scores : (m,) array
-        Contribution of each item to an estimate.
-
-    Returns
-    -------
-    float
-        Quantile of Student's t with 2 m / (kurtosis - 1) degrees of freedom, at most m - 1, over that of the normal
-        distribution. It is about 1 for many items m.
-
-    Examples
-    --------
-    >>> round(tail_factor(np.array([-1.0, 0.0, 2.0, 0.0, -1.0])), 2)
-    1.42
-    """
-    from scipy.special import stdtrit
-
-    squares = (scores - scores.mean()) ** 2
-    spread = float(squares.var())
-    if spread <= 0:
-        return 1.0
-    freedom = min(2 * len(squares) * float(squares.mean()) ** 2 / spread, len(squares) - 1)
-    return float(stdtrit(freedom, 0.975)) / Z95
-
-
-def freedom_of_parts(parts: np.ndarray, /) -> float:
-    """Return the degrees of freedom of a variance that is a sum of parts.
-
-    Parameters
-    ----------
-    parts : (m,) array
-        Parts of the variance. They may be negative.
-
-    Returns
-    -------
-    float
-        Twice the squared sum over the variance of the sum [1]_. It is infinite if all parts are equal.
-
-    References
-    ----------
-    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components.
-
-    Examples
-    --------
-    >>> round(freedom_of_parts(np.array([3.0, 1.0, 0.0, 0.0])), 2)
-    5.33
-    """
-    spread = float(len(parts) * parts.var())
-    return 2 * float(parts.sum()) ** 2 / spread if spread > 0 else math.inf
-
-
-def widened_variance(variance: float, freedom: float, /) -> float:
-    """Return a variance that gives the 95 % interval of Student's t if an interval takes 1.96 standard errors.
-
-    Parameters
-    ----------
-    variance : float
-        Estimated variance. A negative one counts as 0.
-    freedom : float
-        Degrees of freedom of the estimate. Fewer than three count as three.
-
-    Returns
-    -------
-    float
-        Variance times the squared ratio of the quantiles.
-
-    Examples
-    --------
-    >>> round(widened_variance(1.0, 10), 3), round(widened_variance(1.0, 1e9), 3)
-    (1.292, 1.0)
-    """
-    from scipy.special import stdtrit
-
-    return max(variance, 0.0) * (float(stdtrit(max(freedom, MIN_FREEDOM), 0.975)) / Z95) ** 2
 
 
 def standardized_moments(values: np.ndarray, /) -> tuple[float, float, float]:

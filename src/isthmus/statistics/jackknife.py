@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import normal_interval, tail_factor, widened_variance
+from isthmus.statistics.freedom import tail_factor, widened_variance
+from isthmus.statistics.intervals import normal_interval
 
 
 def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float]:

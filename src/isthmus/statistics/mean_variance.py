@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.statistics.intervals import widened_variance
+from isthmus.statistics.freedom import widened_variance
 from isthmus.statistics.moments import Moments
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.rows import run_sums
+from isthmus.statistics.freedom import tail_factor
 from isthmus.statistics.influence import InfluenceSample
-from isthmus.statistics.intervals import clip_interval, square_interval, tail_factor
+from isthmus.statistics.intervals import clip_interval, square_interval
 from isthmus.statistics.noise_intervals import noncentral_interval
 from isthmus.statistics.pair_effects import items_of_pairs, pair_effect_variance, without_double_counting
 from isthmus.statistics.spectral_errors import SpectralErrors

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.statistics.intervals import freedom_of_parts, widened_variance
+from isthmus.statistics.freedom import freedom_of_parts, widened_variance
 
 #: Queries whose nearest rows show how many rows of the corpus are near to many queries.
 LISTED_QUERIES = 2_000
