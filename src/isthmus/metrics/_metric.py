@@ -206,7 +206,7 @@ def metric(
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
         `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never),
-        `min_items` (1), `min_interval_items` (1), `needs_pairs` (True), `conditions` (none), `sweeps` (none).
+        `needs_pairs` (True), `conditions` (none), `sweeps` (none). `min_items` and `min_interval_items` are 1.
 
     Returns
     -------

@@ -132,8 +132,8 @@ def product_variance(
 
     Notes
     -----
-    Without an item, the products of n items change by n / (n - 2) times their derivatives, and that of x and y by the
-    paired cosine of the item, which it does not contain. With one pair of unit rows for each item, this is the
+    Without an item, the products of n items change by n / (n - 2) times their derivatives. That of x and y also changes
+    by the paired cosine of the item, which it does not contain. With one pair of unit rows for each item, this is the
     jackknife's variance of a linear function. The first-order variance is too small by (n - 2)^2 / n^2.
 
     Examples
