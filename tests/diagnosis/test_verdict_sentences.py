@@ -169,7 +169,8 @@ def test_verdict_of_the_demo_runs_names_their_construction() -> None:
     assert "(dimension collapse)" not in sentences["collapsed"]
     assert "(dimension collapse)" in sentences["plain"]
     assert (
-        "The rows have collapsed into few dimensions, but this does not set the angle of the gap." in sentences["plain"]
+        "Image and text have collapsed into few dimensions, but this does not set the angle of the gap."
+        in sentences["plain"]
     )
     # Means that vanish: whether they still differ hangs on a thread, but they have no angle either way.
     assert sentences["warm"].startswith(("There is no significant gap", "The gap has no angle here"))

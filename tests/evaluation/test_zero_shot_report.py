@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,15 @@ def test_zero_shot_command_prints_accuracy_and_classes(tmp_path: Path) -> None:
     output = CliRunner().invoke(app, words).output
     assert f"right for {100 * expected.accuracy.value:.1f} % of the 400 rows of image" in output
     assert "Removing both means" in output
+    assert "Not shown" not in output
+    np.save(paths[0], x[labels != 5])
+    np.save(paths[2], labels[labels != 5])
+    np.save(tmp_path / "classes.npy", np.arange(8))
+    with_empty_class = CliRunner().invoke(app, [*words, "--classes", str(tmp_path / "classes.npy")]).output
+    assert re.search(r"Not shown: 1 class text whose class has no rows, the nearest of \d+ rows?\.", with_empty_class)
+    assert [line.split()[0] for line in with_empty_class.splitlines() if line[:1].isdigit()] == [*"01234", *"67"]
+    for path, rows in zip(paths, (x, texts, labels), strict=True):
+        np.save(path, rows)
     content = json.loads(CliRunner().invoke(app, [*words, "--json", "-o", str(tmp_path / "report.json")]).output)
     assert content["accuracy"]["value"] == expected.accuracy.value
     assert len(content["classes"]) == 8

@@ -311,6 +311,6 @@ def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> N
     x, y = rng.normal(size=(300, 8)), rng.normal(size=(900, 8))
     index = np.repeat(np.arange(300), 3)
     assert " for pairs and " in judge_pairing(Pairs(x=x, y=y[:300])).reason
-    assert " for 300 pairs of different rows and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
+    assert " for the first pairs of 300 items and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
     many = rng.normal(size=(2, 2500, 8))
     assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=many[0], y=many[1])).reason

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isthmus.cli._common import Json, Names, Raw, split_names
-from isthmus.cli.printing import print_bullets, print_table
+from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
+from isthmus.utils.format import counted
 from isthmus.utils.paths import check_output
 from isthmus.utils.tabular import SUFFIXES, display_table
 
@@ -69,5 +71,11 @@ def zero_shot(
         typer.echo(report.to_json())
         return
     print_bullets(report.sentences())
-    header, rows = display_table(report.columns())
+    columns = report.columns()
+    has_rows = [count > 0 for count in columns["rows"]]
+    header, rows = display_table({name: list(compress(values, has_rows)) for name, values in columns.items()})
     print_table(tuple(header), [tuple(row) for row in rows])
+    if not all(has_rows):
+        n_rows = sum(columns["predicted"]) - sum(compress(columns["predicted"], has_rows))
+        absent = counted(has_rows.count(False), "class text")
+        print_line(f"Not shown: {absent} whose class has no rows, the nearest of {counted(n_rows, 'row')}.")

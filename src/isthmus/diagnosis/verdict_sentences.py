@@ -352,7 +352,12 @@ def _hypotheses(collapse: CollapseReport) -> str:
     first, second = collapse.hypotheses
     remark = ""
     if first.verdict == REFUTED and any(collapse.collapsed):
-        remark = "The rows have collapsed into few dimensions, but this does not set the angle of the gap. "
+        names = [name for name, has_collapsed in zip(collapse.names, collapse.collapsed, strict=True) if has_collapsed]
+        verb = "have" if len(names) == 2 else "has"
+        remark = (
+            f"{' and '.join(names)} {verb} collapsed into few dimensions, but this does not set the angle of the gap. "
+        )
+        remark = remark[0].upper() + remark[1:]
     tested = " and ".join(f"{hypothesis.name} ({hypothesis.verdict})" for hypothesis in (first, second))
     return f"{remark}Two published explanations of the gap were tested: {tested}"
 

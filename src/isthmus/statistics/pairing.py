@@ -197,8 +197,8 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
     size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
-    judged_pairs = f"{valid.sum():,} {'sampled pairs' if len(rows) < x.shape[0] else 'pairs of different rows'}"
-    judged_pairs = "pairs" if len(rows) >= max(n_pairs, x.shape[0]) else judged_pairs
+    judged_pairs = f"{valid.sum():,} sampled pairs" if len(rows) < x.shape[0] else "pairs"
+    judged_pairs = f"the first pairs of {valid.sum():,} items" if len(rows) == x.shape[0] < n_pairs else judged_pairs
     cosines = f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for "
     cosines += f"non-matching rows, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
