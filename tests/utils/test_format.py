@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from isthmus.utils.format import json_number, number, percent, precise_number
+from isthmus.utils.format import column_numbers, json_number, number, percent, precise_number
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,11 @@ def test_percent_has_one_decimal() -> None:
 def test_json_number_of_what_json_lacks_is_none(value: float) -> None:
     assert json_number(value) is None
     assert json_number(0.25) == 0.25
+
+
+def test_column_numbers_have_one_number_of_decimals_unless_one_needs_an_exponent() -> None:
+    assert column_numbers([89.99, 89.8]) == ["89.99", "89.80"]
+    assert column_numbers([-0.0004, 0.5]) == ["-0.0004", "0.5000"]
+    assert column_numbers([2e-9, 0.5]) == ["2e-09", "0.5"]
+    assert column_numbers([math.nan]) == ["-"]
+    assert column_numbers([]) == []

@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.align._hit_model import HitModel
 from isthmus.align._score_model import Direction
+from isthmus.utils.format import counted
 
 #: Recall of right hits below which a threshold is useless.
 MIN_RECALL = 0.1
@@ -40,7 +41,7 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
     )
     return (
         f"{setting} of the matches, a threshold on the probability finds {reached}. The probabilities are wrong by "
-        f"{100 * model.full.reliability().error:.0f} points on average."
+        f"{counted(round(100 * model.full.reliability().error), 'point')} on average."
     )
 
 

@@ -13,7 +13,7 @@ from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import counted, number
+from isthmus.utils.format import column_numbers, counted
 from isthmus.utils.paths import check_output
 from isthmus.utils.tabular import SUFFIXES
 
@@ -74,8 +74,8 @@ def models(
     if json_:
         typer.echo(comparison.to_json())
         return
-    rows = [(model, *(number(own[name].value) for name in SHOWN)) for model, own in comparison.items()]
-    print_table(("model", *SHOWN), rows)
+    columns = [column_numbers(own[name].value for own in comparison.values()) for name in SHOWN]
+    print_table(("model", *SHOWN), list(zip(comparison, *columns, strict=True)))
     typer.echo("")
     print_bullets(comparison.sentences())
     for path in output or []:

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.statistics.correlation import mean_ranks, spearman
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.utils.format import counted, number, too_few, with_interval
+from isthmus.utils.format import column_numbers, counted, too_few, with_interval
 from isthmus.utils.tabular import Tabular
 
 #: Pairs of numbers that are correlated across models: first what may explain, then what users want.
@@ -225,9 +225,9 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         same = "the same pairs" if self.paired else "different pairs"
         width = max(map(len, self.numbers))
         lines = [f"ModelComparison of {counted(len(self), 'model')} on {same}", f"  {'':{width}}  " + "  ".join(SHOWN)]
-        for model, own in self.numbers.items():
-            cells = (f"{number(own[name].value):>{len(name)}}" for name in SHOWN)
-            lines.append(f"  {model:{width}}  " + "  ".join(cells))
+        columns = [column_numbers(own[name].value for own in self.numbers.values()) for name in SHOWN]
+        for model, *cells in zip(self.numbers, *columns, strict=True):
+            lines.append(f"  {model:{width}}  " + "  ".join(map(str.rjust, cells, map(len, SHOWN))))
         return "\n".join([*lines, *self.sentences()])
 
 

@@ -119,7 +119,10 @@ def compare_models(
             f"got {type_of(models)}, expected a dictionary of two models or more, as {{'a': (X, Y), 'b': ...}}"
         )
     if len(models) < 2:
-        raise InputError(f"got {len(models)} model, expected two or more, as compare_models({{'a': (X, Y), 'b': ...}})")
+        raise InputError(
+            f"got {len(models)} model, expected two or more, as isthmus models FOLDER FOLDER, or "
+            "compare_models({'a': (X, Y), 'b': ...})"
+        )
     opened = {
         name: _pairs_of(data, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
         for name, data in models.items()

@@ -18,7 +18,7 @@ from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import counted, number, sample_words, with_interval
+from isthmus.utils.format import column_numbers, counted, sample_words, with_interval
 from isthmus.utils.paths import check_readable
 from isthmus.utils.tabular import Tabular, read_result
 from isthmus.utils.version import __version__
@@ -243,9 +243,9 @@ class Comparison(Tabular):
         shown = [name for name in REPR_SCORES if name in scores] or scores[:3]
         width = max((len(row.name) for row in self.rows), default=0)
         lines = [f"  {'':{width}}  " + "  ".join(shown)]
-        for row in self.rows:
-            cells = (f"{number(row.scores[name].value) if name in row.scores else '-':>{len(name)}}" for name in shown)
-            lines.append(f"  {row.name:{width}}  " + "  ".join(cells))
+        columns = [column_numbers(row.scores.get(name, Estimate(NAN)).value for row in self.rows) for name in shown]
+        for row, *cells in zip(self.rows, *columns, strict=True):
+            lines.append(f"  {row.name:{width}}  " + "  ".join(map(str.rjust, cells, map(len, shown))))
         return "\n".join([heading, *lines])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 #: Absolute values below this are rounding errors of zero.
 MIN_VISIBLE = 1e-12
@@ -76,6 +77,32 @@ def _signed_end(end: float, decimals: int) -> str:
     """Format an end of an interval with up to two more decimals where it would look like zero, and is not."""
     texts = [f"{end:.{decimals + n_added}f}" for n_added in (0, 1, 2)]
     return next((text for text in texts if float(text) != 0), f"{0:.{decimals}f}")
+
+
+def column_numbers(values: Iterable[float], /) -> list[str]:
+    """Format the numbers of a column with four significant digits, and with one number of decimals.
+
+    Parameters
+    ----------
+    values : iterable of float
+        The numbers.
+
+    Returns
+    -------
+    list of str
+        Their texts, '-' for NaN. If one needs an exponent, all are as `number` formats them.
+
+    Examples
+    --------
+    >>> column_numbers([0.5611, 0.537, 1.0, float("nan")]), column_numbers([2.0, 3.0])
+    (['0.5611', '0.5370', '1.0000', '-'], ['2', '3'])
+    """
+    values = list(values)
+    texts = [number(value) for value in values]
+    if any("e" in text or "inf" in text for text in texts):
+        return texts
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return [text if math.isnan(value) else f"{value:z.{decimals}f}" for text, value in zip(texts, values, strict=True)]
 
 
 def visible_decimals(low: float, high: float, usual: int, /, *, most: int = 6) -> int:
