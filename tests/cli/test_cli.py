@@ -256,3 +256,7 @@ def test_help_of_every_verb_has_an_example_that_names_real_options() -> None:
         assert f"Example: {example}" in " ".join(shown.split()), verb
         for option in re.findall(r" (--?[a-z-]+)", example):
             assert option in shown, (verb, option)
+
+
+def test_usage_of_an_experiment_is_the_line_that_one_types() -> None:
+    assert isthmus_("theory", "theorem_3", "--help").stdout.splitlines()[0].endswith(" theory [OPTIONS] NAME")

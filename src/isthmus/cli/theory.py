@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from isthmus.cli._help import UncutSummaries
 from isthmus.cli.printing import print_line, print_table
@@ -32,6 +33,13 @@ class _NameOrCommand(UncutSummaries):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["run", *args]
         return super().resolve_command(ctx, args)
+
+
+class _Experiment(TyperCommand):
+    """Show the usage of the hidden command that runs one experiment as it is written, without its name."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        formatter.write_usage(ctx.parent.command_path, "[OPTIONS] NAME")
 
 
 app = typer.Typer(
@@ -77,7 +85,7 @@ def all_(
     _run(None, folder or output, json_=json_, quick=quick)
 
 
-@app.command("run", hidden=True, epilog="Example: isthmus theory theorem_3 --quick")
+@app.command("run", cls=_Experiment, hidden=True, epilog="Example: isthmus theory theorem_3 --quick")
 def run_(name: Name, output: Output = None, json_: Json = False, quick: Quick = False) -> None:
     """Run the experiment NAME."""
     _run([name], output, json_=json_, quick=quick)
