@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,15 @@ def test_variance_is_the_jackknife_with_pair_effects_counted_once(
     pair_variance = float(np.sum(np.square(effects))) / step**4
     assert found.pair_variance == pytest.approx(pair_variance, rel=0.15)
     assert found.variance == pytest.approx(max(jackknife - pair_variance, pair_variance), rel=0.2)
+
+
+def test_interval_of_few_items_counts_effects_of_pairs_twice(rng: np.random.Generator) -> None:
+    errors = errors_of(rng.normal(size=(30, 6)) / np.arange(1, 7))
+    assert errors.items == 30
+    twice = replace(errors, variance=errors.variance + errors.pair_variance, items=10**6)
+    assert errors.interval(6) == pytest.approx(twice.interval(6), rel=1e-6)
+    of_many = replace(errors, items=3000).interval(6)
+    assert errors.interval(6)[0] < of_many[0] - 0.005
 
 
 @pytest.mark.parametrize("scales", [np.ones(10), np.repeat([1.0, 0.03], [4, 6])])

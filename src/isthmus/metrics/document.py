@@ -103,6 +103,8 @@ exceptions:
 - If numbers of texts differ much, few images decide: 60 images with 1 to 25 texts count as 25. Intervals of their means
   and relative gap contain the value in 93 to 100 %. Of 300 they do in 92 to 95 %.
 - With a dominating coordinate, intervals of `conformity_sd_{side}` contain it in 87 to 93 %.
+- Intervals of `participation_ratio_{side}` of 30 items in 24 and 128 dimensions contain it in 94 to 99 %. If the
+  variances fall as 1 / k^2, 20 to 30 items have 91 to 96 % (300 data sets each).
 - An angle has an interval if both means are clear of zero and its error is small. If few data sets have one, these are
   the ones with small angles: in one law 43 % of those of 30 items have one, with 94 %, and in another 14 % of those of
   60, with 87 %. Below 30 items, intervals with small errors contain the angle in 95 to 100 %.

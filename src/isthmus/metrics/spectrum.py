@@ -200,9 +200,9 @@ def participation_ratio(context: MetricContext) -> Estimate:
     """Number of equally strong directions with as much spread, (tr S)^2 / tr S^2 with one modality's covariance S.
 
     The plug-in is too small by about its square / n. The value and its interval are without this bias. The standard
-    error counts the effects of pairs of items once, and the jackknife counts them twice. Near d the interval is longer
-    below than above. Where all eigenvalues may be equal, it is that of a squared length near zero. The null is the
-    value of as many isotropic rows, n d / (n + d).
+    error counts the effects of pairs of items once, and the jackknife counts them twice. Up to 30 items they count
+    twice, for the effects of more items. Near d the interval is longer below than above. Where all eigenvalues may be
+    equal, it is that of a squared length near zero. The null is the value of as many isotropic rows, n d / (n + d).
     """
     if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)

@@ -21,6 +21,8 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 
 #: Fewest items for means over four different items.
 MIN_UNBIASED_ITEMS = 4
+#: Items up to which the effects of pairs stand for those of three and more, too.
+FEW_ITEMS = 30
 
 
 def unbiased_product(plug_in: float, traces: tuple[float, float], self_products: float, n: int) -> float:
@@ -47,6 +49,8 @@ class ParticipationErrors:
         Part of the variance from effects of pairs of items.
     tails : float
         Factor of the variance for its own error, see `tail_factor`.
+    items : int
+        Items of the sample.
     """
 
     ratio: float
@@ -55,6 +59,7 @@ class ParticipationErrors:
     variance: float
     pair_variance: float
     tails: float
+    items: int
 
     @classmethod
     def of(cls, errors: SpectralErrors, n: int, /) -> ParticipationErrors | None:
@@ -91,6 +96,7 @@ class ParticipationErrors:
             variance=without_double_counting(jackknife, pair_variance),
             pair_variance=pair_variance,
             tails=tail_factor(scores) ** 2,
+            items=m,
         )
 
     def interval(self, dim: int) -> tuple[float, float]:
@@ -98,7 +104,9 @@ class ParticipationErrors:
         distance = math.log(dim) - self.logarithm
         # The plug-in distance is the squared length of the deviation from equal eigenvalues, with its noise.
         squares = noncentral_interval(max(distance - self.bias, 0.0), -self.bias, self.pair_variance / 2)
-        nearest, farthest = squares or square_interval(distance, self.variance * self.tails)
+        # Effects of three and more items, which are not counted, are small from about a hundred items.
+        of_more = self.pair_variance * min((FEW_ITEMS / self.items) ** 2, 1.0)
+        nearest, farthest = squares or square_interval(distance, (self.variance + of_more) * self.tails)
         return clip_interval((dim * math.exp(-farthest), dim * math.exp(-nearest)), 1.0, float(dim))
 
 
