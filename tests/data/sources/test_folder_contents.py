@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus import InputError, IsthmusWarning
 from isthmus.data.sources import open_source
 
@@ -51,6 +52,43 @@ def test_file_that_is_no_shard_is_named(other: np.ndarray, message: str, tmp_pat
     with pytest.raises(InputError, match=message) as caught:
         open_source(tmp_path)
     assert "move it out of the folder" in str(caught.value)
+
+
+def save_shards(folder: Path, kind: str) -> None:
+    """Save 40 rows of an image and a text column in three shards."""
+    shards = [{"image_embedding": X[rows], "text_embedding": -X[rows]} for rows in np.array_split(np.arange(40), 3)]
+    if kind == "datasets":
+        datasets = pytest.importorskip("datasets")
+        datasets.disable_progress_bars()
+        both = datasets.Dataset.from_dict({"image_embedding": X.tolist(), "text_embedding": (-X).tolist()})
+        both.save_to_disk(str(folder), num_shards=3)
+    elif kind == "pt":
+        torch = pytest.importorskip("torch")
+        for number, shard in enumerate(shards):
+            torch.save({name: torch.tensor(rows) for name, rows in shard.items()}, folder / f"{number}.pt")
+    elif kind == "npz":
+        for number, shard in enumerate(shards):
+            np.savez(folder / f"{number}.npz", **shard)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        for number, shard in enumerate(shards):
+            table = pa.table({name: rows.tolist() for name, rows in shard.items()})
+            parquet.write_table(table, folder / f"{number}.parquet")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "datasets", "pt", "npz"])
+def test_shards_of_two_modalities_are_selected_in_the_whole_folder(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("both").mkdir()
+    save_shards(Path("both"), kind)
+    with pytest.raises(InputError, match="holds (several columns|the arrays) .*, such as both::image_embedding$"):
+        open_source("both")
+    with pytest.raises(InputError, match="give two of them as both::image_embedding both::text_embedding$"):
+        isthmus.measure("both")
+    np.testing.assert_array_equal(open_source("both::text_embedding").read(0, 40).astype(np.float32), -X)
 
 
 def test_several_kinds_of_names_are_read_with_a_warning(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from isthmus.data.sources._folder_names import check_one_modality, warn_of_kinds
 from isthmus.data.sources._foreign import PICKLES, check_embeddings_folder
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
-from isthmus.data.sources._members import listed
+from isthmus.data.sources._members import SeveralArraysError, listed
 from isthmus.data.sources._ragged_rows import RaggedRows
 from isthmus.data.sources._registry import formats, register
 from isthmus.data.sources._reopened import ReopenedRows, max_open
@@ -47,7 +47,7 @@ class Folder(Format):
         """Open the rows of all shards of the folder, concatenated."""
         shard_format, files = find_shards(location, _shard_formats(location))
         check_one_modality(location, [file.name for file in files])
-        shards = [_open_shard(shard_format, file, member, len(files)) for file in files]
+        shards = [_open_shard(shard_format, location, file, member, len(files)) for file in files]
         _check_equal_shards(files, shards)
 
         is_file_a_row = shard_format.name != "webdataset" and all(shard.shape[0] == 1 for shard in shards)
@@ -92,10 +92,13 @@ class Folder(Format):
         return _NpyShardWriter(path, _npy_layout(source, shape[0]), shape[1], dtype, start)
 
 
-def _open_shard(shard_format: Format, file: Location, member: str | None, n_files: int) -> Source:
+def _open_shard(shard_format: Format, location: Location, file: Location, member: str | None, n_files: int) -> Source:
     """Open a shard. In a folder of many shards its file is closed again until rows are read."""
     try:
         shard = shard_format.open_source(file, member, min_rows=0)
+    except SeveralArraysError as error:  # an array of the folder, because one of the file has the rows of one shard
+        members = [address.removeprefix(str(file)) for address in error.addresses]
+        raise SeveralArraysError(error.holds, [f"{location}{name}" for name in members]) from None
     except InputError as error:
         raise error if n_files == 1 else InputError(f"{error}{NO_SHARD}") from None
     if n_files > max_open():
