@@ -133,5 +133,5 @@ def test_check_same_dim_names_a_transposed_modality(
 
 @pytest.mark.parametrize(("n_y", "end"), [(990, "isthmus inspect"), (10, "isthmus zero-shot"), (700, "isthmus zero")])
 def test_different_numbers_of_rows_name_unpaired_and_what_helps(n_y: int, end: str) -> None:
-    with pytest.raises(InputError, match=rf"--key .* measure --unpaired \(unpaired=True\) if they do not; {end}"):
+    with pytest.raises(InputError, match=rf"--key .* else measure --unpaired \(unpaired=True\); {end}"):
         check_same_length(1000, n_y, "image.npy", "text.npy")

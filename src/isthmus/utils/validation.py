@@ -140,8 +140,8 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
         return
     is_close = 10 * abs(n_x - n_y) < max(n_x, n_y)
     advice = (
-        "give --key COLUMN (key=) or --index FILE.npy (index=) if rows match, and measure --unpaired (unpaired=True) if "
-        f"they do not; {'isthmus inspect shows missing rows' if is_close else 'isthmus zero-shot takes class texts'}"
+        "give --key COLUMN (key=) or --index FILE.npy (index=) if rows match, else measure --unpaired (unpaired=True); "
+        f"{'isthmus inspect shows missing rows' if is_close else 'isthmus zero-shot takes class texts'}"
     )
     counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
     raise InputError(f"{counts}: row i of one must match row i of the other; {advice}")
