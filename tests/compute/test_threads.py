@@ -29,6 +29,42 @@ isthmus.measure(*rows, metrics="fast")
 print(threads.available_threads(), threads.blas_threads(), len(started))
 """
 
+#: Fits and verbs with decompositions. It prints the numbers of threads that BLAS may use in them.
+DECOMPOSING = """
+import numpy as np, isthmus
+from isthmus.compute import threads
+used = set()
+def recorded(function):
+    def call(*arguments, **options):
+        used.add(threads.blas_threads())
+        return function(*arguments, **options)
+    return call
+for name in ("eigh", "eigvalsh", "svd", "qr", "cholesky"):
+    setattr(np.linalg, name, recorded(getattr(np.linalg, name)))
+rng = np.random.default_rng(0)
+x = rng.normal(size=(120, 6))
+y = x + rng.normal(size=x.shape)
+{work}
+print(threads.available_threads(), sorted(used))
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "isthmus.align.SharedSignal().fit(x, y).map_x_",
+        "isthmus.align.Auto().fit(x, y).map_x_",
+        "from isthmus.evaluation import intervene; intervene(x, y, interventions=('rotate',))",
+        "isthmus.compare_models({'a': (x, y), 'b': (x, y + 1)})",
+    ],
+)
+def test_decompositions_use_one_thread_of_blas(work: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in threads.THREAD_VARIABLES}
+    program = DECOMPOSING.replace("{work}", work)
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment | {"OPENBLAS_NUM_THREADS": "2"})
+    assert done.stdout.strip() == "2 [1]", done.stderr
+
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity masks")
 def test_measure_with_one_core_of_affinity_uses_one_worker() -> None:

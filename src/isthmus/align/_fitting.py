@@ -16,6 +16,7 @@ from isthmus.align._options import Options
 from isthmus.align._state import CurrentFit, FittedState
 from isthmus.align._statistics import Statistics
 from isthmus.align._stream import PairStream
+from isthmus.compute.threads import blas_limited
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
@@ -249,8 +250,7 @@ class Fitting(Options, abc.ABC):
     def _check_normalize(self, moments: Moments) -> None:
         if moments.normalize != self.normalize:
             raise InputError(
-                f"got moments with normalize={moments.normalize}, expected normalize={self.normalize} as in the "
-                f"options of this {type(self).__name__}"
+                f"got moments with normalize={moments.normalize}, expected {self.normalize} as in {type(self).__name__}"
             )
 
     def _add_unpaired(self, X: Any, Y: Any, names: Names | None) -> Self:
@@ -274,8 +274,7 @@ class Fitting(Options, abc.ABC):
         if moments_x is not None and moments_y is not None:
             statistics = Statistics.of_unpaired(moments_x, moments_y)
             self._set_moments(statistics.moments(normalize=self.normalize), names)
-            assert self._fit is not None
-            self._fit.statistics = statistics
+            self._require_fit().statistics = statistics
         self._unpaired = (moments_x, moments_y)
         return self
 
@@ -289,10 +288,10 @@ class Fitting(Options, abc.ABC):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
         return self._fit
 
+    @blas_limited(1)  # decompositions keep BLAS threads waiting for each other
     def _solve_once(self) -> tuple[Map, Map]:
         fit = self._require_fit()
-        if fit.maps is None:
-            assert fit.moments is not None
+        if fit.maps is None and fit.moments is not None:
             self.validate_options()
             if min(self.statistics_.n_x, self.statistics_.n_y) < 2:
                 raise InputError("got one row of a modality so far, expected two or more; add rows with partial_fit")
@@ -306,6 +305,7 @@ class Fitting(Options, abc.ABC):
                     fit.info = {**fit.info, "repeated_rows": dict(self._stream.repeated)}
             finally:
                 fit.is_solving = False
+        assert fit.maps is not None
         return fit.maps
 
     def _solve_further(self, maps: tuple[Map, Map]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.threads import blas_limited
 from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
 from isthmus.data.numbering import renumber
 from isthmus.data.opening import as_pairs, named_sources, open_pairs
@@ -55,6 +56,7 @@ SCORES = {
 }
 
 
+@blas_limited(1)  # decompositions keep BLAS threads waiting for each other
 def compare_models(
     models: Mapping[str, Any],
     /,

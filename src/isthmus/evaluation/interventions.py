@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.threads import blas_limited
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.grouping import item_groups
 from isthmus.data.opening import as_pairs
@@ -37,6 +38,7 @@ MIN_ITEMS = 40
 BOOTSTRAPS = 2000
 
 
+@blas_limited(1)  # decompositions keep BLAS threads waiting for each other
 def intervene(
     pairs: Any,
     y: Any = None,
