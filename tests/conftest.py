@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ import numpy as np
 import pytest
 
 import isthmus
+
+
+@pytest.fixture(autouse=True)
+def _handler_of_interrupts() -> Iterator[None]:
+    """The program leaves its own handler of Ctrl-C in place, also after tests that call it in their process."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

@@ -122,3 +122,71 @@ def test_interrupt_of_a_training_leaves_the_journal_alone(tmp_path: Path) -> Non
     assert code == 130
     assert seconds < 2
     assert [path.name for path in (tmp_path / "train").iterdir()] == ["train.jsonl"]
+
+
+#: Runs a verb in a process of its own for each moment, and interrupts it when the named module is imported, or when the
+#: interpreter ends. The import may turn the interrupt into another error, as compiled modules do. Prints the exit code
+#: for each moment.
+IMPORTS = """
+import atexit, json, os, signal, sys
+from isthmus.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Interrupting:
+    def __init__(self, moment):
+        self.name, _, self.kind = moment.partition(" ")
+
+    def find_spec(self, name, path, target=None):
+        if name == self.name:
+            self.name = None
+            if self.kind == "in a destructor":
+                Destroyed()
+                return
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                if self.kind == "as another error":
+                    raise ImportError("the module could not be loaded") from None
+                raise
+
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+processes = {}
+for moment in json.loads(sys.argv[1]):
+    process = os.fork()
+    if process == 0:
+        sys.meta_path.insert(0, Interrupting(moment))
+        if moment == "end of the interpreter":
+            atexit.register(os.kill, os.getpid(), signal.SIGINT)
+        sys.argv = ["isthmus", "measure", *sys.argv[2:], "--quiet"]
+        main()
+    processes[process] = moment
+codes = {}
+for _ in processes.copy():
+    process, status = os.wait()
+    codes[processes[process]] = os.waitstatus_to_exitcode(status)
+print(json.dumps(codes))
+"""
+#: Modules of the start of the program, of a verb, and of the opening of files, and the end of the program.
+MOMENTS = (
+    "typer", "isthmus.cli._application", "isthmus.cli.diagnosis", "isthmus.cli.diagnosis as another error", "numpy",
+    "numpy as another error", "isthmus.data.opening", "isthmus.data.sources.npy as another error",
+    "isthmus.data.sources.npy in a destructor", "end of the interpreter",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_interrupt_while_modules_load_or_files_are_opened_has_its_exit_code_and_no_traceback(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 4)) + 1
+    files = [str(tmp_path / name) for name in ("x.npy", "y.npy")]
+    for path in files:
+        np.save(path, rows)
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORTS, json.dumps(MOMENTS), *files],
+        capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads(process.stdout.splitlines()[-1]) == dict.fromkeys(MOMENTS, 130)
+    assert process.stderr == ""

@@ -23,7 +23,10 @@ def __getattr__(name: str) -> Any:
 
 
 def main() -> None:
-    """Run the command line. Bad input prints one line to standard error and exits with code 2."""
+    """Run the command line. Bad input prints one line to standard error and exits with code 2, Ctrl-C with code 130."""
+    from isthmus.utils.interrupts import exit_at_interrupt
+
+    exit_at_interrupt()
     # These two need no library of the command line, which take longer to import than the answer.
     if sys.argv[1:] == ["--version"]:
         print(f"isthmus {__version__}")

@@ -137,7 +137,7 @@ def run(application: Any) -> None:
             exit_code = application(standalone_mode=False)
     except (InputError, OSError) as error:
         _fail(str(error))
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         _end_interrupted()
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":

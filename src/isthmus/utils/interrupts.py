@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
 
 #: Exit code of a program that Ctrl-C ends.
 INTERRUPTED = 130
@@ -45,6 +47,8 @@ def removed_on_exit(path: Path, /) -> Iterator[None]:
 
 def exit_now() -> NoReturn:
     """Remove the temporary files and end the process, without waiting for any thread."""
+    import shutil  # not at the top, because it takes longer to import than `isthmus --version` takes
+
     for path in list(_temporary):
         with contextlib.suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -52,6 +56,22 @@ def exit_now() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(INTERRUPTED)
+
+
+def exit_at_interrupt() -> None:
+    """Let Ctrl-C end the process at once, from now until the process ends.
+
+    It is for the program, not for the library. It covers the loading of modules and the end of the interpreter, where a
+    `KeyboardInterrupt` would be printed with its traceback, or be turned into an error of an import. Outside of the
+    main thread, or where Ctrl-C is ignored, nothing changes.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit_at_once)
+
+
+def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
+    exit_now()
 
 
 @contextmanager
@@ -66,9 +86,40 @@ def ended_by_interrupt() -> Iterator[None]:
     ------
     None
         Nothing.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the end of the block after Ctrl-C, because an import may turn the interrupt into another error.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or os.name == "nt" or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    handler = signal.getsignal(signal.SIGINT)
+    if not is_main or handler not in (signal.default_int_handler, _exit_at_once):
+        yield
+        return
+    was_interrupted = threading.Event()
+    hook = sys.unraisablehook
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        was_interrupted.set()
+        sys.unraisablehook = lambda _: None  # an interrupt in a destructor is printed there with its traceback
+        raise KeyboardInterrupt
+
+    with _watched():
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            sys.unraisablehook = hook
+            if was_interrupted.is_set():
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """End the process from another thread if the main thread is still in the block some time after Ctrl-C."""
+    if os.name == "nt":  # the number of a signal can be written to sockets only
         yield
         return
     reader, writer = os.pipe()
