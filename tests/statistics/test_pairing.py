@@ -307,6 +307,16 @@ def test_looks_paired_of_distinct_rows_names_the_shard_that_does_not_match(
     assert (found.start, found.stop, found.shard) == (600, 900, "2.npy")
 
 
+def test_pairs_that_were_not_judged_are_not_called_equal(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(60, 8))
+    twice = np.concatenate([x[:30], x[:30]])  # the second half does not match
+    with pytest.warns(IsthmusWarning, match="30 of 60 y rows are distinct"):
+        reason = judge_pairing(open_pairs(x, twice, names=("x", "y"))).reason
+    assert "for the first pairs of 30 items" in reason
+    assert "the same" not in reason
+    assert "every row of x is the same as its matching row of y" in judge_pairing(Pairs(x=x, y=x)).reason
+
+
 def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(300, 8)), rng.normal(size=(900, 8))
     index = np.repeat(np.arange(300), 3)

@@ -151,9 +151,7 @@ def looks_paired(
 
     Parameters
     ----------
-    x : Source
-        Rows (n, d).
-    y : Source
+    x, y : Source
         Rows (n, d).
     names : tuple of str
         Names of the two in the reason.
@@ -226,7 +224,8 @@ def looks_paired(
     if z < -Z_THRESHOLD and not unjudged and has_negated_pairs(unit_x[valid], unit_y[valid]):
         return judged("negated", negated_reason(names, cosines))
     if z > Z_THRESHOLD:
-        return judged("paired", "; ".join([f"yes: {cosines}", *(entry.message for entry in degeneracies)]))
+        stated = [entry.message for entry in degeneracies if x.shape[0] >= n_pairs]  # other pairs may differ
+        return judged("paired", "; ".join([f"yes: {cosines}", *stated]))
     if unjudged:
         reasons = ", and ".join(entry.message for entry in unjudged)
         return judged("unjudged", f"cannot be judged: {reasons}; {cosines}")
@@ -247,9 +246,7 @@ def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
 
     Parameters
     ----------
-    x : Source
-        Rows (n, d).
-    y : Source
+    x, y : Source
         Rows (n, d).
 
     Returns
