@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,15 @@ from shifted_pairs import shifted_pairs
 HOSTILE = "</script><script>alert(1)</script> \"quotes\" 'single' \u202egnp.exe \x07 <b>"
 #: axe-core, which `make test` installs with npm where there is one.
 AXE = Path(os.environ.get("ISTHMUS_AXE", Path(sys.prefix) / "npm/node_modules/axe-core/axe.min.js"))
+
+
+def columns_of_numbers(page: Path) -> list[list[str]]:
+    """Return the numbers with decimals of each column of each table, without angles and percentages."""
+    columns = []
+    for html in re.findall(r"<table.*?</table>", page.read_text(encoding="utf-8"), re.DOTALL):
+        rows = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in html.split("<tr")[2:]]
+        columns += [re.findall(r"\d+\.\d+(?!\d|°| %)", " ".join(cells)) for cells in zip(*rows, strict=True)]
+    return columns
 
 
 def write_comparison(path: Path, names: tuple[str, str]) -> None:

@@ -12,6 +12,8 @@ from isthmus import Estimate, InputError
 from isthmus.diagnosis import ModelComparison, compare_models
 from isthmus.diagnosis.model_table import rank_correlation
 from isthmus.diagnosis.models import open_model, steps_of
+from isthmus.reporting.models_page import models_page
+from report_pages import columns_of_numbers
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -243,3 +245,10 @@ def test_open_model_of_unequal_counts_proposes_rows_that_repeat(tmp_path: Path) 
     with pytest.raises(InputError, match="40 rows and .* has 50: .* repeat the row of an item") as error:
         open_model(tmp_path)
     assert "--index" not in str(error.value)
+
+
+def test_numbers_of_a_column_of_the_page_have_one_number_of_decimals(tmp_path: Path) -> None:
+    models_page(compare_models({"a": made_up(0.5, 0.8), "b": made_up(0.01, 0.9)}), tmp_path / "models.html")
+    columns = columns_of_numbers(tmp_path / "models.html")
+    assert all(len({len(number.partition(".")[2]) for number in numbers}) <= 1 for numbers in columns), columns
+    assert sum(len(numbers) > 3 for numbers in columns) > 6

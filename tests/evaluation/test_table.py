@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from isthmus import InputError, Pairs
 from isthmus.align import Aligner, Centering
 from isthmus.evaluation import Comparison, compare, load_comparison, merge, to_csv
 from isthmus.reporting.comparison_page import closed_share, comparison_page, trade_off
+from report_pages import columns_of_numbers
 
 
 class TestFiles:
@@ -158,15 +158,9 @@ class TestPage:
         names = ["ScoreCalibration", "Centering", "KernelBlend", "ScoreStandardization"]
         table = compare(pairs, aligners=names, tasks=["retrieval", "mixed_search"], splits=1)
         comparison_page(table, tmp_path / "a.html")
-        text = (tmp_path / "a.html").read_text(encoding="utf-8")
-        n_columns = 0
-        for html in re.findall(r"<table.*?</table>", text, re.DOTALL):
-            rows = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in html.split("<tr")[2:]]
-            for cells in zip(*rows, strict=True):
-                numbers = re.findall(r"\d+\.\d+(?!\d|°| %)", " ".join(cells))
-                assert len({len(number.partition(".")[2]) for number in numbers}) <= 1, numbers
-                n_columns += len(numbers) > 4
-        assert n_columns >= 6
+        columns = columns_of_numbers(tmp_path / "a.html")
+        assert all(len({len(number.partition(".")[2]) for number in numbers}) <= 1 for numbers in columns), columns
+        assert sum(len(numbers) > 4 for numbers in columns) >= 6
 
     def test_comparison_page_of_an_unknown_score_is_refused(self, table: Comparison, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no score 'R@2' in this comparison"):

@@ -35,7 +35,7 @@ from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import counted, format_interval, number
+from isthmus.utils.format import common_decimals, counted, format_interval, number
 from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_readable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -360,8 +360,8 @@ def _matrix_lines(results: PairwiseResults[Any], name: str) -> list[str]:
     estimates, names = results.estimates(name), results.names
     texts = {pair: _cell(estimate) for pair, estimate in estimates.items()}
     numbers = {pair for pair, text in texts.items() if text != "undefined"}
-    if not any("e" in texts[pair] for pair in numbers):
-        decimals = max((len(texts[pair].partition(".")[2]) for pair in numbers), default=0)
+    decimals = common_decimals(texts[pair] for pair in numbers)
+    if decimals is not None:
         texts |= {pair: f"{estimates[pair].value:z.{decimals}f}" for pair in numbers}
     cells = [["" if row == column else texts[row, column] for column in names] for row in names]
     rows = [("", *results.names), *((modality, *row) for modality, row in zip(results.names, cells, strict=True))]

@@ -16,7 +16,7 @@ from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.statistics.result import Estimate
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import format_interval
+from isthmus.utils.format import common_decimals, format_interval
 from isthmus.utils.paths import check_writable
 
 #: Numbers in the main table, with their titles.
@@ -170,26 +170,41 @@ def _errors(estimate: Estimate) -> list[list[float]] | None:
 
 def _table(heading: str, comparison: ModelComparison, columns: dict[str, str], *, folded: bool = False) -> Section:
     shown = {name: title for name, title in columns.items() if any(name in own for own in comparison.values())}
-    rows = [[model, *(_cell(own.get(name)) for name in shown)] for model, own in comparison.items()]
+    cells = [_column([own.get(name) for own in comparison.values()]) for name in shown]
+    rows = list(zip(comparison, *cells, strict=True))
     return Section(heading, header=("Model", *shown.values()), rows=rows, folded=folded)
 
 
 def _differences(comparison: ModelComparison) -> Section:
     first = next(iter(comparison))
-    rows = [
-        [b, *(_cell(own.get(name), sign=True) for name in COLUMNS)]
-        for (a, b), own in comparison.differences.items()
-        if a == first
-    ]
+    numbers = {b: own for (a, b), own in comparison.differences.items() if a == first}
+    cells = [_column([own.get(name) for own in numbers.values()], sign="+") for name in COLUMNS]
+    rows = list(zip(numbers, *cells, strict=True))
     how = "from the differences of the same pairs" if comparison.paired else "for independent pairs"
     return Section(
         f"Differences from {first}", [f"With 95 % intervals {how}."], header=("Model", *COLUMNS.values()), rows=rows
     )
 
 
-def _cell(estimate: Estimate | None, *, sign: bool = False) -> str:
-    if estimate is None or estimate.undefined or not np.isfinite(estimate.value):
+def _column(estimates: Sequence[Estimate | None], *, sign: str = "") -> list[str]:
+    """Return values with their intervals, with the decimals of the narrowest interval."""
+    texts = [_texts(estimate) for estimate in estimates]
+    decimals = common_decimals(value for value, _ in texts if value)
+    return [_cell(*entry, decimals, sign) for entry in zip(estimates, texts, strict=True)]
+
+
+def _cell(estimate: Estimate | None, texts: tuple[str, str], decimals: int | None, sign: str) -> str:
+    value, interval = texts
+    if estimate is None or not value:
         return "undefined"
-    value, interval = format_interval(estimate.value, estimate.low, estimate.high)
-    plus = "+" if sign and estimate.value > 0 else ""
-    return f"{plus}{value}\n{interval}".rstrip().replace("-", "−")
+    if decimals is not None:
+        value = f"{estimate.value:{sign}z.{decimals}f}"
+        interval = interval and f"{estimate.low:z.{decimals}f} to {estimate.high:z.{decimals}f}"
+    return f"{value}\n{interval}".rstrip().replace("-", "−")
+
+
+def _texts(estimate: Estimate | None) -> tuple[str, str]:
+    """Return value and interval as text, '' twice where there is no value."""
+    if estimate is None or estimate.undefined or not np.isfinite(estimate.value):
+        return "", ""
+    return format_interval(estimate.value, estimate.low, estimate.high)

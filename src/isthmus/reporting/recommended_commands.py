@@ -51,7 +51,7 @@ def commands(
     for option, value in opening.items():
         flags += [f"--{option.replace('_', '-')}", *([] if value is True else [",".join(value)])]
     path = "correction.safetensors"
-    shell = [f"isthmus fit {aligner} {shlex.join([*files, *flags])} -o {path}"]
+    shell = [f"isthmus fit {aligner} {shlex.join([*flags, *files])} -o {path}"]
     python = ["import isthmus", "", "pairs = isthmus.open_pairs("]
     python += [f"    {file!r}," for file in files]
     python += [f"    {option}={value if value is True else _one_or_all(value)!r}," for option, value in opening.items()]

@@ -79,6 +79,16 @@ def _signed_end(end: float, decimals: int) -> str:
     return next((text for text in texts if float(text) != 0), f"{0:.{decimals}f}")
 
 
+def common_decimals(texts: Iterable[str], /) -> int | None:
+    """Return the largest number of decimals of some numbers as text, None if one is infinite or has an exponent.
+
+    >>> common_decimals(["0.5", "0.125", "2"]), common_decimals(["0.5", "2e-09"])
+    (3, None)
+    """
+    decimals = [None if "e" in text or "inf" in text else len(text.partition(".")[2]) for text in texts]
+    return None if None in decimals else max(decimals, default=0)  # type: ignore[type-var]
+
+
 def column_numbers(values: Iterable[float], /) -> list[str]:
     """Format the numbers of a column with four significant digits, and with one number of decimals.
 
@@ -99,9 +109,9 @@ def column_numbers(values: Iterable[float], /) -> list[str]:
     """
     values = list(values)
     texts = [number(value) for value in values]
-    if any("e" in text or "inf" in text for text in texts):
+    decimals = common_decimals(texts)
+    if decimals is None:
         return texts
-    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     return [text if math.isnan(value) else f"{value:z.{decimals}f}" for text, value in zip(texts, values, strict=True)]
 
 
