@@ -140,7 +140,7 @@ def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) 
     zeros = np.zeros((900, 3))
     sentences = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
     assert "the different orientation of the two clouds (dimension collapse)" in sentences
-    assert "99 % of the energy (the mean squared length) lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
+    assert "99 % of the energy (squared length) lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
     assert "the two subspaces share 6 directions, 3 more than their ranks guarantee" in sentences
 
 

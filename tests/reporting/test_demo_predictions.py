@@ -38,7 +38,7 @@ def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
     assert "are distinct" not in answer.output
     assert "579 of 597 text rows are distinct" in page.read_text(encoding="utf-8")
     assert answer.stdout.startswith("- Recommended: ScoreCalibration. ")
-    *_, report, fit, apply_image, apply_text, _, query_text = (line.strip() for line in answer.stdout.splitlines())
+    *_, report, fit, apply_image, apply_text, query_text = (line.strip() for line in answer.stdout.splitlines())
     assert report == "isthmus report image.npy text.npy -o gap.html"
     assert fit == "isthmus fit ScoreCalibration image.npy text.npy -o correction.safetensors"
     assert apply_image.startswith("isthmus apply correction.safetensors image.npy")

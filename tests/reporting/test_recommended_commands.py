@@ -53,7 +53,7 @@ def test_offered_commands_of_every_aligner_write_stored_rows_and_queries(name: s
     shell = run(commands(replace(row, aligner=aligner), ("image", "text")))
     has_roles = aligner.corrects_scores or name == "Auto"
     assert [line.split("--role ")[-1] for line in shell[1:] if "--role" in line] == (
-        ["stored", "stored", "query", "query"] if has_roles else []
+        ["stored", "stored", "query"] if has_roles else []
     )
     assert (folder / "text_queries.npy").exists() == has_roles
     if has_roles:

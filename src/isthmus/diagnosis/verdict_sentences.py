@@ -322,7 +322,7 @@ def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y
         )
     else:
         sentence = (
-            f"99 % of the energy (the mean squared length) lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of "
+            f"99 % of the energy (squared length) lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of "
             f"{dim:,} dimensions"
         )
         if items > dim:

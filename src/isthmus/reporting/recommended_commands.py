@@ -39,7 +39,7 @@ def commands(
     -------
     dict of str to str
         'shell' and 'python'. If the aligner corrects scores, or if `Auto` may choose such an aligner, stored rows and
-        queries have two forms and two files.
+        queries have two forms. Queries of the second modality are then written too.
     """
     x, y = names
     files = files or [f"{name}.npy" for name in names]
@@ -57,11 +57,14 @@ def commands(
     python += [f"    {option}={value if value is True else _one_or_all(value)!r}," for option, value in opening.items()]
     python += [")", f"correction = isthmus.align.{aligner}({arguments}).fit(pairs)"]
     has_roles = row.aligner.corrects_scores or isinstance(row.aligner, Auto)
-    for role, ending in (("stored", "corrected"), ("query", "queries")) if has_roles else ((None, "corrected"),):
-        for name, file in zip((x, y), files, strict=True):
-            of_rows = ["--modality", name, *([] if role is None else ["--role", role])]
-            of_rows += ["--drop-bad"] if "drop_bad" in opening else []
-            shell.append(f"isthmus apply {path} {shlex.join([file, f'{name}_{ending}.npy', *of_rows])}")
+    applied = [
+        (name, file, "stored" if has_roles else "", "corrected") for name, file in zip(names, files, strict=True)
+    ]
+    applied += [(y, files[1], "query", "queries")] if has_roles else []
+    for name, file, role, ending in applied:
+        of_rows = ["--modality", name, *(["--role", role] if role else [])]
+        of_rows += ["--drop-bad"] if "drop_bad" in opening else []
+        shell.append(f"isthmus apply {path} {shlex.join([file, f'{name}_{ending}.npy', *of_rows])}")
     python += [
         "",
         "# Lists to store, and queries:",
