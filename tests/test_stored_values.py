@@ -1,14 +1,17 @@
 """Every measure, the explanation and every aligner give the values that are stored in stored_values.json.
 
-`python tests/test_stored_values.py` writes the file again. Do so only if a number is meant to change, and say why.
+The measures of real embeddings are stored in stored_values_of_real_sets.json. Their test needs ISTHMUS_FIXTURES.
+`python tests/test_stored_values.py` writes both files again, the second one if ISTHMUS_FIXTURES is set. Do so only if a
+number is meant to change, and say why.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,19 @@ import isthmus
 FILE = Path(__file__).with_name("stored_values.json")
 #: Relative and absolute difference that another BLAS or processor may cause.
 TOLERANCE = 1e-7
+#: The measures of real embeddings: value, low, high and null of each measure, and no rows.
+FILE_OF_REAL_SETS = Path(__file__).with_name("stored_values_of_real_sets.json")
+#: Pairs of a real set that are measured. A larger set is sampled.
+MAX_REAL_PAIRS = 500
+REAL_SETS = [
+    f"{name}{suffix}" for name in ("clasp_uniprot", "clip_coco", "videoclip_msrvtt") for suffix in ("", "_random_init")
+]
+#: The same for real sets, whose rows are float32. Seven processor types differ by up to 5e-7.
+REAL_TOLERANCE = 2e-6
+#: Rows of an untrained network that are nearly equal. Rounding changes distances by up to 4e-5, and numbers of
+#: neighbours and ranks by up to 4e-3, because it decides near ties.
+NEARLY_EQUAL_ROWS, NEARLY_EQUAL_TOLERANCE, NEAR_TIE_TOLERANCE = "clasp_uniprot_random_init", 2e-4, 1e-2
+NEAR_TIES = ("/cknna/", "/mixed_partner_rank_")
 
 
 def made_up_pairs(n: int, d: int, captions: int, seed: int) -> isthmus.Pairs:
@@ -62,8 +78,22 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
 def measured(case: str) -> dict[str, float]:
     """Return every number of `measure` on one case."""
     result = isthmus.measure(made_up_pairs(*CASES[case]))
-    estimates = {name: [e.value, e.low, e.high, e.null] for name, e in result.items()}
-    return dict(numbers({**estimates, "curves": {name: np.asarray(c).tolist() for name, c in result.curves.items()}}))
+    curves = {name: np.asarray(c).tolist() for name, c in result.curves.items()}
+    return dict(numbers({**estimates_of(result), "curves": curves}))
+
+
+def estimates_of(result: isthmus.Result) -> dict[str, list[float]]:
+    """Return value, low, high and null of each measure."""
+    return {name: [e.value, e.low, e.high, e.null] for name, e in result.items()}
+
+
+def measured_real_set(folder: Path) -> dict[str, float]:
+    """Return every number of `measure` on the two files of a folder, without its curves."""
+    files = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "9. of 99 .* rows are distinct", isthmus.IsthmusWarning)
+        pairs = isthmus.Pairs(**files).sample(MAX_REAL_PAIRS)
+        return dict(numbers(estimates_of(isthmus.measure(pairs))))
 
 
 def explained() -> dict[str, float]:
@@ -103,13 +133,19 @@ def all_values() -> dict[str, dict[str, float]]:
     return values | {f"align {name}": aligned(name) for name in sorted(isthmus.align.registry())}
 
 
-def assert_equal(values: dict[str, float], stored: dict[str, float | None]) -> None:
+def real_tolerance(real_set: str, path: str) -> float:
+    """Return the tolerance of a number of a real set."""
+    if real_set != NEARLY_EQUAL_ROWS:
+        return REAL_TOLERANCE
+    return NEAR_TIE_TOLERANCE if path.startswith(NEAR_TIES) else NEARLY_EQUAL_TOLERANCE
+
+
+def assert_equal(values: dict[str, float], stored: dict[str, float | None], real_set: str | None = None) -> None:
     assert values.keys() == stored.keys()
     for name, value in values.items():
-        expected = stored[name]
-        assert value == pytest.approx(
-            math.nan if expected is None else expected, rel=TOLERANCE, abs=TOLERANCE, nan_ok=True
-        ), name
+        expected = math.nan if (number := stored[name]) is None else number
+        tolerance = TOLERANCE if real_set is None else real_tolerance(real_set, name)
+        assert value == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True), name
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +158,24 @@ def entry_of(path: str) -> str:
     return "/".join(path.split("/")[: 3 if path.startswith(("/curves/", "/metrics/")) else 2])
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_measure_gives_stored_values(case: str, stored: Any) -> None:
-    """All numbers of the measures that are stored. A new measure is reported as a skip."""
-    values = measured(case)
-    entries = {entry_of(path) for path in stored[f"measure {case}"]}
-    assert_equal({path: v for path, v in values.items() if entry_of(path) in entries}, stored[f"measure {case}"])
+def assert_stored(values: dict[str, float], stored: dict[str, float | None], real_set: str | None = None) -> None:
+    """Compare all numbers of the measures that are stored, and skip the test if there is a new measure."""
+    entries = {entry_of(path) for path in stored}
+    assert_equal({path: v for path, v in values.items() if entry_of(path) in entries}, stored, real_set)
     new_entries = {entry_of(path).rpartition("/")[2] for path in values if entry_of(path) not in entries}
     if new_entries:
         pytest.skip(f"{', '.join(sorted(new_entries))}: not stored; run python tests/test_stored_values.py")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_measure_gives_stored_values(case: str, stored: Any) -> None:
+    assert_stored(measured(case), stored[f"measure {case}"])
+
+
+@pytest.mark.parametrize("name", REAL_SETS)
+def test_measure_of_real_set_gives_stored_values(name: str, real: Callable[[str], Path]) -> None:
+    stored = json.loads(FILE_OF_REAL_SETS.read_text(encoding="utf-8"))[name]
+    assert_stored(measured_real_set(real(name)), stored, name)
 
 
 def test_explain_gives_stored_values(stored: Any) -> None:
@@ -147,9 +192,17 @@ def test_aligner_gives_stored_values(name: str, stored: Any) -> None:
     assert_equal(aligned(name), stored[f"align {name}"])
 
 
-if __name__ == "__main__":
+def write(path: Path, groups: dict[str, dict[str, float]]) -> None:
+    """Write the numbers with 10 digits as JSON, NaN as null."""
     content = {
         group: {name: None if math.isnan(value) else float(f"{value:.10g}") for name, value in values.items()}
-        for group, values in all_values().items()
+        for group, values in groups.items()
     }
-    FILE.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(FILE, all_values())
+    if "ISTHMUS_FIXTURES" in os.environ:
+        folder = Path(os.environ["ISTHMUS_FIXTURES"])
+        write(FILE_OF_REAL_SETS, {name: measured_real_set(folder / name) for name in REAL_SETS})
