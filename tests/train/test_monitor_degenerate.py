@@ -31,7 +31,7 @@ def test_monitor_of_a_collapsed_encoder_says_so_at_its_first_snapshot(rng: np.ra
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (lambda: (torch.eye(12), -torch.eye(12)), "all matching pairs have the same cosine, -1"),
+        (lambda: (torch.eye(12), -torch.eye(12)), "is the negative of its matching row"),
         (lambda: (torch.randn(64, 3) @ torch.eye(3, 12), torch.randn(64, 12)), "image vary in only 3 of 12 directions"),
         (lambda: (torch.randn(64, 1) @ torch.randn(1, 12), torch.randn(64, 12)), "rows of image lie along one direct"),
         (lambda: (torch.randn(2, 12), torch.randn(2, 12)), "there are only 4 items"),

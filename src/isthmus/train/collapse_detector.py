@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isthmus.statistics.degeneracy import COLLAPSED_KINDS
+from isthmus.statistics.degeneracy import COLLAPSED_KINDS, NEGATED_ROWS
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
@@ -16,6 +16,7 @@ ADVICE = {
         "Check the encoder and its normalization, lower the learning rate, or train from another initialization",
     ),
     "equal rows": "Check that the features of two modalities are given",
+    NEGATED_ROWS: "Check the sign of the features that the loss takes",
     "equal cosines": "Check that the features of the two modalities come from the same step",
     "few items": "Raise window= or the batch size",
 }
