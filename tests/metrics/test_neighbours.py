@@ -18,6 +18,7 @@ from isthmus.compute.topk import topk
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
+from isthmus.metrics._score_sweep import sweep_rows
 from isthmus.metrics.recall import SampledRetrieval
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.moments import moments_of
@@ -258,3 +259,12 @@ def test_select_topk_with_ties_and_nan_equals_a_sort(rng: np.random.Generator) -
     expected = select_topk(scores, 5)[1]
     scores[7] = np.nan
     np.testing.assert_array_equal(np.delete(select_topk(scores, 5)[1], 7, axis=0), np.delete(expected, 7, axis=0))
+
+
+def test_recall_takes_nearest_rows_from_the_scores_that_rank_the_matches(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 60, 5))
+    found = sweep_rows(PairedRows(x, y), SampledRetrieval)[SampledRetrieval]
+    scores = x @ y.T
+    np.testing.assert_array_equal(found.nearest[0], np.argsort(-scores, axis=1)[:, :11])
+    np.testing.assert_array_equal(found.nearest[1], np.argsort(-scores.T, axis=1)[:, :11])
+    np.testing.assert_array_equal(found.retrieval.x_to_y, 1 + (scores > np.diag(scores)[:, None]).sum(axis=1))

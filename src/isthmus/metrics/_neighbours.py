@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -144,6 +145,11 @@ class NeighbourTiles:
         Matching rows, (n, d).
     k : int
         Number of neighbours.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Kinds of tiles. A subclass that names 'xy' only finds neighbours and ranks in the other modality.
     """
 
     kinds: tuple[str, ...] = ("xx", "yy", "xy")
@@ -155,7 +161,11 @@ class NeighbourTiles:
         self._number = {block.start: number for number, block in enumerate(self._blocks)}
         sizes = {"xx": n - 1, "yy": n - 1, "xy": n, "yx": n}
         self._k, self._loops = k, compiled_loops(n * n, dtype)
-        self._nearest = {kind: StreamingTopK(self._blocks, min(k, size), dtype) for kind, size in sizes.items()}
+        self._nearest = {
+            kind: StreamingTopK(self._blocks, min(k, size), dtype)
+            for kind, size in sizes.items()
+            if kind in self.kinds or kind[::-1] in self.kinds
+        }
         #: Scores that a row must reach to come before the matching row.
         self._thresholds = match_thresholds(x, y)
         self._ahead = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
@@ -233,11 +243,15 @@ class NeighbourTiles:
             self.ahead_across["x"][rows] += partial[0]
             self.ahead_across["y"][columns] += partial[3]
 
-    def result(self) -> Neighbours:
+    @cached_property
+    def lists(self) -> dict[str, TopK]:
+        """Return the nearest rows after all tiles, by the kind of their scores."""
+        return {kind: table.result() for kind, table in self._nearest.items()}
+
+    def result(self) -> Any:
         """Return the neighbours after all tiles."""
-        nearest = {kind: table.result() for kind, table in self._nearest.items()}
         return Neighbours(
-            nearest["xx"], nearest["xy"], nearest["yx"], nearest["yy"],
+            self.lists["xx"], self.lists["xy"], self.lists["yx"], self.lists["yy"],
             1 + self._ahead["x"], 1 + self._ahead["y"], self._before["x"], self._before["y"],
         )  # fmt: skip
 

@@ -3,61 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from isthmus.compute.masks import at_least, count_columns, count_rows
 from isthmus.compute.resources import current
-from isthmus.compute.score_sweep import fill_diagonal
-from isthmus.compute.workspace import Workspace
 from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours, NeighbourTiles
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._score_sweep import planned_sweep, swept
+from isthmus.metrics._score_sweep import swept
 from isthmus.statistics.result import Estimate
 from isthmus.tasks.matches import Matches
-from isthmus.tasks.ranks import match_thresholds
-from isthmus.tasks.retrieval import NearestRows, Retrieval, nearest_rows
+from isthmus.tasks.retrieval import RECALL_RANKS, Retrieval
 from isthmus.utils.format import counted
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
 
+#: Nearest rows that tell what the rows of the corpus do to a recall: one more than the largest rank.
+_LISTED = max(RECALL_RANKS) + 1
+
 
 @dataclass(frozen=True)
 class SampledRetrieval:
-    """Ranks of the matching rows in both directions, on a sample of large data."""
+    """Ranks of the matching rows in both directions, on a sample of large data.
+
+    Parameters
+    ----------
+    retrieval : Retrieval
+        The ranks.
+    nearest : tuple of two (n, k) arrays, optional
+        Numbers of the nearest rows of y for each row of x, and of x for each row of y.
+    """
 
     retrieval: Retrieval
+    nearest: tuple[np.ndarray, np.ndarray] | None = None
     part_of: ClassVar[type] = Neighbours
 
     @classmethod
     def of_consumer(cls, tiles: NeighbourTiles, /) -> SampledRetrieval:
-        """Return the ranks that the search of the neighbours counts."""
-        return cls._of_ranks(*(1 + tiles.ahead_across[modality] for modality in "xy"))
-
-    @classmethod
-    def _of_ranks(cls, x_to_y: np.ndarray, y_to_x: np.ndarray) -> SampledRetrieval:
+        """Return the ranks and the nearest rows that the search of the neighbours finds."""
+        x_to_y, y_to_x = (1 + tiles.ahead_across[modality] for modality in "xy")
         n = len(x_to_y)
-        return cls(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n)))
+        ranks = Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n))
+        return cls(ranks, (tiles.lists["xy"].index, tiles.lists["yx"].index))
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> SampledRetrieval:
         """Rank the sampled items."""
         sample = context.sample
         if cls.is_swept(context.shared(PairedRows)):
-            ranks = swept(context, cls).retrieval
-            matches = Matches.of(ranks.items, ranks.items)
-            return cls(ranks.with_corpus_effects(matches, ranks.x_to_y, *_nearest_rows(context)))
+            found: SampledRetrieval = swept(context, cls)
+            assert found.nearest is not None
+            nearest_y, nearest_x = found.nearest
+            ranks, matches = found.retrieval, Matches.of(found.retrieval.items, found.retrieval.items)
+            return cls(
+                ranks.with_corpus_effects(
+                    matches, ranks.x_to_y, lambda q, k: nearest_y[q, :k], lambda q, k: nearest_x[q, :k]
+                )
+            )
         x, y = context.sample_rows
         return cls(Retrieval.of(x, y, index=sample.index, y_groups=sample.y_groups))
 
     @classmethod
     def consumer(cls, rows: PairedRows, /) -> RankTiles:
         """Return the consumer of scores that ranks one match for each row."""
-        return RankTiles(rows.x, rows.y)
+        return RankTiles(rows.x, rows.y, _LISTED)
 
     @classmethod
     def is_swept(cls, rows: PairedRows, /) -> bool:
@@ -65,46 +77,14 @@ class SampledRetrieval:
         return rows.is_one_to_one and not current().devices
 
 
-class RankTiles:
-    """Count the scores that reach that of the match, in tiles of scores.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray
-        Matching rows, (n, d).
-    """
+class RankTiles(NeighbourTiles):
+    """Rank the matching rows, and find the nearest rows of the other modality."""
 
     kinds: tuple[str, ...] = ("xy",)
 
-    def __init__(self, x: np.ndarray, y: np.ndarray):
-        self._thresholds = match_thresholds(x, y)
-        self._ranks = np.ones((2, len(x)), dtype=np.int64)
-        self._workspace = Workspace()
-
-    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
-        """Return the counts of the rows and of the columns of a tile."""
-        fill_diagonal(scores, rows, columns, -np.inf)
-        mask = self._workspace.empty("mask", scores.shape, bool)
-        counts = count_rows(at_least(scores, self._thresholds[rows], mask))
-        return counts, count_columns(at_least(scores, self._thresholds[columns], mask, axis=1))
-
-    def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
-        """Add the counts of a tile."""
-        self._ranks[0, rows] += partial[0]
-        self._ranks[1, columns] += partial[1]
-
     def result(self) -> SampledRetrieval:
         """Return the ranks after all tiles."""
-        return SampledRetrieval._of_ranks(*self._ranks)
-
-
-def _nearest_rows(context: MetricContext) -> tuple[NearestRows, NearestRows]:
-    """Return searches for the nearest rows, which take those that measures of neighbours have found."""
-    if Neighbours in planned_sweep(context):
-        neighbours = context.shared(Neighbours)
-        return lambda q, k: neighbours.xy.index[q, :k], lambda q, k: neighbours.yx.index[q, :k]
-    rows = context.shared(PairedRows)
-    return lambda q, k: nearest_rows(rows.x, rows.y, q, k), lambda q, k: nearest_rows(rows.y, rows.x, q, k)
+        return SampledRetrieval.of_consumer(self)
 
 
 def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
