@@ -79,6 +79,17 @@ def test_looks_paired_of_negatives_names_the_sign_flip_and_no_rotation() -> None
     assert (result.pairs["degenerate"], result.pairs["matching"]["kind"]) == ([], "negated")  # stated once
 
 
+def test_looks_paired_of_few_unrelated_rows_names_no_sign_flip() -> None:
+    """The difference of few rows is often large in its standard errors, by chance."""
+    kinds = set()
+    for seed in range(400):
+        x, y = np.random.default_rng(seed).normal(size=(2, 8, 16))
+        pairing = looks_paired(source(x), source(y))
+        assert pairing.kind != "negated", (seed, pairing.z)
+        kinds.add(pairing.z < -4)
+    assert kinds == {False, True}
+
+
 def test_looks_paired_of_a_rotation_with_opposite_cosines_is_rotated(rng: np.random.Generator) -> None:
     x, y = (np.asarray(modality.rows) for modality in clouds(2.0))
     rotation = np.linalg.qr(rng.normal(size=(24, 24)))[0]

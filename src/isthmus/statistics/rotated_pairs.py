@@ -100,7 +100,7 @@ def has_negated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     Parameters
     ----------
     x : numpy.ndarray
-        Rows (n, d) that depend on those of y.
+        Rows (n, d).
     y : numpy.ndarray
         The matching rows (n, d).
 
@@ -108,7 +108,7 @@ def has_negated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     -------
     bool
         Judged by the mean products of centred rows. The rotation is fitted to one half of the pairs and judged on the
-        other half, both ways.
+        other half, both ways. False for fewer than 50 pairs, and for rows that do not depend on each other at p < 1e-4.
 
     Examples
     --------
@@ -117,6 +117,8 @@ def has_negated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     >>> has_negated_pairs(x, -x + rng.normal(size=x.shape)), has_negated_pairs(x, x @ rotation)
     (True, False)
     """
+    if len(x) < MIN_ROTATION_PAIRS or dependence_p_value(x, y) >= DEPENDENCE_LEVEL:
+        return False
     as_they_are, rotated = _centred_products(x, y)
     return bool(-as_they_are.mean() >= MIN_NEGATED_SHARE * rotated.mean())
 
