@@ -13,6 +13,7 @@ from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis.cosine_decomposition import decomposition_values
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs, influence, item_influence, swap_null
 from isthmus.diagnosis.half_samples import NAMES
+from isthmus.diagnosis.printing import explanation_lines
 from isthmus.linalg import fidelity
 from isthmus.statistics.moments import moments_of
 
@@ -136,6 +137,23 @@ def test_intervals_of_a_sample_scale_to_all_items(rng: np.random.Generator, monk
     for name in whole:
         assert part[name].plugin == whole[name].plugin
         assert part[name].high - part[name].low == pytest.approx(whole[name].high - whole[name].low, rel=0.15)
+
+
+def test_decompose_pairs_with_sample_states_it_with_standard_errors(rng: np.random.Generator) -> None:
+    x, y = clouds("turned", 500, 4, rng)
+    pairs = Pairs(image=x, text=y)
+    explanation = isthmus.explain(pairs, sample=200)
+    content = explanation.to_dict()["budget"]
+    for component in [*content["parts"].values(), content["reached"]]:
+        assert component["sampled"] == 200
+        assert component["standard_error"] == pytest.approx((component["high"] - component["low"]) / 2 / 1.959964)
+    assert content["rotated"]["sampled"] == 200
+    assert "sampled" not in content["total"]
+    assert "are those of a random sample of 200 of 500 items (--sample), scaled to all items" in content["notes"][0]
+    assert any(content["notes"][0] in line for line in explanation_lines(explanation))
+    assert "no intervals" not in " ".join(explanation.verdict)
+    budget = decompose_pairs(pairs)
+    assert (budget.notes, budget["centre"].sampled) == ((), 0)
 
 
 def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> None:

@@ -48,6 +48,8 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.arguments import check_seed, shown
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import sample_words
+from isthmus.utils.validation import check_sample
 
 #: Rows that are converted to float64 and centred at once.
 BLOCK_ROWS = 1024
@@ -59,7 +61,9 @@ BIASES = "Orientation is biased upward, pairing downward, and spectrum in either
 MAX_ITEMS = 10_000
 
 
-def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> CosineDecomposition:
+def decompose_pairs(
+    pairs: Pairs, /, *, normalize: bool = True, rng: int = 0, sample: int | None = None
+) -> CosineDecomposition:
     """Decompose the cosine deficit of `pairs`, with 95 % intervals and nulls.
 
     Parameters
@@ -70,6 +74,9 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         Whether rows are divided by their norms.
     rng : int, default 0
         Seed of the sample, the half samples and the null.
+    sample : int, optional
+        Items in the random sample that gives bias, intervals and nulls, which are scaled to all items. Default: 10,000.
+        It has at least 5 items per dimension. A note and `Estimate.sampled` state it.
 
     Returns
     -------
@@ -107,6 +114,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     if not isinstance(pairs, Pairs):
         raise InputError(f"pairs={shown(pairs)}, expected Pairs(image=X, text=Y)")
     check_seed(rng)
+    check_sample(sample)
     pairs = pairs_of_items(pairs, normalize=normalize)
     moments = moments_of(pairs, normalize=normalize).numpy()
     plug_in = decompose_cosine(moments)
@@ -115,19 +123,20 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     if pairs.dependence is not None:
         low = high = NAN
     items = moments.by_item.n_items
-    sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
-    scale = len(sample.first_pairs[0]) / len(pairs.first_pairs[0])
-    sample_moments = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
+    required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
+    drawn = pairs.sample(max(MAX_ITEMS if sample is None else sample, required), rng=rng)
+    scale = len(drawn.first_pairs[0]) / len(pairs.first_pairs[0])
+    drawn_moments = moments if drawn is pairs else moments_of(drawn, normalize=normalize).numpy()
+    sampled = 0 if drawn is pairs else drawn.n_items
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
     debiased: dict[str, float] = {}
-    required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
     has_intervals = pairs.dependence is None and items >= required
     tasks: list[Callable[[], Any]] = [  # the longest one first
-        functools.partial(half_sample_bias, sample, sample_moments, moments, rng=rng),
-        functools.partial(item_influence, sample, sample_moments),
-        functools.partial(swap_null, sample, sample_moments, rng=rng),
-        functools.partial(best_rotation_fraction, sample, sample_moments, rng=rng),
+        functools.partial(half_sample_bias, drawn, drawn_moments, moments, rng=rng),
+        functools.partial(item_influence, drawn, drawn_moments),
+        functools.partial(swap_null, drawn, drawn_moments, rng=rng),
+        functools.partial(best_rotation_fraction, drawn, drawn_moments, rng=rng),
     ]
     threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
     results = run_parallel(tasks if has_intervals else tasks[2:], threads)
@@ -142,10 +151,12 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
-        debiased, intervals = _intervals(values, results[1], results[0], sample, scale)
+        debiased, intervals = _intervals(values, results[1], results[0], drawn, scale)
+    if sampled:
+        notes.append(_sample_note(sampled, pairs.n_items))
     components = {
         name: dataclasses.replace(
-            _with_interval(component, debiased, intervals, name), null=nulls.get(name, component.null)
+            _with_interval(component, debiased, intervals, name, sampled), null=nulls.get(name, component.null)
         )
         for name, component in plug_in.items()
     }
@@ -153,19 +164,33 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         plug_in,
         components=components,
         total=dataclasses.replace(plug_in.total, low=low, high=high),
-        captured_fraction=_with_interval(plug_in.captured_fraction, debiased, intervals, "captured_fraction"),
-        best_rotation_fraction=best_rotation,
+        captured_fraction=_with_interval(plug_in.captured_fraction, debiased, intervals, "captured_fraction", sampled),
+        best_rotation_fraction=dataclasses.replace(best_rotation, sampled=sampled),
         notes=tuple(notes),
     )
 
 
+def _sample_note(sampled: int, items: int) -> str:
+    """Return which numbers of the components come from a sample, and how many items it has."""
+    return (
+        "Sampling bias and intervals of the components, and chance of spectrum, centre and orientation, are those of "
+        f"{sample_words(sampled, items)} (--sample), scaled to all items. --json states the standard errors."
+    )
+
+
 def _with_interval(
-    estimate: Estimate, debiased: dict[str, float], intervals: dict[str, tuple[float, float]], name: str
+    estimate: Estimate,
+    debiased: dict[str, float],
+    intervals: dict[str, tuple[float, float]],
+    name: str,
+    sampled: int,
 ) -> Estimate:
     if name not in intervals:
         return estimate
     low, high = intervals[name]
-    return dataclasses.replace(estimate, value=debiased[name], low=low, high=high, plugin=estimate.value)
+    return dataclasses.replace(
+        estimate, value=debiased[name], low=low, high=high, plugin=estimate.value, sampled=sampled
+    )
 
 
 def _intervals(

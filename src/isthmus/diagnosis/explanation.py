@@ -316,7 +316,8 @@ def explain(
         Take the rows as two sets without pairs, whose sizes may differ. The explanation is then about means, spectra,
         collapse and gap, and everything about pairs is undefined.
     sample : int, optional
-        Items in the sample of measures that need rows, as in `isthmus.measure`. Default: 10,000.
+        Items in the sample of measures that need rows, as in `isthmus.measure`, and of the bias and the intervals of
+        the components. Default: 10,000.
 
     Returns
     -------
@@ -349,7 +350,7 @@ def explain(
         measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
         report_progress(0, 3, "explaining")
         if isinstance(data, Pairs):
-            budget = decompose_pairs(data, normalize=normalize)
+            budget = decompose_pairs(data, normalize=normalize, sample=sample)
         else:
             budget = decompose_sets(data, normalize=normalize)
         report_progress(1, 3, "explaining")

@@ -142,7 +142,7 @@ def _caveats(result: Result, budget: CosineDecomposition) -> list[str]:
         )
     if result.pairs.get("no_interval"):
         caveats.append(f"There is {result.pairs['no_interval']}.")
-    elif budget.notes and items > dim:
+    elif budget.notes and math.isnan(budget["pairing"].low) and items > dim:
         caveats.append(
             f"The parts into which the mean cosine is divided below have no intervals, because {items:,} items are few "
             f"for {dim:,} dimensions: the part due to {COMPONENT_PHRASES['orientation']} is biased upward, that due to "

@@ -57,7 +57,8 @@ class Estimate:
     p_value : float
         Two-sided p-value of the test that the value is the null value, or NaN if there is no test.
     sampled : int
-        Number of items of the random sample that the value was computed from, or 0 if it was computed from all items.
+        Number of items of the random sample that the value, or its correction of bias and its interval, were computed
+        from. 0 if all were computed from all items.
 
     Examples
     --------
