@@ -191,6 +191,7 @@ class TestArguments:
             ({"interventions": ["translat"]}, "unknown intervention 'translat': did you mean 'translate'"),
             ({"interventions": []}, "no intervention was named"),
             ({"shared": 5}, "shared=5, expected 1 to 4 directions"),
+            ({"sample": 99}, "sample=99: expected 100 items or more"),
             ({"shared": 0}, "shared=0, expected a whole number of 1 or more"),
         ],
     )
@@ -217,7 +218,20 @@ class TestArguments:
         for name, rows in zip(names, (pairs.x, pairs.y), strict=True):
             np.save(name, rows.read(0, 60))
         result = CliRunner().invoke(app, ["intervene", *names, "--interventions", "translate", "--shared", "1"])
-        assert "On a random sample of 50 of 60 items." in result.output
+        assert "On a random sample of 50 of 60 items (--sample)." in result.output
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_with_sample_takes_so_many_items(self, rng: np.random.Generator, tmp_path: Path) -> None:
+        latent = rng.normal(size=(140, 4))
+        names = [str(tmp_path / name) for name in ("image.npy", "text.npy")]
+        for name, offset in zip(names, (0, 1), strict=True):
+            np.save(name, latent + 0.1 * rng.normal(size=(140, 4)) + offset)
+        options = ["--interventions", "translate", "--shared", "1", "--json"]
+        content = json.loads(CliRunner().invoke(app, ["intervene", *names, *options, "--sample", "100"]).stdout)
+        assert (content["n_fit"], content["n_test"]) == (50, 50)
+        assert content["settings"]["sample"] == "a random sample of 100 of 140 items"
+        content = json.loads(CliRunner().invoke(app, ["intervene", *names, *options]).stdout)
+        assert (content["n_fit"] + content["n_test"], content["settings"]["sample"]) == (140, "")
 
     @pytest.mark.usefixtures("few_bootstraps")
     def test_intervene_calls_progress_after_each_step(self, pairs: Pairs) -> None:

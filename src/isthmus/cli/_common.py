@@ -59,6 +59,9 @@ Sample = Annotated[
     int | None,
     typer.Option("--sample", help="number of items in the random sample for measures that need rows; default: 10000"),
 ]
+SampleOfItems = Annotated[
+    int | None, typer.Option("--sample", help="number of items in the random sample that is evaluated; default: 10000")
+]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
 Labels = Annotated[
     Path | None,

@@ -20,6 +20,7 @@ from isthmus.cli._common import (
     Labels,
     Names,
     Raw,
+    SampleOfItems,
     open_pairs,
     read_class_texts,
     two_paths,
@@ -75,9 +76,7 @@ def compare(
     resume: Annotated[
         Path | None, typer.Option(help="journal (.jsonl) of finished trials; an interrupted run continues from it")
     ] = None,
-    sample: Annotated[
-        int | None, typer.Option(help="number of items in the random sample that is compared; default: 10000")
-    ] = None,
+    sample: SampleOfItems = None,
     labels: Labels = None,
     class_texts: ClassTexts = None,
     index: Index = None,
@@ -159,6 +158,7 @@ def intervene(
     names: Names = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    sample: SampleOfItems = None,
     json_: Json = False,
 ) -> None:
     """Change the gap and the shared space step by step, and show which of the two affects the tasks."""
@@ -174,6 +174,7 @@ def intervene(
             shared=shared,
             rng=seed,
             progress=progress,
+            sample=sample,
         )
     for path in output or []:
         if path.suffix.lower() in SUFFIXES:
@@ -187,7 +188,7 @@ def intervene(
         return
     print_bullets(curve.verdict())
     if curve.settings["sample"]:
-        print_line(f"On {curve.settings['sample']}.")
+        print_line(f"On {curve.settings['sample']} (--sample).")
     _print_outputs(output)
 
 

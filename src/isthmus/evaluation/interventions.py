@@ -30,6 +30,7 @@ from isthmus.tasks import TaskData, mean_texts, select_tasks
 from isthmus.utils.arguments import check_callable, check_count, check_seed, list_of_names
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.format import counted, sample_words, too_few
+from isthmus.utils.validation import check_sample
 
 #: The scores that are recorded, and the tasks that they come from.
 SCORES = {"R@1": "retrieval", "mixed_NDCG@10": "mixed_search", "zero_shot_accuracy": "zero_shot"}
@@ -49,6 +50,7 @@ def intervene(
     rng: int = 0,
     group: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
+    sample: int | None = None,
 ) -> InterventionCurve:
     """Change the gap and the shared space step by step, and evaluate the tasks at each step.
 
@@ -59,7 +61,7 @@ def intervene(
     ----------
     pairs : Pairs, array-like or path
         Pairs of the same dimension in both modalities, or the rows of the first one: an array, list, column or file.
-        If there are more than 10,000 items, a random sample of 10,000 is used. With labels, zero-shot classification is
+        If there are more items than `sample`, a random sample is used. With labels, zero-shot classification is
         evaluated too. Its class text is the mean of the fitting texts of the class.
     y : array-like or path, optional
         Rows of the second modality. Arrays are called 'x' and 'y'.
@@ -74,6 +76,9 @@ def intervene(
         Take equal rows of a modality as one item with several matches, with a warning that counts them.
     progress : callable, optional
         Called as progress(done, total, intervention) after each step.
+    sample : int, optional
+        Number of items in the random sample, 100 or more. Items that share rows of y are drawn together, and count as
+        one. Default: 10,000. `InterventionCurve.settings` states the sample.
 
     Returns
     -------
@@ -95,10 +100,11 @@ def intervene(
     """
     check_seed(rng)
     check_callable(progress, "progress")
+    check_sample(sample)
     interventions = list_of_names(interventions, "interventions")
     pairs = as_pairs(pairs, y, group=group)
     _check(pairs, interventions)
-    experiment = _Experiment.of(pairs, shared, rng)
+    experiment = _Experiment.of(pairs, shared, rng, MAX_ITEMS if sample is None else sample)
     steps = [("raw", 0.0), *((name, strength) for name in interventions for strength in INTERVENTIONS[name][1])]
     points = []
     for n_done, (name, strength) in enumerate(steps, start=1):
@@ -150,12 +156,12 @@ class _Experiment:
         return int(self.basis.shape[1])
 
     @classmethod
-    def of(cls, pairs: Pairs, shared: int | None, rng: int) -> _Experiment:
+    def of(cls, pairs: Pairs, shared: int | None, rng: int, max_items: int) -> _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
         warn_of_data(pairs, stacklevel=4)
         n_items = pairs.n_components
-        pairs = pairs.sample(MAX_ITEMS, rng=rng)
+        pairs = pairs.sample(max_items, rng=rng)
         sample = sample_words(pairs.n_components, n_items)
         group = item_groups(pairs)
         check_groups(group, MIN_ITEMS, pairs=pairs)
