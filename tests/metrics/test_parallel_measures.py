@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import isthmus
+from isthmus.cli import app
 from isthmus.compute.resources import config_context
 from isthmus.metrics import _measure
 from isthmus.metrics._context import SecondMoment
@@ -90,3 +93,22 @@ def test_measure_states_the_sample_and_its_standard_error(rng: np.random.Generat
     assert {estimate.sampled for estimate in everything.values()} == {0}
     with pytest.raises(InputError, match="sample=99: expected 100 items or more"):
         isthmus.measure(x, y, sample=99)
+
+
+def test_measure_command_counts_sampled_numbers_without_a_standard_error(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    paths = [str(tmp_path / name) for name in ("image.npy", "text.npy")]
+    for path in paths:
+        np.save(path, rng.normal(size=(140, 6)) + 1)
+
+    def run(metrics: str, *options: str) -> str:
+        return CliRunner().invoke(app, ["measure", *paths, "--sample", "100", "--metrics", metrics, *options]).stdout
+
+    metrics = "image_to_text_R@10,image_to_text_hubness,cknna"
+    content = json.loads(run(metrics, "--json"))["metrics"]
+    errors = [values["standard_error"] for values in content.values()]
+    assert (len(errors), errors.count(None)) == (3, 2)
+    stated = "--json states its standard error"
+    assert f"{stated}. Without an interval there is none (2 numbers)." in " ".join(run(metrics).split())
+    assert f"{stated}." in " ".join(run("image_to_text_R@10").split())

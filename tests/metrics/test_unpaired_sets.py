@@ -117,7 +117,7 @@ def test_measure_command_of_unpaired_sets(tmp_path: Path, rng: np.random.Generat
     assert "centroid_angle" in output
     assert "undefined" not in output
     sampled = CliRunner().invoke(app, ["measure", *paths, "--unpaired", "--metrics", "linear_separability"]).output
-    assert "*: from 80 random rows of each set, of 200 of image and 80 of text (--sample)." in sampled
+    assert "*: from 80 random rows of each set, of 200 of image and 80 of text (--sample). The interval" in sampled
     refused = CliRunner().invoke(app, ["measure", *paths, "--unpaired", "--key", "id"])
     assert "--key is about pairs" in str(refused.exception)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from isthmus.cli.printing import print_line, print_table
-from isthmus.utils.format import format_interval, number
+from isthmus.utils.format import counted, format_interval, number
 
 if TYPE_CHECKING:
     from isthmus.statistics.result import Estimate
@@ -37,7 +37,11 @@ def print_measures(estimates: Mapping[str, Estimate], families: Mapping[str, str
         if data["pairing"]["by"] == "none":
             sizes = " and ".join(f"{size:,} of {name}" for name, size in data["pairing"]["rows"].items())
             sample = f"{sampled:,} random rows of each set, of {sizes} (--sample)"
-        print_line(f"*: from {sample}. The interval includes the sampling error, and --json states its standard error.")
+        without_interval = sum(bool(e.sampled) and math.isnan(e.low) for e in estimates.values())
+        error = "The interval includes the sampling error, and --json states its standard error"
+        if without_interval:
+            error += f". Without an interval there is none ({counted(without_interval, 'number')})"
+        print_line(f"*: from {sample}. {error}.")
     _print_legend(estimates, hidden=hidden)
     _print_remarks(estimates)
 
