@@ -377,3 +377,17 @@ def test_rule_of_search_states_the_standard_error_of_what_decided() -> None:
     assert re.search(r"It beats that of ScoreCalibration .*\(\+\d+.\d points, standard error \d.\d\)", beaten)
     refused = rule([0.2, 0.6, 0.6], [0.5, 0.9, 0.2])
     assert re.search(r"ScoreCalibration loses recall \(-\d+.\d points, standard error \d.\d\)", refused)
+
+
+def test_fit_reads_all_pairs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, of = [], Moments.of.__func__
+
+    def counted(cls: type[Moments], *data: Any, **options: Any) -> Moments:
+        moments = of(cls, *data, **options)
+        counts.append(moments.n)
+        return moments
+
+    monkeypatch.setattr(Moments, "of", classmethod(counted))
+    pairs = isthmus.demo.load("plain")
+    assert Auto(aim="search").fit(pairs.x.rows, pairs.y.rows).chosen_.corrects_scores
+    assert counts.count(len(pairs.y.rows)) == 1

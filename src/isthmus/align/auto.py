@@ -29,7 +29,7 @@ from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.data_warnings import has_unstated_remarks, without_data_warnings
 from isthmus.statistics.degeneracy import constant_message, constant_names
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -224,7 +224,7 @@ class Auto(ChosenAligner):
         pairs = pairs_of_rows(
             X, Y, index, names=names, labels=labels, group=group, normalize=self.normalize, same_dim=True
         )
-        moments = Moments.of(pairs, normalize=self.normalize)
+        moments = moments_of(pairs, normalize=self.normalize)
         if further:  # they belong to the rows as they came
             warn_of_fit(self, X, Y, further, index=index, paired=True, names=names, rotated=True)
             data = FittingData(X, Y, moments, pairs, further, index, group)
