@@ -58,6 +58,7 @@ def verb(name: str, paths: list[str], with_memory: bool = False) -> dict[str, fl
     import isthmus
     from isthmus.data.sources import open_source
     from isthmus.diagnosis.inspection import inspect_pair
+    from isthmus.evaluation import intervene
     from isthmus.statistics.pairing import looks_paired
 
     def inspect_both() -> None:
@@ -71,6 +72,10 @@ def verb(name: str, paths: list[str], with_memory: bool = False) -> dict[str, fl
         "explain": lambda: isthmus.explain(*paths),
         "moments": lambda: isthmus.Moments.of(isthmus.open_pairs(*paths, group=False)),
         "inspect": inspect_both,
+        "fit": lambda: isthmus.align.Auto().fit(*paths),
+        "compare": lambda: isthmus.compare(*paths),
+        "report": lambda: isthmus.report(*paths, Path(tempfile.mkdtemp()) / "report.html"),
+        "intervene": lambda: intervene(*paths),
     }
     if with_memory:
         held = anonymous()
@@ -278,7 +283,7 @@ def large_rows(paths: list[str], n: int, dim: int) -> list[Row]:
         ),
         Row(f"`inspect`, {size}", f"{inspected:.1f} s", "allowed 6 s", inspected / 6, most=1),
     ]  # fmt: skip
-    for name in ("measure", "explain", "inspect"):
+    for name in ("measure", "explain", "inspect", "fit", "compare", "report", "intervene"):
         memory = child("measuring", "verb", name, paths, True)["memory"]
         peer = f"allowed {MEMORY:.0f} MB"
         table.append(Row(f"`{name}`, {size}: memory", f"{memory:.0f} MB", peer, memory / MEMORY, most=1))
