@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from isthmus import train
+from isthmus.train._registry import read_losses
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "losses.md"
 
@@ -35,9 +36,26 @@ def test_public_names_without_torch_raise_with_command() -> None:
     assert all("needs torch, which is not installed" in line for line in lines)
 
 
-def test_list_without_torch_has_no_losses() -> None:
-    code = "import sys; sys.modules['torch'] = None; from isthmus.cli._catalogue import _losses; print(_losses())"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "{}\n"
+def test_list_of_losses_imports_no_torch() -> None:
+    code = (
+        "import sys; from isthmus.cli._catalogue import _LISTS\n"
+        "for entries in _LISTS.values(): assert entries()\n"
+        "print(len(_LISTS['losses']()), 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split()[1] == "False"
+    assert int(out.split()[0]) >= 14
+
+
+def test_losses_that_are_read_from_the_source_are_those_of_the_registry() -> None:
+    pytest.importorskip("torch")
+    read = read_losses()
+    assert read == {
+        name: {attribute: getattr(spec, attribute) for attribute in read[name]}
+        for name, spec in train.registry().items()
+        if spec.cls.__module__.startswith("isthmus.train.")
+    }
+    assert {len(description) for description in read.values()} == {4}
 
 
 def test_unknown_name_raises_attribute_error() -> None:

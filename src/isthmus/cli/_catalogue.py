@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import isthmus
-from isthmus.utils.errors import MissingDependencyError, unknown_name
+from isthmus.utils.errors import unknown_name
 from isthmus.utils.version import __version__
 
 #: Longest line of the text without a narrower terminal, and the blanks before a description.
@@ -192,17 +192,14 @@ def _tasks() -> dict[str, dict[str, Any]]:
 
 
 def _losses() -> dict[str, dict[str, str]]:
-    try:
-        losses = isthmus.train.registry()
-    except MissingDependencyError:  # the losses need torch
-        return {}
+    from isthmus.train._registry import read_losses
+
+    def use(spec: dict[str, Any]) -> str:
+        return "trains alone" if spec["standalone"] else f"a term beside InfoNCE, weight {spec['weight']:g}"
+
     return {
-        name: {
-            "definition": spec.definition,
-            "about": f"{'trains alone' if spec.standalone else f'a term beside InfoNCE, weight {spec.weight:g}'}; "
-            f"{spec.source}",
-        }
-        for name, spec in losses.items()
+        name: {"definition": spec["definition"], "about": f"{use(spec)}; {spec['source']}"}
+        for name, spec in read_losses().items()
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.utils.registry import Registry
 
@@ -111,8 +113,35 @@ def loss(*, source: str, standalone: bool = False, weight: float = 1.0) -> Calla
     """
 
     def register(cls: LossClass) -> LossClass:
-        definition = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        LOSSES.register(cls.__name__, LossSpec(cls.__name__, cls, source, standalone, weight, definition))
+        LOSSES.register(cls.__name__, LossSpec(cls.__name__, cls, source, standalone, weight, _definition(cls.__doc__)))
         return cls
 
     return register
+
+
+def read_losses() -> dict[str, dict[str, Any]]:
+    """Read the losses of this package from its source, which takes a hundredth of the time of importing torch.
+
+    Returns
+    -------
+    dict
+        For each class name the values of `source`, `standalone`, `weight` and `definition` of its `LossSpec`.
+    """
+    import ast
+
+    losses = {}
+    folder = Path(__file__).parent
+    for module in pkgutil.iter_modules([str(folder)]):
+        text = "" if module.name.startswith("_") else (folder / f"{module.name}.py").read_text(encoding="utf-8")
+        for node in ast.parse(text).body if "@loss(" in text else ():
+            for call in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == loss.__name__:
+                    options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+                    definition = _definition(ast.get_docstring(node))
+                    losses[node.name] = {**(loss.__kwdefaults__ or {}), **options, "definition": definition}
+    return losses
+
+
+def _definition(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join((docstring or "").split("\n\n")[0].split())
