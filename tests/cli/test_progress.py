@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import isthmus
 from isthmus.cli import app, progress
 from isthmus.cli._help import VERBS
+from isthmus.compute import accumulate
+from isthmus.data import equal_rows
+from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.progress import as_steps_of, listening, report_progress
 
@@ -118,6 +122,57 @@ def test_compare_with_a_task_that_takes_long_announces_its_work_and_names_the_mo
     assert "for queries of image among text" in done.stdout
     assert "hnsw_x" not in done.stdout
     assert CliRunner().invoke(app, [*words, "--quiet"]).stderr == ""
+
+
+@pytest.mark.parametrize("aligner", ["Centering", "ScoreCalibration"])
+def test_fit_has_a_line_for_each_stage(aligner: str, files: list[str], tmp_path: Path) -> None:
+    words = ["fit", aligner, *files, "-o", str(tmp_path / "a.safetensors")]
+    stages = re.findall(r"isthmus: (.+): [\d.]+ s\n", CliRunner().invoke(app, words).stderr)
+    assert stages == ["reading rows", f"solving {aligner}"]
+    assert CliRunner().invoke(app, [*words, "--json"]).stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["measure"], ["explain"], ["fit", "Centering", "-o", "a.safetensors"], ["compare"], ["report"], ["intervene"]],
+)
+def test_opening_of_files_shows_the_search_for_equal_rows(
+    words: list[str], files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(equal_rows, "TOLD_BLOCKS", 1)
+    monkeypatch.setattr(equal_rows, "block_rows", lambda _: 10)
+    run = CliRunner().invoke
+    lines = run(app, [*words, *files]).stderr.splitlines()
+    assert re.fullmatch(r"isthmus: finding equal rows: [\d.]+ s", lines[0])
+    steps = re.findall(r"finding equal rows (\d+)/40: .*image.npy", run(app, [*words, *files, "-v"]).stderr)
+    assert steps == ["20"]
+    assert run(app, [*words, *files, "--json"]).stderr == ""
+
+
+def test_models_tell_each_model_of_one_stage(files: list[str]) -> None:
+    words, run = ["models", ",".join(files), ",".join(reversed(files)), "--names", "a,b"], CliRunner().invoke
+    assert re.fullmatch(r"isthmus: comparing models: [\d.]+ s\n", run(app, words).stderr)
+    steps = re.findall(r"comparing models (\d)/5(?:: (\w+)\n|\n)", run(app, [*words, "-v"]).stderr)
+    assert steps == [("0", "a"), ("1", "b"), ("4", "differences"), ("5", "")]
+    assert run(app, [*words, "--json"]).stderr == ""
+
+
+def test_reading_of_many_blocks_tells_their_number(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accumulate, "TOLD_BLOCKS", 0)
+    told: list[tuple[int, int | None, str, str]] = []
+    pairs = isthmus.open_pairs(*files)
+    with listening(lambda *stage: told.append(stage)):
+        Moments.of_items(pairs, 0, 40, rows=2, matmul_dtype="float64")
+    assert told[:2] == [(0, 20, "reading rows", ""), (16, 20, "reading rows", "")]
+
+
+def test_description_ends_the_line_of_the_stage_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.stages(progress.OPENING):
+        report_progress(0, 3, "finding equal rows")
+        progress.describe("measuring 3 pairs")
+        assert capsys.readouterr().err.startswith("isthmus: finding equal rows: ")
+    assert capsys.readouterr().err == ""
 
 
 def test_fit_of_auto_tells_the_candidates(files: list[str], tmp_path: Path) -> None:

@@ -24,22 +24,16 @@ from isthmus.cli._common import (
     Names,
     check_classes_used,
     modality_paths,
-    open_pairs,
     print_score_definition,
-    read_class_texts,
-    split_names,
-    two_paths,
 )
+from isthmus.cli._fitting import ALIGNER_SUFFIXES, fit_to_files, fit_to_modalities, usable
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import WorkNoted, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.format import counted, fixed
+from isthmus.utils.format import fixed
 from isthmus.utils.paths import check_output
-
-#: Endings of the names of aligners. A name without ending is kept.
-ALIGNER_SUFFIXES = (".safetensors", "")
 
 
 def mount(app: typer.Typer) -> None:
@@ -96,9 +90,9 @@ def fit(
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
         paths = [x, y, *further]
         reading = {"drop_bad": drop_bad, "as_is": as_is}
-        fitting_data = _fit_modalities(estimator, paths, names, unpaired, **reading, quiet=json_)
+        fitting_data = fit_to_modalities(estimator, paths, names, unpaired, **reading, quiet=json_)
     else:
-        fitting_data = _fit(
+        fitting_data = fit_to_files(
             estimator,
             x,
             y,
@@ -133,88 +127,6 @@ def fit(
         for line in fit_lines(fit_info, estimator.modalities):
             print_line(f"  {line}")
     print_bullets(sentences)
-
-
-def _fit(
-    estimator: Any,
-    x: str,
-    y: str | None,
-    names: str | None,
-    unpaired: bool,
-    labels: Path | None,
-    class_texts: Path | None,
-    relevance: float | None,
-    index: Path | None,
-    key: str | None,
-    *,
-    drop_bad: bool,
-    as_is: bool,
-    quiet: bool,
-) -> str:
-    """Fit `estimator` to the files and return a phrase that describes the data."""
-    given = [o for o, v in {"--index": index, "--key": key, "--labels": labels}.items() if v is not None]
-    if y is None:
-        if Path(x).suffix not in ALIGNER_SUFFIXES or Path(x).is_dir():
-            two_paths(x, None)  # its error says what is expected
-        moments = isthmus.align.load(x)
-        if not isinstance(moments, isthmus.Moments):
-            raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")
-        if given:
-            raise InputError(f"{given[0]} is about pairs, and saved moments hold none; leave it out")
-        name_list = split_names(names)
-        estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
-        return f"saved moments of {moments.n:,} pairs"
-    if unpaired and given:
-        raise InputError(f"{given[0]} is about pairs, and --unpaired rows have none; leave one out")
-    sources = open_sources([x, y])
-    if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
-        unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
-    if unpaired:
-        modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
-        sources = list(_usable(dict(zip(modalities, sources, strict=True)), drop_bad).values())
-        with stages("fitting to unpaired rows", quiet=quiet):
-            estimator.fit(*sources, paired=False, names=modalities)
-            estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
-        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
-        return f"unpaired rows, {' and '.join(counts)}"
-    same_dim = not estimator.allows_different_dims
-    reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": getattr(estimator, "normalize", True)}
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, **reading)
-    texts = read_class_texts(class_texts, pairs)
-    with stages(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
-        estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
-        estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
-        if relevance is not None:
-            n_stored = dict(zip(pairs.names, pairs.n_distinct, strict=True))
-            estimator.relevance(pairs, share_without_match=relevance, n_stored=n_stored)
-    return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
-
-
-def _usable(sources: dict[str, Any], drop_bad: bool, *, paired: bool = False, min_rows: int = 2) -> dict[str, Any]:
-    """Return the sources, without their invalid rows if `drop_bad`."""
-    from isthmus.data.invalid_rows import usable_sources
-
-    return usable_sources(sources, paired=paired, min_rows=min_rows) if drop_bad else sources
-
-
-def _fit_modalities(
-    estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, drop_bad: bool, as_is: bool, quiet: bool
-) -> str:
-    """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
-    from isthmus.data.sources import distinct_modality_names
-    from isthmus.data.sources._stacks import stack_names
-
-    modalities = split_names(names) or stack_names(paths) or distinct_modality_names(paths)
-    if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
-        raise InputError(
-            f"got the names {', '.join(modalities)} for {counted(len(paths), 'file')}, expected as many different "
-            "ones; name them with --names image,text,audio"
-        )
-    sources = _usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
-    with stages(f"fitting to {counted(len(paths), 'modality')}", quiet=quiet):
-        estimator.fit(**sources, paired=not unpaired, group=not as_is)
-        estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
-    return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())
 
 
 def _show_choice(auto: Any) -> None:
@@ -306,7 +218,7 @@ def apply(
         if find_store(path) is None:
             check_aligned_output(path, rows)
     modality = modality or modality_name_among(rows, loaded.modalities)
-    source = _usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
+    source = usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
     path = outputs[0] if outputs else column_beside(rows, source)
     with stages("aligning", quiet=json_) as progress:
         work = WorkNoted(progress)
@@ -366,7 +278,7 @@ def adapt(
     if y is None:
         names = (loaded.modalities[modality_number(loaded, modality or modality_name_among(x, loaded.modalities))],)
     sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
-    rows = {name: source.read(0, source.shape[0]) for name, source in _usable(sources, drop_bad).items()}
+    rows = {name: source.read(0, source.shape[0]) for name, source in usable(sources, drop_bad).items()}
     with stages("adapting", quiet=json_):
         drift = loaded.drift(**rows)
         loaded.adapt(**rows).save(output)

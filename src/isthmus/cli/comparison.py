@@ -26,7 +26,7 @@ from isthmus.cli._common import (
     two_paths,
 )
 from isthmus.cli.printing import print_bullets, print_line, print_table
-from isthmus.cli.progress import is_quiet, stages
+from isthmus.cli.progress import OPENING, describe, is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import counted, fixed
@@ -93,10 +93,11 @@ def compare(
     if resume is not None:
         check_writable(resume)
     reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
-    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, **reading)
     if tasks is not None and not json_:
         _announce_work(_items(tasks, "--tasks"))
-    with stages("comparing corrections", quiet=json_):
+    with stages(OPENING, quiet=json_):
+        pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, **reading)
+        describe("comparing corrections")
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners, "--aligners"),
@@ -166,8 +167,9 @@ def intervene(
 
     for path in output or []:
         check_output(path, (".html", ".svg", *SUFFIXES), "an intervention", [x, y, labels, index])
-    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with stages("intervening", quiet=json_) as progress:
+        describe(OPENING)
+        pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
         curve = run_interventions(
             pairs,
             interventions=[name.replace("-", "_") for name in _items(interventions, "--interventions")],

@@ -32,7 +32,7 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.measure_table import print_measures
 from isthmus.cli.printing import print_bullets, print_line, print_table
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import common_decimals, counted, format_interval, number
@@ -120,13 +120,14 @@ def measure(
             )
         return
     data: Pairs | UnpairedSets
-    if unpaired:
-        options: dict[str, Any] = {"labels": labels, "index": index, "key": key}
-        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, group=not as_is, normalize=not raw, **options)
-    else:
-        reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
-        data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
-    with stages(f"measuring {_count(data)}", quiet=json_):
+    with stages(OPENING, quiet=json_):
+        if unpaired:
+            reading: dict[str, Any] = {"drop_bad": drop_bad, "group": not as_is, "normalize": not raw}
+            data = open_sets(*_two_paths(paths), names, labels=labels, index=index, key=key, **reading)
+        else:
+            reading = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+            data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
+        describe(f"measuring {_count(data)}")
         headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
         result = isthmus.measure(data, metrics=measured, normalize=not raw, sample=sample)
@@ -198,13 +199,14 @@ def explain(
     from isthmus.data.shared_rows import sharing_rows
 
     data: Pairs | UnpairedSets
-    if unpaired:
-        options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key}
-        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, group=not as_is, normalize=not raw, **options)
-    else:
-        reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
-        data = open_pairs(*_two_paths(paths), names, key, index=index, **reading)
-    with sharing_rows(), stages(f"explaining {_count(data)}", quiet=json_):
+    with sharing_rows(), stages(OPENING, quiet=json_):
+        if unpaired:
+            reading: dict[str, Any] = {"drop_bad": drop_bad, "group": not as_is, "normalize": not raw}
+            data = open_sets(*_two_paths(paths), names, cosine=cosine, index=index, key=key, **reading)
+        else:
+            reading = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+            data = open_pairs(*_two_paths(paths), names, key, index=index, **reading)
+        describe(f"explaining {_count(data)}")
         explanation = isthmus.explain(data, normalize=not raw, temperature=temperature, sample=sample)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
     if output is not None:
@@ -256,8 +258,9 @@ def report(
         _print_verdicts(explanations)
     else:
         reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
-        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
-        with stages(f"measuring and comparing {counted(pairs.n_pairs, 'pair')}", quiet=json_):
+        with stages(OPENING, quiet=json_):
+            pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
+            describe(f"measuring and comparing {counted(pairs.n_pairs, 'pair')}")
             texts: dict[str, Any] = {"captions": _lines_of(captions), "ids": _lines_of(ids), "images": images}
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw, sample=sample, **texts)
         if json_:

@@ -10,7 +10,7 @@ import typer
 import isthmus
 from isthmus.cli._common import AsIs, DropBad, Json, Raw, split_names
 from isthmus.cli.printing import print_bullets, print_table
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import column_numbers, counted
@@ -59,8 +59,9 @@ def models(
             f"got the names {', '.join(titles)} for {counted(len(paths), 'model')}; give different ones with --names"
         )
     reading: dict[str, Any] = {"drop_bad": drop_bad, "group": not as_is, "normalize": not raw, **reading_options()}
-    opened = {title: open_model(path, **reading) for title, path in zip(titles, paths, strict=True)}
-    with stages(f"comparing {counted(len(opened), 'model')}", quiet=json_):
+    with stages(OPENING, quiet=json_):
+        opened = {title: open_model(path, **reading) for title, path in zip(titles, paths, strict=True)}
+        describe(f"comparing {counted(len(opened), 'model')}")
         comparison = isthmus.compare_models(
             opened, same_pairs=False if unpaired else None, normalize=not raw, group=not as_is
         )

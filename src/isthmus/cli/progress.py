@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from isthmus.utils.errors import InputError
@@ -14,6 +15,8 @@ from isthmus.utils.version import __version__
 
 #: --quiet hides everything, and --verbose shows every step.
 _is_quiet, _is_verbose = False, False
+#: What the bar shows while files are opened.
+OPENING = "opening the files"
 #: Characters of the bar, and of the per cent and the times with their spaces.
 BAR_WIDTH, TIMES_WIDTH = 20, 26
 #: Steps of a stage that the log shows.
@@ -39,6 +42,23 @@ def is_quiet() -> bool:
     return _is_quiet
 
 
+#: The display of this moment, None if nothing is shown.
+_display: ContextVar[_Lines | _Log | _Bar | None] = ContextVar("display", default=None)
+
+
+def describe(description: str, /) -> None:
+    """End the stage, and show on the bar what is done until the next one is reported.
+
+    Parameters
+    ----------
+    description : str
+        What is done, such as 'measuring 3,000 pairs'.
+    """
+    display = _display.get()
+    if display is not None:
+        display.describe(description)
+
+
 @contextmanager
 def stages(description: str, *, quiet: bool = False) -> Iterator[ProgressCallback | None]:
     """Show the stages of the work in the block, and yield a callback for work that tells its progress itself.
@@ -59,11 +79,13 @@ def stages(description: str, *, quiet: bool = False) -> Iterator[ProgressCallbac
         yield None
         return
     display = _Log() if _is_verbose else _Bar(description) if sys.stderr.isatty() else _Lines()
+    token = _display.set(display)
     try:
         with listening(display):
             yield lambda done, total, detail: display(done, total, description, detail)
         display.finish()
     finally:
+        _display.reset(token)
         display.close()
 
 
@@ -107,6 +129,10 @@ class _Lines:
             self.finish()
             self.stage, self.start = stage, time.monotonic()
 
+    def describe(self, _description: str) -> None:
+        """Write the line of the stage that has ended."""
+        self.finish()
+
     def finish(self) -> None:
         """Write the line of the stage that has ended."""
         if self.stage is not None:
@@ -138,6 +164,9 @@ class _Log:
         steps.add(detail)
         count = f" {done:,}/{total:,}" if total else ""
         self._write(f"{stage}{count}{': ' if detail else ''}{detail}")
+
+    def describe(self, _description: str) -> None:
+        """Do nothing: the log shows each step."""
 
     def finish(self) -> None:
         """Write the processor time and the memory."""
@@ -191,6 +220,10 @@ class _Bar:
         width = self.progress.console.width - BAR_WIDTH - TIMES_WIDTH
         text = shortened(f"{stage}: {detail}" if detail else stage, width)
         self.progress.update(self.task, completed=done, total=total, description=text)
+
+    def describe(self, description: str) -> None:
+        """Show what is done, without per cent."""
+        self(0, None, description)
 
     def finish(self) -> None:
         """Do nothing: the bar disappears when it is closed."""

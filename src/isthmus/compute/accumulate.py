@@ -118,7 +118,7 @@ class Accumulator:
 
 
 def accumulate_blocks(
-    blocks: Iterable[Block], accumulators: Sequence[Accumulator], *, read_ahead: int = 1
+    blocks: Iterable[Block], accumulators: Sequence[Accumulator], *, n_blocks: int | None = None, read_ahead: int = 1
 ) -> tuple[Sums, Sums]:
     """Return the sums over all blocks, by pair and by item.
 
@@ -131,6 +131,8 @@ def accumulate_blocks(
         Blocks of pairs, see `Accumulator.add`.
     accumulators : sequence of Accumulator
         One for each worker thread.
+    n_blocks : int, optional
+        Number of the blocks, for the progress.
     read_ahead : int, default 1
         Blocks that wait for each worker.
 
@@ -155,7 +157,7 @@ def accumulate_blocks(
     try:
         for number, block in enumerate(chain(first_blocks, remaining)):
             if number >= TOLD_BLOCKS and number % 16 == 0:
-                report_progress(number, None, "reading rows")
+                report_progress(number, n_blocks, "reading rows")
             _prefetch_pages(block)
             worker = number % len(accumulators)
             queues[worker].append(pools[worker].submit(accumulators[worker].add, block))

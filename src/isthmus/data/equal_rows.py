@@ -16,9 +16,12 @@ from isthmus.data.hashing import hash_bytes
 from isthmus.data.numbering import renumber
 from isthmus.data.row_cells import N_DIRECTIONS, RowCells
 from isthmus.data.sources import Source
+from isthmus.utils.progress import report_progress
 
 #: Share of keys that are equal to others from which on all rows are hashed while they are in memory.
 HASHED_SHARE = 1 / 32
+#: Blocks of rows between two reports of the progress. Files of fewer blocks have none.
+TOLD_BLOCKS = 8
 
 
 def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
@@ -56,7 +59,9 @@ def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray 
     n, dim = source.shape
     size = 2 * block_rows(dim)
     with blas_limited(1):  # its products are small
-        for start in range(0, n, size):
+        for number, start in enumerate(range(0, n, size)):
+            if number >= TOLD_BLOCKS and number % TOLD_BLOCKS == 0:
+                report_progress(start, n, "finding equal rows", source.address)
             search.add(search.scan(to_numpy(source.read(start, start + size))))
         return search.groups(normalize=normalize)
 

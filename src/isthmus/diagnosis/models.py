@@ -35,6 +35,7 @@ from isthmus.tasks import TaskData
 from isthmus.tasks import registry as tasks
 from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
+from isthmus.utils.progress import as_steps_of, report_progress
 
 #: Larger data are sampled for the tasks, with the same items of every model.
 MAX_ITEMS = 10_000
@@ -45,6 +46,8 @@ MIN_GROUP_UNITS = 3
 #: Distance of an angle from 0 and 180 degrees, in multiples of the angle of a random swap, from which on differences of
 #: angles have an interval.
 MIN_NULLS = 3.0
+#: Stage of the progress.
+STAGE = "comparing models"
 MEASURES = (
     "centroid_angle", "centroid_distance", "mean_paired_cosine", "effective_rank_{side}", "rank_99_{side}",
     "overlap_dimensions",
@@ -134,14 +137,26 @@ def compare_models(
         sizes = ", ".join(f"{name} {pairs.n_pairs:,}" for name, pairs in opened.items())
         raise InputError(f"same_pairs=True, and the models have other rows or matches ({sizes}); use same_pairs=False")
     pair_units = _common_units(opened.values()) if paired else None
-    studies = {name: _Study(pairs, normalize, rng, pair_units) for name, pairs in opened.items()}
-    numbers = {name: study.numbers() for name, study in studies.items()}
+    total, n_finished = 2 * len(opened) + 1, 0
+    studies: dict[str, _Study] = {}
+    numbers: dict[str, dict[str, Estimate]] = {}
+    with as_steps_of(STAGE, lambda: (n_finished, total, name)):
+        for name, pairs in opened.items():
+            report_progress(n_finished, total, STAGE, name)
+            studies[name] = _Study(pairs, normalize, rng, pair_units)
+            n_finished += 1
+        for name, study in studies.items():
+            report_progress(n_finished, total, STAGE, name)
+            numbers[name] = study.numbers()
+            n_finished += 1
+    report_progress(n_finished, total, STAGE, "differences")
     differences = {
         (a, b): _differences(studies[a], studies[b], numbers[a], numbers[b], paired=paired)
         for a, b in itertools.combinations(studies, 2)
     }
     correlations = {pair: rank_correlation(numbers, *pair, rng=rng) for pair in CORRELATED}
     counts = {name: pairs.n_pairs for name, pairs in opened.items()}
+    report_progress(total, total, STAGE)
     return ModelComparison(numbers, differences, correlations, steps_of(opened), paired, counts)
 
 

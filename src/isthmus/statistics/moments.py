@@ -167,7 +167,9 @@ class Moments:
         accumulators = [Accumulator(dtype, normalize=normalize, device=device) for device in devices]
         try:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
-                sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
+                size = rows or plan.rows
+                n_blocks = -(-(items[1] - items[0]) // size)
+                sums, by_item = accumulate_blocks(pairs.blocks(size, *items), accumulators, n_blocks=n_blocks)
         except arrays.InvalidRowsError:
             by_position = pairs.index is None and pairs.y_groups is None
             raise invalid_rows_error(pairs.x, pairs.y, *items, by_position=by_position) from None
