@@ -133,8 +133,9 @@ def read_losses() -> dict[str, dict[str, Any]]:
     folder = Path(__file__).parent
     for module in pkgutil.iter_modules([str(folder)]):
         text = "" if module.name.startswith("_") else (folder / f"{module.name}.py").read_text(encoding="utf-8")
-        for node in ast.parse(text).body if "@loss(" in text else ():
-            for call in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+        classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)] if "@loss(" in text else []
+        for node in classes:
+            for call in node.decorator_list:
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == loss.__name__:
                     options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
                     definition = _definition(ast.get_docstring(node))
