@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus.cli import app, progress
 from isthmus.cli._help import VERBS
-from isthmus.compute import accumulate
 from isthmus.data import equal_rows
+from isthmus.statistics import moments_pass
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.progress import as_steps_of, listening, report_progress
@@ -159,7 +159,7 @@ def test_models_tell_each_model_of_one_stage(files: list[str]) -> None:
 
 
 def test_reading_of_many_blocks_tells_their_number(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accumulate, "TOLD_BLOCKS", 0)
+    monkeypatch.setattr(moments_pass, "TOLD_BLOCKS", 0)
     told: list[tuple[int, int | None, str, str]] = []
     pairs = isthmus.open_pairs(*files)
     with listening(lambda *stage: told.append(stage)):

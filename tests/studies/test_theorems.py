@@ -174,7 +174,10 @@ def test_collect_reports_progress_before_each_experiment_and_at_the_end() -> Non
     with listening(lambda *state: stages.append(state)):
         page.collect(["certificate"], quick=True, progress=lambda *state: calls.append(state))
     assert calls == [(0, 1, "certificate"), (1, 1, "")]
-    assert stages == [(0, 1, "experiment certificate", "")]
+    assert stages[0] == (0, None, "experiment certificate", "")
+    assert stages[-1] == (1, 1, "experiment certificate", "")
+    assert (0, None, "experiment certificate", "running, optimising step 20") in stages
+    assert {stage for _, _, stage, _ in stages} == {"experiment certificate"}
 
 
 def test_list_prints_a_table_and_json() -> None:

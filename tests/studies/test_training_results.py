@@ -188,7 +188,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Setting]:
     """Replace the grid by few settings with synthetic trainings. Return the list of trained settings."""
     trained_settings: list[Setting] = []
 
-    def fake(setting: Setting) -> TrainingRun:
+    def fake(setting: Setting, *, progress: Callable[[int], None]) -> TrainingRun:
+        progress(1)
         trained_settings.append(setting)
         generator = np.random.default_rng([setting.seed, len(setting.key)])
         numbers = {name: float(generator.random()) for name in ("R@1", "cosine", "alignment", "gap_distance")}
@@ -218,7 +219,8 @@ def test_run_study_after_interruption_resumes_from_the_journal(tiny: list[Settin
     with listening(lambda done, total, stage, _: stages.append((done, total, stage))):
         runs = run_study(["losses", "alternatives"], seeds=2, journal=tmp_path / "j.jsonl")
     assert len(tiny) == 4  # one setting remained, and settings of two parts are trained once
-    assert stages == [(number, 4, "training for losses") for number in range(4)]
+    epochs = tiny[-1].epochs  # those of settings in the journal do not count
+    assert stages == [(0, epochs, "training for losses"), (1, epochs, "training for losses")]
     assert [run.setting.seed for run in runs["losses"]] == [0, 0, 1, 1]
     assert runs["losses"] == run_study(["losses"], seeds=2)["losses"]
     (tmp_path / "notes").write_text("hello\n")

@@ -15,7 +15,7 @@ from isthmus.utils.version import __version__
 
 #: --quiet hides everything, and --verbose shows every step.
 _is_quiet, _is_verbose = False, False
-#: What the bar shows while files are opened.
+#: Text of the bar while files are opened.
 OPENING = "opening the files"
 #: Characters of the bar, and of the per cent and the times with their spaces.
 BAR_WIDTH, TIMES_WIDTH = 20, 26

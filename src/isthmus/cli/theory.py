@@ -16,7 +16,6 @@ from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import precise_number
 from isthmus.utils.paths import check_writable_folder
-from isthmus.utils.progress import report_progress
 from isthmus.utils.version import __version__
 
 if TYPE_CHECKING:
@@ -103,8 +102,6 @@ def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bo
     stored = resumable(folder, quick=quick) if goes_on else nullcontext()
     with stages("theory", quiet=json_), stored as journal:
         results = collect(names, quick=quick, journal=journal)
-        if wants_page:
-            report_progress(0, None, "drawing the page")
         page = write(results, folder) if wants_page else None
     if json_:
         _print_json(

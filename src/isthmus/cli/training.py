@@ -15,7 +15,7 @@ from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import import_optional
 from isthmus.utils.paths import check_writable_folder
-from isthmus.utils.progress import report_progress
+from isthmus.utils.progress import DRAWING, report_progress
 
 app = typer.Typer(
     cls=UncutSummaries, help="Train dual encoders and measure the gap.", no_args_is_help=True, rich_markup_mode=None
@@ -57,9 +57,10 @@ def demo(
     output.mkdir(parents=True, exist_ok=True)
     with stages("training", quiet=json_):
         result = StudyResult(run_study(parts, seeds=seeds, quick=quick, journal=output / "train.jsonl"))
-        report_progress(0, None, "drawing the page")
+        report_progress(0, 1, DRAWING)
         result.save(output / "train.json")
         write_page(result, output / "train.html")
+        report_progress(1, 1, DRAWING)
     if json_:
         json.dump(result.to_dict(), sys.stdout, allow_nan=False)
         sys.stdout.write("\n")

@@ -14,12 +14,9 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array, InvalidRowsError
 from isthmus.compute.devices import HostToDeviceCopier
 from isthmus.compute.rows import cache_sized_slices, run_sums
-from isthmus.utils.progress import report_progress
 
 #: Rows whose weighted sum is accumulated in the precision of the rows. Sums of such chunks are float64.
 CHUNK_ROWS = 64
-#: Blocks after which a pass tells its progress. Shorter passes are parts of other stages.
-TOLD_BLOCKS = 64
 
 Sums = dict[str, Any]
 #: Rows of x, rows of y, owner of each row of y, component of each row of x.
@@ -118,7 +115,7 @@ class Accumulator:
 
 
 def accumulate_blocks(
-    blocks: Iterable[Block], accumulators: Sequence[Accumulator], *, n_blocks: int | None = None, read_ahead: int = 1
+    blocks: Iterable[Block], accumulators: Sequence[Accumulator], *, read_ahead: int = 1
 ) -> tuple[Sums, Sums]:
     """Return the sums over all blocks, by pair and by item.
 
@@ -131,8 +128,6 @@ def accumulate_blocks(
         Blocks of pairs, see `Accumulator.add`.
     accumulators : sequence of Accumulator
         One for each worker thread.
-    n_blocks : int, optional
-        Number of the blocks, for the progress.
     read_ahead : int, default 1
         Blocks that wait for each worker.
 
@@ -156,8 +151,6 @@ def accumulate_blocks(
     queues: list[deque[Future[None]]] = [deque() for _ in accumulators]
     try:
         for number, block in enumerate(chain(first_blocks, remaining)):
-            if number >= TOLD_BLOCKS and number % 16 == 0:
-                report_progress(number, n_blocks, "reading rows")
             _prefetch_pages(block)
             worker = number % len(accumulators)
             queues[worker].append(pools[worker].submit(accumulators[worker].add, block))

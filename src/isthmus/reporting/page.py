@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from isthmus.compute.resources import n_threads
-from isthmus.compute.threads import run_parallel
+from isthmus.compute.threads import map_ahead
 from isthmus.data.grouping import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
@@ -32,7 +32,10 @@ from isthmus.reporting.thumbnails import make_thumbnails
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.sampling_clause import sample_remark
 from isthmus.utils.format import counted, percent
+from isthmus.utils.progress import DRAWING, as_steps_of, report_progress
 
+#: Steps of the page: the tasks of `_sampled_and_drawn`, the figures of samples, and the text.
+N_STEPS = 8
 #: Short name of each component of the cosine deficit, and the same after "from".
 COMPONENT_NAMES = {
     "spectrum": ("unequal spectra", "unequal spectra"),
@@ -153,8 +156,15 @@ def _sampled_and_drawn(
         lambda: explanation.assumptions,
         lambda: PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
     ]
-    _, figure_values, random_angles, cosines, _, examples = run_parallel(tasks, n_threads())
+    values: list[Any] = []
+    report_progress(0, N_STEPS, DRAWING)
+    with as_steps_of(DRAWING, lambda: (len(values), N_STEPS, "")):
+        for value in map_ahead(lambda task: task(), tasks, n_threads(), ahead=len(tasks)):
+            values.append(value)
+            report_progress(len(values), N_STEPS, DRAWING)
+    _, figure_values, random_angles, cosines, _, examples = values
     figure_values["figure"] |= _figures_of_samples(result, cosines, random_angles)
+    report_progress(len(tasks) + 1, N_STEPS, DRAWING)
     return examples, figure_values | {"cosines": cosines}
 
 

@@ -22,7 +22,7 @@ from isthmus.utils.arguments import shown, type_of
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.paths import PAGE_SUFFIXES, check_suffix, check_writable
-from isthmus.utils.progress import report_progress
+from isthmus.utils.progress import DRAWING, report_progress
 from isthmus.utils.validation import check_sample
 
 
@@ -106,7 +106,7 @@ def report(
     """
     # Imported here because jinja2 and the figures are needed for pages only.
     from isthmus.reporting.held_out_clouds import HeldOutClouds
-    from isthmus.reporting.page import render
+    from isthmus.reporting.page import N_STEPS, render
     from isthmus.reporting.page_data import item_texts, texts_of_items
     from isthmus.reporting.thumbnails import image_paths
 
@@ -150,7 +150,6 @@ def report(
     explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize, sample=sample)
     if no_comparison:
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
-    report_progress(0, None, "drawing the page")
     page_html = render(
         explanation,
         comparison,
@@ -166,6 +165,7 @@ def report(
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
+    report_progress(N_STEPS, N_STEPS, DRAWING)
     return explanation
 
 

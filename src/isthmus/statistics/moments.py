@@ -24,7 +24,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.statistics.item_moments import ItemMoments, covariance_of_sums
-from isthmus.statistics.moments_pass import distinct_rows, gemm_dtype, plan_moments
+from isthmus.statistics.moments_pass import distinct_rows, gemm_dtype, plan_moments, reported_blocks
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
 
@@ -167,9 +167,7 @@ class Moments:
         accumulators = [Accumulator(dtype, normalize=normalize, device=device) for device in devices]
         try:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
-                size = rows or plan.rows
-                n_blocks = -(-(items[1] - items[0]) // size)
-                sums, by_item = accumulate_blocks(pairs.blocks(size, *items), accumulators, n_blocks=n_blocks)
+                sums, by_item = accumulate_blocks(reported_blocks(pairs, rows or plan.rows, *items), accumulators)
         except arrays.InvalidRowsError:
             by_position = pairs.index is None and pairs.y_groups is None
             raise invalid_rows_error(pairs.x, pairs.y, *items, by_position=by_position) from None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from isthmus.compute.accumulate import Block
 from isthmus.compute.arrays import compute_dtype
 from isthmus.compute.resources import PassPlan, current, plan_pass
 from isthmus.data.pairs import Pairs
+from isthmus.utils.progress import report_progress
 
 #: Largest number of pairs for which block products are float64 by default.
 MAX_FLOAT64_PAIRS = 50_000
+#: Blocks after which a pass tells its progress. Shorter passes are parts of other stages.
+TOLD_BLOCKS = 64
 
 
 def gemm_dtype(pairs: Pairs, matmul_dtype: str | None) -> str:
@@ -31,6 +36,30 @@ def gemm_dtype(pairs: Pairs, matmul_dtype: str | None) -> str:
     """
     wide = any(compute_dtype(source.dtype) == "float64" for source in (pairs.x, pairs.y))
     return matmul_dtype or ("float64" if wide or pairs.n_pairs <= MAX_FLOAT64_PAIRS else "float32")
+
+
+def reported_blocks(pairs: Pairs, size: int, start: int, stop: int) -> Iterator[Block]:
+    """Yield the blocks of a range of items, and report how many of them were read.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+    size : int
+        Items in a block.
+    start, stop : int
+        Range of items.
+
+    Yields
+    ------
+    Block
+        Rows and owners, see `Pairs.blocks`.
+    """
+    n_blocks = -(-(stop - start) // size)
+    for number, block in enumerate(pairs.blocks(size, start, stop)):
+        if number >= TOLD_BLOCKS and number % 16 == 0:
+            report_progress(number, n_blocks, "reading rows")
+        yield block
 
 
 def plan_moments(pairs: Pairs, dtype: str) -> PassPlan:

@@ -17,9 +17,12 @@ from isthmus.theory.problems import Problem, Setup
 from isthmus.theory.trajectory import State, Trajectory, measure_state
 from isthmus.utils.arguments import check_count, check_number, check_seed
 from isthmus.utils.errors import InputError
+from isthmus.utils.progress import report_progress
 
 #: Steps over which the loss must change for a run to go on.
 _PLATEAU_STEPS = 50
+#: Steps between two reports of the progress.
+REPORTED_STEPS = 20
 #: Ways to draw the starting rows.
 INITS = ("random", "near")
 _DEFAULT_N, _DEFAULT_DIM = 512, 3
@@ -221,6 +224,8 @@ def optimise(
     reach = 0.5 if rigid else 0.3 * math.sqrt(2.0 * n)
     for iterate in descend(objective, problem.manifold, problem.start, reach=reach):
         X, Y = recorder.add(iterate)
+        if iterate.step % REPORTED_STEPS == 0:
+            report_progress(iterate.step, stop.max_steps, "optimising", f"step {iterate.step:,}")
         if callback is not None:
             callback(iterate.step, iterate.value, X, Y)
         if reason := recorder.reason_to_stop(stop):

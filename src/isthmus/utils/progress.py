@@ -11,6 +11,9 @@ ProgressCallback = Callable[[int, int | None, str], None]
 #: Called with the finished units, all units (None if unknown), the name of the stage, and a detail.
 Listener = Callable[[int, int | None, str, str], None]
 
+#: Stage of the figures and the text of a page.
+DRAWING = "drawing the page"
+
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 

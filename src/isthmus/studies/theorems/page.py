@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from isthmus.studies.theorems._animation import animations
@@ -16,7 +17,7 @@ from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, precise_number
 from isthmus.utils.journal import Journal
 from isthmus.utils.paths import check_writable_folder
-from isthmus.utils.progress import report_progress
+from isthmus.utils.progress import DRAWING, as_steps_of, report_progress
 
 #: Name of the experiment on the central claim.
 CENTRAL = "theorem_3"
@@ -119,18 +120,28 @@ def collect(
     selected = list(experiments().values()) if names is None else [registry[name] for name in names]
     stored = {} if journal is None else stored_results(journal)
     results = []
+    n_all = len(selected)
+    total = n_all if n_all > 1 else None  # the number of optimisations of one experiment is not known
     for n_finished, experiment in enumerate(selected):
-        report_progress(n_finished, len(selected), f"experiment {experiment.name}")
+        stage = f"experiment {experiment.name}"
+        report_progress(n_finished, total, stage)
         if progress is not None:
             progress(n_finished, len(selected), experiment.name)
         if experiment.name not in stored:
-            stored[experiment.name] = experiment(quick=quick)
+            with as_steps_of(stage, partial(_state, n_finished, total)):
+                stored[experiment.name] = experiment(quick=quick)
+            report_progress(n_finished + 1, n_all, stage)
             if journal is not None:
                 journal.add(journal_line(stored[experiment.name]))
         results.append(stored[experiment.name])
     if progress is not None:
         progress(len(selected), len(selected), "")
     return results
+
+
+def _state(n_finished: int, total: int | None) -> tuple[int, int | None, str]:
+    """Return the finished experiments, all of them, and what is done with the one under way."""
+    return n_finished, total, "running"
 
 
 def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], /) -> Path:
@@ -166,6 +177,7 @@ def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], 
     path = folder / "theory.html"
     with atomic_path(path) as temporary:
         temporary.write_text(page_html, encoding="utf-8")
+    report_progress(len(results) + 1, len(results) + 1, DRAWING)
     return path
 
 
@@ -173,6 +185,12 @@ def render(results: Sequence[ExperimentResult], /) -> str:
     """Return the page of these results as one HTML text."""
     from isthmus.reporting.templates import render_template  # imports jinja2
 
+    svgs: list[str] = []
+    total = len(results) + 1
+    for result in results:
+        report_progress(len(svgs), total, DRAWING, result.name)
+        svgs.append(figure_svg(result))
+    report_progress(len(results), total, DRAWING, "animations")
     return render_template(
         "page.html.j2",
         package="isthmus.studies.theorems",
@@ -185,9 +203,9 @@ def render(results: Sequence[ExperimentResult], /) -> str:
                 "headline": _headline(result),
                 "tone": _tone(result),
                 "passed": sum(row.passed for row in result.rows),
-                "svg": figure_svg(result),
+                "svg": svg,
             }
-            for result in results
+            for result, svg in zip(results, svgs, strict=True)
         ],
         # "</" would end the script element that holds the data.
         animations=json.dumps(animations(), separators=(",", ":")).replace("</", "<\\/"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from isthmus.studies.training.grid import PARTS
 from isthmus.studies.training.settings import Setting
@@ -81,14 +82,22 @@ def run_study(
     for part, settings_of_part in settings.items():
         first_part |= {setting: part for setting in settings_of_part if setting not in first_part}
     queue = list(first_part)
+    total, n_epochs = sum(setting.epochs for setting in queue if setting not in finished), 0
     for number, setting in enumerate(queue):
-        report_progress(number, len(queue), f"training for {first_part[setting]}", setting.label)
         if progress is not None:
             progress(number, len(queue), setting.label)
         if setting not in finished:
-            finished[setting] = train_setting(setting)
+            report = partial(_report_epochs, n_epochs, total, f"training for {first_part[setting]}", setting.label)
+            report(0)
+            finished[setting] = train_setting(setting, progress=report)
+            n_epochs += setting.epochs
             if log is not None:
                 log.add(finished[setting].to_dict())
     if progress is not None:
         progress(len(queue), len(queue), "")
     return {name: [finished[setting] for setting in settings_of_part] for name, settings_of_part in settings.items()}
+
+
+def _report_epochs(n_before: int, total: int, stage: str, label: str, n_epochs: int) -> None:
+    """Report the finished epochs of the setting that is trained, after those of earlier settings."""
+    report_progress(n_before + n_epochs, total, stage, label)

@@ -110,7 +110,13 @@ def load_split(seed: int, caption_dropout: int = 0) -> DigitTensors:
     )
 
 
-def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], Any] | None = None) -> TrainingRun:
+def train_setting(
+    setting: Setting,
+    /,
+    *,
+    monitor: Callable[[Tensor, Tensor], Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TrainingRun:
     """Train a setting on its 1,200 pairs and measure it on the 597 others.
 
     The recipe is that of the demonstration embeddings (AdamW, batches of 256, learning rate on half a cosine) in
@@ -122,6 +128,8 @@ def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], An
         How to train.
     monitor : callable or None, default None
         Function of the features of every step, such as a `GapMonitor`.
+    progress : callable or None, default None
+        Function of the number of finished epochs, called after each one.
 
     Returns
     -------
@@ -162,6 +170,8 @@ def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], An
         order = demo.random_order(order_generator, len(split.train_rows))
         batch_losses = _train_epoch(encoder, objective, optimizer, split, order, caption_rows, monitor)
         seconds += time.perf_counter() - start
+        if progress is not None:
+            progress(epoch + 1)
     return TrainingRun(setting, curve, float(np.mean(batch_losses)), seconds)
 
 
