@@ -29,4 +29,7 @@ def test_page_of_the_theory_names_each_figure(tmp_path: Path) -> None:
     results = collect(["certificate"], quick=True)
     with listening(lambda *state: told.append(state)):
         write(results, tmp_path)
-    assert drawing(told) == [(0, 2, "certificate"), (1, 2, "animations"), (2, 2, "")]
+    steps = drawing(told)
+    assert steps[:2] == [(0, 2, "certificate"), (1, 2, "animations")]
+    assert steps[-1] == (2, 2, "")
+    assert {stage for _, _, stage, _ in told} == {DRAWING}  # also that of the optimisations of the animations

@@ -191,6 +191,8 @@ def render(results: Sequence[ExperimentResult], /) -> str:
         report_progress(len(svgs), total, DRAWING, result.name)
         svgs.append(figure_svg(result))
     report_progress(len(results), total, DRAWING, "animations")
+    with as_steps_of(DRAWING, lambda: (len(results), total, "animations")):
+        frames = animations()
     return render_template(
         "page.html.j2",
         package="isthmus.studies.theorems",
@@ -208,7 +210,7 @@ def render(results: Sequence[ExperimentResult], /) -> str:
             for result, svg in zip(results, svgs, strict=True)
         ],
         # "</" would end the script element that holds the data.
-        animations=json.dumps(animations(), separators=(",", ":")).replace("</", "<\\/"),
+        animations=json.dumps(frames, separators=(",", ":")).replace("</", "<\\/"),
         number=precise_number,
         notation={symbol: meaning for symbol, (meaning, _) in SYMBOLS.items()},
         seconds=sum(result.seconds for result in results),
