@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import pytest
 
@@ -114,4 +115,42 @@ def test_loss_with_a_bias_that_is_nan_names_it() -> None:
 def test_loss_with_a_high_temperature_is_silent() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        InfoNCE()(unit_rows(0), unit_rows(1), temperature=5.0)
+        InfoNCE()(unit_rows(0), unit_rows(1), temperature=1.9)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "message"),
+    [
+        (14.0, "^temperature=14 looks like a logit scale, which is 1 / temperature: give logit_scale=14 or"),
+        (torch.tensor(14.0), "^temperature=14 looks like a logit scale"),
+        (torch.tensor(math.nan), "^temperature is NaN, and so is the loss"),
+        (torch.tensor(-2.66), "^temperature=-2.66, expected a positive number, such as 0.07; if the model stores"),
+        (torch.tensor(0.0), "^temperature is 0, and the loss is nan: expected a positive number"),
+        (torch.tensor(math.inf), "^temperature=inf, expected a positive number, such as 0.07$"),
+    ],
+)
+@pytest.mark.parametrize("loss_class", [InfoNCE, lambda: InfoNCE() + 0.5 * Sigmoid()])
+def test_loss_with_a_suspicious_temperature_names_the_temperature_once(
+    loss_class: Callable[[], torch.nn.Module], temperature: float | torch.Tensor, message: str
+) -> None:
+    loss, x, y = loss_class(), unit_rows(0), unit_rows(1)
+    with pytest.warns(IsthmusWarning, match=message) as caught:
+        loss(x, y, temperature=temperature)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x, y, temperature=temperature)
+
+
+def test_loss_of_later_rows_that_are_not_unit_rows_warns_once() -> None:
+    loss, x, y = InfoNCE(), unit_rows(0), unit_rows(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x, y, 14.3)
+        loss(x, y, 14.3)
+    with pytest.warns(IsthmusWarning, match="got rows of mean length 9 and 1, and the losses expect") as caught:
+        loss(9 * x, y, 14.3)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(9 * x, 9 * y, 14.3)

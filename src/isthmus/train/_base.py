@@ -25,14 +25,16 @@ LENGTH_TOLERANCE = 0.02
 USUAL_SCALES = (1 / DEFAULT_TEMPERATURE, 100.0, 10.0)
 #: Largest difference of a scale from the logarithm of a usual one at which it is taken for this logarithm.
 LOG_TOLERANCE = 1e-3
-#: Scale below which it is taken for a temperature. That of trained models is 4 to 200.
+#: Scale below which it is taken for a temperature. That of trained models is 4 to 200. A temperature above the inverse
+#: is taken for a scale.
 SMALLEST_SCALE = 0.5
-NAN_SCALE = "logit_scale is NaN, and so is the loss: look for an overflow in an earlier step"
 UNIT_ROWS = "use torch.nn.functional.normalize(features, dim=1)"
 #: Pairs of the first batch whose moments are searched for a collapse.
 CHECKED_PAIRS = 256
 #: Fewest pairs of a first batch whose rows are judged.
 MIN_CHECKED_PAIRS = 4
+#: Batches on a device from one whose lengths and loss are read to the next, because reading waits for the device.
+DEVICE_CHECK_INTERVAL = 64
 
 
 class Loss(nn.Module):  # type: ignore[misc]
@@ -60,8 +62,12 @@ class Loss(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.gather = True
-        #: True after the rows and the scale of the first batch were checked. Each check waits for the device.
+        #: True after the rows and the scale of the first batch were checked.
         self.is_checked = False
+        #: Number of calls outside compiled code.
+        self.n_calls = 0
+        #: True after rows that are not unit rows were reported.
+        self.has_warned_of_lengths = False
         #: True after a loss that is not finite was reported.
         self.has_warned_of_nan = False
 
@@ -107,9 +113,10 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            Once, if the loss is not finite, with the reason. On the first call only, if rows are not unit rows. Also if
-            all rows of a modality are the same, nearly the same, or vary in few directions. Also if `logit_scale` is
-            not positive, below 0.5 as temperatures are, or the logarithm of a usual one.
+            Once, if the loss is not finite, with the reason. Once, if rows are not unit rows. On a device, the first
+            batch and every 64th one are checked. On the first call only, if all rows of a modality are the same, nearly
+            the same, or vary in few directions. Also if `logit_scale` is not positive, below 0.5 as temperatures are,
+            or the logarithm of a usual one, and if `temperature` is not positive, or above 2 as scales are.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("got logit_scale and temperature, expected one of them: logit_scale is 1 / temperature")
@@ -118,6 +125,7 @@ class Loss(nn.Module):  # type: ignore[misc]
             check_number(temperature, "temperature", "a positive number, such as 0.07, or a tensor", 0)
         if logit_scale is not None and not isinstance(logit_scale, Tensor | numbers.Real):  # NaN is warned of
             raise InputError(f"logit_scale={shown(logit_scale)}, expected a number, such as 14.3, or a tensor")
+        scale_given = logit_scale if temperature is None else temperature
         if logit_scale is None:
             logit_scale = 1 / (DEFAULT_TEMPERATURE if temperature is None else temperature)
         device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"
@@ -138,17 +146,24 @@ class Loss(nn.Module):  # type: ignore[misc]
                     terms[first] = terms[first] + 0 * parameter
             total = sum(terms.values(), torch.zeros((), device=batch.x.device))
             is_first, self.is_checked = not self.is_checked, True
-            # A later loss on a device is not read, because that would wait for the device.
-            is_read = is_first or (device == "cpu" and not torch.compiler.is_compiling())
-            is_finite = not is_read or math.isfinite(total.detach())
-            messages = (
-                first_batch_warnings(batch, None if temperature is not None else logit_scale, is_finite=is_finite)
-                if is_first
-                else []
-            )
-            if not is_finite and not self.has_warned_of_nan:
-                self.has_warned_of_nan = True
-                messages.insert(0, overflow_reason(batch, float(total.detach())))
+            is_read = is_first
+            if not torch.compiler.is_compiling():
+                self.n_calls += 1
+                is_read = is_first or device == "cpu" or self.n_calls % DEVICE_CHECK_INTERVAL == 0
+            argument = "logit_scale" if temperature is None else "temperature"
+            messages = []
+            if is_read and not math.isfinite(total.detach()):
+                if not self.has_warned_of_nan:
+                    self.has_warned_of_nan = True
+                    messages.append(overflow_reason(batch, float(total.detach()), argument))
+            elif is_read and not self.has_warned_of_lengths and (lengths := non_unit_lengths(batch.x, batch.y)):
+                self.has_warned_of_lengths = True
+                messages.append(
+                    f"got rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g}, and the losses expect unit rows: "
+                    f"{UNIT_ROWS}"
+                )
+            if is_first:
+                messages += collapse_warnings(batch) + scale_warnings(batch, scale_given, argument)
             for message in messages:
                 warnings.warn(message, IsthmusWarning, stacklevel=4)
         return terms if output_dict else total
@@ -192,8 +207,8 @@ class Loss(nn.Module):  # type: ignore[misc]
     __rmul__ = __mul__
 
 
-def overflow_reason(batch: Batch, loss: float) -> str:
-    """Return why the loss of a batch is NaN or infinite, in a sentence."""
+def overflow_reason(batch: Batch, loss: float, argument: str) -> str:
+    """Return why the loss of a batch is NaN or infinite. `argument` is 'logit_scale' or 'temperature'."""
     bad = [
         f"{int(count)} of {batch.n} rows of {name}"
         for name, rows in (("image_features", batch.x), ("text_features", batch.y))
@@ -201,51 +216,75 @@ def overflow_reason(batch: Batch, loss: float) -> str:
     ]
     if bad:
         return f"{' and '.join(bad)} hold NaN or infinite values, and so does the loss: look at the encoder"
-    scale = float(batch.scale.detach())
+    scale = argument_value(batch, argument)
     if math.isnan(scale):
-        return NAN_SCALE
+        return f"{argument} is NaN, and so is the loss: look for an overflow in an earlier step"
+    if argument == "temperature" and scale == 0:
+        return f"temperature is 0, and the loss is {loss}: expected a positive number, such as 0.07"
     bias = 0.0 if batch.bias is None else float(batch.bias.detach())
-    for name, value in (("logit_scale", scale), ("logit_bias", bias)):
+    for name, value in ((argument, scale), ("logit_bias", bias)):
         if not math.isfinite(value):
             return f"{name} is {value}, and the loss is {loss}: look for an overflow in an earlier step"
     lengths = non_unit_lengths(batch.x, batch.y)
     if lengths:
         return f"got rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g}, and the loss is {loss}: {UNIT_ROWS}"
-    return f"the loss is {loss} although rows and logit_scale={scale:.4g} are finite: lower the scale, or use float64"
+    remedy = "lower the scale" if argument == "logit_scale" else "raise the temperature"
+    return f"the loss is {loss} although rows and {argument}={scale:.4g} are finite: {remedy}, or use float64"
 
 
-def first_batch_warnings(batch: Batch, logit_scale: Tensor | float | None, *, is_finite: bool) -> list[str]:
-    """Return what is suspicious about the rows and the scale of a first batch whose loss is finite or not."""
-    messages = []
-    lengths = non_unit_lengths(batch.x, batch.y) if is_finite else None
-    if lengths:
-        messages.append(
-            f"got rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g}, and the losses expect unit rows: "
-            f"{UNIT_ROWS}"
-        )
+def argument_value(batch: Batch, argument: str) -> float:
+    """Return the scale of a batch as the value of the argument that set it, 'logit_scale' or 'temperature'."""
+    scale = float(batch.scale.detach())
+    if argument == "logit_scale":
+        return scale
+    return 1 / scale if scale else math.inf
+
+
+def collapse_warnings(batch: Batch) -> list[str]:
+    """Return which modalities of a first batch are collapsed."""
     rows = [features[:CHECKED_PAIRS].detach() for features in (batch.x, batch.y)]
     is_judged = batch.x.shape == batch.y.shape and len(batch.x) >= MIN_CHECKED_PAIRS
     moments = moments_from_sums(batch_sums(*rows)) if is_judged else None
-    if moments is not None and np.isfinite(moments.cos_sq):
-        degeneracies = find_degeneracies(moments, ("image_features", "text_features"))
-        messages += [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
-    scale = float(batch.scale.detach())
-    is_raw_parameter = isinstance(logit_scale, nn.Parameter)
-    if scale <= 0 or is_raw_parameter or any(abs(scale - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
-        messages.append(
-            f"logit_scale={scale:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
+    if moments is None or not np.isfinite(moments.cos_sq):
+        return []
+    degeneracies = find_degeneracies(moments, ("image_features", "text_features"))
+    return [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
+
+
+def scale_warnings(batch: Batch, given: Tensor | float | None, argument: str) -> list[str]:
+    """Return what is suspicious about the scale or the temperature that a first call was given."""
+    if given is None:
+        return []
+    value = argument_value(batch, argument)
+    if argument == "temperature":
+        if 1 / SMALLEST_SCALE < value < math.inf:
+            return [
+                f"temperature={value:.4g} looks like a logit scale, which is 1 / temperature: give "
+                f"logit_scale={value:.4g} or temperature={1 / value:.4g}"
+            ]
+        if value < 0 or value == math.inf:
+            remedy = "; if the model stores the logarithm, give its exponential" if value < 0 else ""
+            return [f"temperature={value:.4g}, expected a positive number, such as 0.07{remedy}"]
+        return []
+    is_raw_parameter = isinstance(given, nn.Parameter)
+    if value <= 0 or is_raw_parameter or any(abs(value - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
+        return [
+            f"logit_scale={value:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
             "logarithm, give logit_scale.exp()"
-        )
-    elif 0 < scale < SMALLEST_SCALE and logit_scale is not None:
-        messages.append(
-            f"logit_scale={scale:.4g} looks like a temperature, expected 1 / temperature: give {1 / scale:.4g}, or 1 / "
+        ]
+    if 0 < value < SMALLEST_SCALE:
+        return [
+            f"logit_scale={value:.4g} looks like a temperature, expected 1 / temperature: give {1 / value:.4g}, or 1 / "
             "temperature of the model"
-        )
-    return messages
+        ]
+    return []
 
 
 def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
     """Return the mean lengths of the rows that are not zero, or None if both are 1 within 2 %, or not finite."""
+    means = torch.stack([torch.linalg.vector_norm(rows.detach(), dim=1).mean().float() for rows in (x, y)])
+    if bool(((means - 1).abs() <= LENGTH_TOLERANCE).all()):  # the usual case, without a scaled copy of the rows
+        return None
     lengths = []
     for features in (x, y):
         rows, factors = scaled_rows(features.detach())
