@@ -34,6 +34,25 @@ def stream_of(aligner: isthmus.align.Aligner, x: np.ndarray, y: np.ndarray, size
     return [str(w.message) for w in caught if "earlier block" in str(w.message)]
 
 
+@pytest.mark.parametrize("size", [100, 7])
+@pytest.mark.parametrize("aligner_class", [Centering, ScoreCalibration])
+def test_equal_rows_of_a_stream_are_stated_once_and_without_intervals(
+    aligner_class: type[isthmus.align.Aligner], size: int, rng: np.random.Generator
+) -> None:
+    x, y = flat_export(rng)
+    aligner = aligner_class()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for start in range(0, len(x), size):
+            aligner.partial_fit(x[start : start + size], y[start : start + size])
+    stated = [str(w.message) for w in caught if "are distinct" in str(w.message)]
+    distinct = len(range(0, size, TIMES))
+    assert stated == [
+        f"{distinct} of {size} x rows are distinct in this block: in all blocks, equal rows count as one x with "
+        "several matches"
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:80 of 400")
 @pytest.mark.parametrize("size", [200, 130, 58, 7, 3, 2])
 @pytest.mark.parametrize("swapped", [False, True])

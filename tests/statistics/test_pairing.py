@@ -10,16 +10,15 @@ import pytest
 from broken_pairs import clip_like_rows, out_of_order, source
 from isthmus import IsthmusWarning, Pairs, measure, open_pairs
 from isthmus.data.sources import Source, open_source
-from isthmus.statistics import pairing as pairing_module
-from isthmus.statistics import pairing_breaks
+from isthmus.statistics import pairing_breaks, pairing_ranges
 from isthmus.statistics.pairing import (
-    find_breaks,
     first_pairs,
     has_rotated_pairs,
     judge_pairing,
     looks_paired,
     matching_offset,
 )
+from isthmus.statistics.pairing_ranges import find_breaks
 
 
 def clouds(weight: float) -> tuple[Source, Source]:
@@ -125,6 +124,22 @@ def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random
     pairing = looks_paired(source(rows), source(rows))
     assert (pairing.looks_paired, pairing.reason) == (False, "only 7 usable rows to compare")
     assert pairing.to_dict()["z"] is None
+
+
+@pytest.mark.parametrize(("is_shuffled", "kind"), [(False, "paired"), (True, "unpaired")])
+def test_judgement_of_keys_that_repeat_in_both_files_uses_all_pairs_of_a_key(
+    is_shuffled: bool, kind: str, rng: np.random.Generator
+) -> None:
+    keys = np.repeat(np.arange(40), 3)
+    x, y = rng.normal(size=(2, 120, 24)) + rng.normal(size=(120, 24))
+    y = y.reshape(40, 3, 24)[:, [1, 2, 0]].reshape(120, 24)  # the first pair of a key is none of its true ones
+    y_keys = rng.permutation(keys) if is_shuffled else keys
+    x_rows, y_rows = np.nonzero(keys[:, None] == y_keys)
+    pairs = Pairs(image=x, text=y[y_rows], index=x_rows, y_groups=y_rows)
+    assert looks_paired(*first_pairs(pairs)).kind == "unpaired"
+    judged = judge_pairing(pairs)
+    assert judged.kind == kind
+    assert "for all pairs of 40 items" in judged.reason
 
 
 def test_first_pairs_gives_the_first_pair_of_each_item(rng: np.random.Generator) -> None:
@@ -249,7 +264,7 @@ def test_looks_paired_of_a_range_that_chance_finds_in_shifted_rows_names_the_who
 ) -> None:
     x, y = clip_like_rows(rng, 1200, 48)
     by_chance = [pairing_breaks.BrokenRows(42, 1180, False)]
-    monkeypatch.setattr(pairing_module, "find_broken_rows", lambda *_, **__: by_chance)
+    monkeypatch.setattr(pairing_ranges, "find_broken_rows", lambda *_, **__: by_chance)
     pairing = looks_paired(source(x), source(np.roll(y, 3, axis=0)))
     assert pairing.kind == "shifted"
     assert pairing.reason.startswith("no: the match of a row stands 3 rows later in the second source: mean cosine")
@@ -332,6 +347,6 @@ def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> N
     x, y = rng.normal(size=(300, 8)), rng.normal(size=(900, 8))
     index = np.repeat(np.arange(300), 3)
     assert " for pairs and " in judge_pairing(Pairs(x=x, y=y[:300])).reason
-    assert " for the first pairs of 300 items and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
+    assert " for all pairs of 300 items and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
     many = rng.normal(size=(2, 2500, 8))
     assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=many[0], y=many[1])).reason

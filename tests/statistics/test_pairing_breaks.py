@@ -18,7 +18,7 @@ from broken_pairs import (
 )
 from isthmus.statistics.expected_ranks import RankModel
 from isthmus.statistics.learned_ranks import learned_ranks
-from isthmus.statistics.pairing import find_breaks
+from isthmus.statistics.pairing_ranges import find_breaks
 from isthmus.statistics.row_samples import RowSample, local_ranks
 
 

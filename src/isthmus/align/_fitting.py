@@ -191,7 +191,7 @@ class Fitting(Options, abc.ABC):
                 f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
                 "call fit to start again"
             )
-        pairs = pairs_of_rows(X, Y, index, names=names, group=True, normalize=self.normalize)
+        pairs = pairs_of_rows(X, Y, index, names=names, group=True, normalize=self.normalize, is_block=True)
         more, stream = self._more, PairStream.continued(self._stream, None if self._fit is None else self._fit.moments)
         self._fit_sums(stream.add(pairs, normalize=self.normalize, names=names), names)
         self._more, self._stream = more, stream

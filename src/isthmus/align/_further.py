@@ -154,14 +154,15 @@ def pairs_of_rows(
     group: bool,
     normalize: bool,
     same_dim: bool = False,
+    is_block: bool = False,
 ) -> Pairs:
-    """Return the pairs that a fit got, in which equal rows are one item unless `group` is False."""
+    """Return the pairs of a fit or of a block of a stream, in which equal rows are one item unless `group` is False."""
     check_flags(group=group)
     if isinstance(X, Pairs):
-        return pairs_of_items(X, group=group, normalize=normalize)
+        return pairs_of_items(X, group=group, normalize=normalize, is_block=is_block)
     rows = dict(zip(names or ("x", "y"), (X, Y), strict=True))
     pairs = (Pairs if same_dim else CrossDimPairs)(index=index, labels=labels, **rows)
-    return pairs_of_items(pairs, group=group, normalize=normalize)
+    return pairs_of_items(pairs, group=group, normalize=normalize, is_block=is_block)
 
 
 def with_further(

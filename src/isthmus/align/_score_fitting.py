@@ -232,8 +232,8 @@ class ScoreFitting(Aligner):
         paired = keeps_pairing(paired, index, X, Y) if modalities else paired
         pairs = None
         if paired and (isinstance(X, Pairs) or (X is not None and Y is not None)):
-            pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize)
-        hub = self._banks.get(0)
+            block = min_rows == 1
+            pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize, is_block=block)
         if pairs is not None:
             super().partial_fit(pairs, names=names or known_names)
         elif X is not None or Y is not None or not further:
@@ -254,7 +254,7 @@ class ScoreFitting(Aligner):
             entries, n_items = rows_by_number(
                 (X, Y), numbered, index, paired=paired, group=group, normalize=self.normalize
             )
-        first_item = 0 if hub is None else hub.n_items
+        first_item = 0 if (hub := self._banks.get(0)) is None else hub.n_items
         ends = None if pairs is None or further or not group else ends_of_pairs(pairs)
         new, n_items, self._bank_ends = continued_entries(entries, n_items, first_item, ends, self._bank_ends)
         for number, (new_rows, items) in new.items():

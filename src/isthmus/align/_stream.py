@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
 from isthmus.data.components import MAX_SHARE
-from isthmus.data.grouping import group_equal_rows
+from isthmus.data.grouping import group_equal_rows, grouping_summary
 from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.row_history import RowHistory
@@ -51,6 +51,8 @@ class PairStream:
         self.moments = moments
         self.repeated: dict[str, int] = {}
         self._remembers = remembers
+        #: True after a block with equal rows, which are one item, was reported.
+        self._has_stated_groups = False
         self._histories = RowHistory(), RowHistory()
         #: Pairs of the last items, and the hashes of the rows of the last pair.
         self._last: tuple[Pairs, list[np.uint64]] | None = None
@@ -65,6 +67,9 @@ class PairStream:
 
     def add(self, block: Pairs, *, normalize: bool, names: tuple[str, str] | None) -> Moments:
         """Add a block, whose equal rows are one item, and return the moments of all pairs so far."""
+        if block.grouped is not None and self._remembers and not self._has_stated_groups:
+            self._has_stated_groups = True
+            warn(grouping_summary(block, is_block=True), IsthmusWarning, stacklevel=3)
         if self._remembers and self._first_rows is not None:
             block = self._with_first_blocks(block, self._first_rows, normalize=normalize)
         elif self._remembers:

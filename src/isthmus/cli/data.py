@@ -89,7 +89,7 @@ def inspect(
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.diagnosis.inspection import inspect_pair
     from isthmus.statistics.near_copies import NEAR_COPIES
-    from isthmus.statistics.pairing import first_pairs, looks_paired
+    from isthmus.statistics.pairing import first_pairs, judge_items, looks_paired
 
     paths = modality_paths(paths)
     sources = open_sources(paths)
@@ -115,7 +115,7 @@ def inspect(
         if pairs is not None:
             if is_by_position and pairs.n_pairs <= MAX_ROWS:
                 pairs = group_equal_rows(pairs)  # a file repeats the row of an image beside each of its captions
-            pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources), n_pairs=pairs.n_pairs)
+            pairing = judge_items(pairs, names=_names_of(sources))
         elif len(sources) == 2:
             pairing = looks_paired(*sources, names=_names_of(sources))
         two_sources = [pair for pair in combinations(sources, 2) if len(sources) > 2 and pair[0].shape == pair[1].shape]

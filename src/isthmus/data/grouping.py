@@ -82,7 +82,9 @@ def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     return grouped
 
 
-def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = True) -> Pairs:
+def pairs_of_items(
+    pairs: Pairs, /, *, group: bool = True, normalize: bool = True, is_block: bool = False
+) -> Pairs:
     """Return pairs in which equal rows are one item, and say so in a warning, or pairs with all rows as they are.
 
     Parameters
@@ -94,6 +96,8 @@ def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = Tru
         Whether equal rows are one item. Default: True.
     normalize : bool
         Whether rows of different lengths may be equal. Default: True.
+    is_block : bool
+        Whether the pairs are a block of a stream, which states its equal rows itself. Default: False.
 
     Returns
     -------
@@ -127,7 +131,8 @@ def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = Tru
         grouped = group_equal_rows(pairs, normalize=normalize)
         if grouped is pairs:
             return pairs
-        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
+        if not is_block:
+            warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
         grouped_by_option[normalize] = grouped
     return grouped_by_option[normalize]
 
@@ -179,13 +184,15 @@ def distinct_sets(sets: UnpairedSets, /, *, group: bool = True, normalize: bool 
     return distinct_rows
 
 
-def grouping_summary(pairs: Pairs, /) -> str:
+def grouping_summary(pairs: Pairs, /, *, is_block: bool = False) -> str:
     """Return a sentence about the equal rows of pairs that were grouped.
 
     Parameters
     ----------
     pairs : Pairs
         Pairs whose `grouped` is not None.
+    is_block : bool
+        Whether the pairs are a block of a stream, so that nothing is said of intervals. Default: False.
 
     Returns
     -------
@@ -195,6 +202,8 @@ def grouping_summary(pairs: Pairs, /) -> str:
     counts = pairs.grouped or {}
     found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
     item = next(iter(counts)) if len(counts) == 1 else "item"
+    if is_block:
+        return f"{found} are distinct in this block: in all blocks, equal rows count as one {item} with several matches"
     intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
     return (
         f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "

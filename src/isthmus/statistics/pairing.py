@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,7 +27,7 @@ from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.mean_variance import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.near_copies import find_near_copies
-from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
+from isthmus.statistics.pairing_ranges import find_breaks
 from isthmus.statistics.pairing_sentences import (
     PairingBreak,
     break_advice,
@@ -42,8 +42,8 @@ from isthmus.statistics.pairing_sentences import (
 )
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_negated_pairs, has_rotated_pairs
-from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
-from isthmus.statistics.row_samples import RowSample, sample_ranges
+from isthmus.statistics.row_offsets import matching_offset, offset_steps
+from isthmus.utils.errors import InputError
 from isthmus.utils.format import cosine_text, counted
 from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE, transposed_clause
 
@@ -55,8 +55,6 @@ MIN_PAIRS = 8
 Z_THRESHOLD = 4.0
 #: Largest z that is shown as a number: without a spread it has no meaning.
 MAX_SHOWN_Z = 10_000
-#: Rows up to which the end of a break is taken for that of a shard.
-SHARD_TOLERANCE = 16
 #: Kinds of answers that every function states: `measure`, `explain`, `report`, `compare` and `fit`.
 REPORTED_KINDS = ("broken", "shifted", "negated", "rotated", "reordered", "unpaired")
 
@@ -188,17 +186,10 @@ def looks_paired(
     if valid.sum() < MIN_PAIRS:
         return Pairing(False, f"only {counted(valid.sum(), 'usable row')} to compare")
     moments = Moments.of(Pairs(x=unit_x[valid], y=unit_y[valid]), matmul_dtype="float64")
-    paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
-    error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
-    difference = paired - unpaired
-    z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
-    numbers = (paired, unpaired, z)
-    extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
-    size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
+    paired, unpaired, z = numbers = _compared_cosines(moments)
     judged_pairs = f"{valid.sum():,} sampled pairs" if len(rows) < x.shape[0] else "pairs"
     judged_pairs = f"the first pairs of {valid.sum():,} items" if len(rows) == x.shape[0] < n_pairs else judged_pairs
-    cosines = f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for "
-    cosines += f"non-matching rows, a difference of {size} standard errors"
+    cosines = _cosines_clause(*numbers, judged_pairs)
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     is_negated = any(entry.kind == NEGATED_ROWS for entry in degeneracies)  # the sentence states it
     degeneracies = tuple(entry for entry in degeneracies if entry.kind != NEGATED_ROWS)
@@ -241,80 +232,22 @@ def looks_paired(
     return judged("unpaired", no_match_reason(cosines, int(valid.sum()), z))
 
 
-def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
-    """Find the ranges of rows that do not match while the rows next to them do.
-
-    Parameters
-    ----------
-    x, y : Source
-        Rows (n, d).
-
-    Returns
-    -------
-    tuple of PairingBreak
-        The ranges with their offset, if one side is only shifted there, and their shard.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> rows = rng.normal(size=(500, 16))
-    >>> shuffled = np.concatenate([rows[:300], rng.permutation(rows[300:])])
-    >>> [(found.start, found.stop) for found in find_breaks(Source(rows, address="x"), Source(shuffled, address="y"))]
-    [(300, 500)]
-    """
-    n, dim = x.shape
-    shards = sorted({*_shard_ends(x), *_shard_ends(y)} - {n})
-    ends = np.array([*shards, n])
-    sample = RowSample.read(x, y, sample_ranges(n, dim, ends))
-    if not len(sample.numbers):
-        return ()
-    means = sample.x.mean(axis=0), sample.y.mean(axis=0)
-
-    def read(ranges: Sequence[tuple[int, int]]) -> RowSample:
-        return RowSample.read(x, y, ranges).centre(*means)
-
-    ranges = find_broken_rows(sample.centre(*means), n, read, ends=ends)
-    if not ranges:
-        return ()
-    cosines = np.einsum("ij,ij->i", sample.x + means[0], sample.y + means[1])
-    inside = [(sample.numbers >= rows.start) & (sample.numbers < rows.stop) for rows in ranges]
-    other_cosine = float(np.mean(cosines[~np.any(inside, axis=0)]))
-    breaks: list[PairingBreak] = []
-    for rows, is_inside in zip(ranges, inside, strict=True):
-        entry = _break(x, y, rows, float(np.mean(cosines[is_inside])), other_cosine)
-        is_known = breaks and breaks[-1].offset and entry.offset and entry.start < breaks[-1].stop
-        if not is_known:  # the steps of the shifted range before it say so
-            breaks.append(entry)
-    return tuple(breaks)
+def _compared_cosines(moments: Moments) -> tuple[float, float, float]:
+    """Return the mean cosines of pairs and of non-matching rows, and their difference in standard errors."""
+    paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
+    error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
+    difference = paired - unpaired
+    z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
+    return paired, unpaired, z
 
 
-def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: float) -> PairingBreak:
-    start, stop, shard = rows.start, rows.stop, None
-    for source in (x, y):
-        edges = np.array([0, *_shard_ends(source)])
-        first, last = (int(np.argmin(np.abs(edges - row))) for row in (start, stop))
-        if last == first + 1 and max(abs(edges[first] - start), abs(edges[last] - stop)) <= SHARD_TOLERANCE:
-            shard = str(source.rows.names[first])
-            start, stop = int(edges[first]), int(edges[last])
-            break
-    offset, steps = matching_offset(x, y, start, stop), [(start, 0)]
-    if offset:
-        start = 0 if stands_at(x, y, offset, 0, start) else start
-        stop = x.shape[0] if stands_at(x, y, offset, stop, x.shape[0]) else stop
-        steps = offset_steps(x, y, offset, start, stop)
-        offset = steps[0][1] or offset
-    # Selected rows are named by their numbers in the file.
-    is_open = stop == x.shape[0]
-    first, last, following = (int(row) for row in x.numbers(np.array([start, stop - 1, stop - is_open])))
-    last = max(last, following - 1)  # rows of the file that repeat the last one belong to it
-    numbered = tuple((int(x.numbers(np.array([row]))[0]), value) for row, value in steps) if len(steps) > 1 else ()
-    return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, numbered)
-
-
-def _shard_ends(source: Source) -> list[int]:
-    """Return the row after the last one of each shard, [] for a file."""
-    rows = source.rows
-    return [int(end) for end in rows.ends] if getattr(rows, "names", None) else []
+def _cosines_clause(paired: float, unpaired: float, z: float, judged_pairs: str) -> str:
+    extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
+    size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
+    return (
+        f"mean cosine {cosine_text(paired, 3)} for {judged_pairs} and {cosine_text(unpaired, 3)} for "
+        f"non-matching rows, a difference of {size} standard errors"
+    )
 
 
 def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:
@@ -365,6 +298,48 @@ def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
     return select_rows(pairs.x, items), select_rows(pairs.y, rows)
 
 
+def judge_items(pairs: Pairs, /, *, names: tuple[str, str]) -> Pairing:
+    """Judge pairs by the first pair of each item, and by all pairs of the items if those show no pairing.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of n items.
+    names : tuple of str
+        Names of the two modalities in the reason.
+
+    Returns
+    -------
+    Pairing
+        See `looks_paired`.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> judge_items(isthmus.demo.load("plain"), names=("image", "text")).kind
+    'paired'
+    """
+    pairing = looks_paired(*first_pairs(pairs), names=names, n_pairs=pairs.n_pairs)
+    if pairing.kind != "unpaired" or pairs.dependence is not None or pairs.n_pairs == pairs.n_components:
+        return pairing
+    sample = pairs.sample(MAX_SAMPLED_PAIRS)
+    try:
+        numbers = _compared_cosines(Moments.of(sample, matmul_dtype="float64"))
+    except InputError:  # invalid rows, which the first pairs leave out
+        return pairing
+    paired, unpaired, z = numbers
+    items = "items" if sample is pairs else "sampled items"
+    cosines = _cosines_clause(*numbers, f"all pairs of {sample.n_components:,} {items}")
+    kind = "paired" if z > Z_THRESHOLD else "unpaired"
+    if kind == "paired":
+        reason = "; ".join([f"yes: {cosines}", *(entry.message for entry in pairing.degenerate)])
+    else:
+        reason = no_match_reason(cosines, sample.n_components, z)
+    return replace(
+        pairing, looks_paired=kind == "paired", reason=reason, paired=paired, unpaired=unpaired, z=z, kind=kind
+    )
+
+
 #: Judgements of pairs that still exist.
 _CACHE: WeakKeyDictionary[Pairs, Pairing] = WeakKeyDictionary()
 
@@ -375,7 +350,7 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
     Parameters
     ----------
     pairs : Pairs
-        The pairs. An item with several rows of y counts with the first of them.
+        The pairs. See `judge_items` for items with several pairs.
 
     Returns
     -------
@@ -393,5 +368,5 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
         reason = f"only {counted(pairs.n_components, 'usable row')} to compare"
         _CACHE[pairs] = Pairing(False, reason, degenerate=degeneracies)
     elif pairs not in _CACHE:
-        _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names, n_pairs=pairs.n_pairs)
+        _CACHE[pairs] = judge_items(pairs, names=pairs.names)
     return _CACHE[pairs]
