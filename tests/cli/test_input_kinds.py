@@ -13,6 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 import isthmus
+from command_line import isthmus_
 from isthmus import InputError, IsthmusWarning
 from isthmus.cli import app
 
@@ -287,3 +288,8 @@ def test_inspect_of_three_files_judges_each_two_of_them(tmp_path: Path) -> None:
     assert "Paired, image.npy and audio.npy? no" in out
     pairings = json.loads(run("inspect", *paths, "--json"))["pairings"]
     assert [entry["looks_paired"] for entry in pairings.values()] == [True, False, False]
+
+
+def test_inspect_prints_the_warning_of_a_file_once(tmp_path: Path) -> None:
+    torch.save([torch.tensor(X), torch.tensor(X)], tmp_path / "two.pt")
+    assert isthmus_("inspect", tmp_path / "two.pt").stderr.count("read as batches of one modality") == 1

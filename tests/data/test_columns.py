@@ -124,6 +124,7 @@ Capsule.__name__ = "OtherArray"
         ((X * 100).astype(np.int8), "image: has dtype int8: codes, which are no embeddings without their scale"),
         ((torch.tensor(X) * 100).to(torch.uint8), "image: has dtype torch.uint8: codes, which"),
         (np.arange(480).reshape(60, 8), "image: has dtype int64, expected floats; whole numbers are ids"),
+        (np.arange(480).reshape(60, 8).tolist(), "image: has dtype int64, expected floats; whole numbers are ids"),
         ([*X[:30], *X[:30, :3]], r"image: the first 60 rows have several lengths \(30 of 3, 30 of 8 numbers\)"),
         ([*X[:-1], X[:2, :3]], r"image: row 59 .* is of shape \(2, 3\), expected \(8,\) as the first"),
         ([np.int8(row) for row in X.tolist()[:-1]] + [np.int8([1])], r"image: row 59 .* is not of 8 numbers"),

@@ -60,6 +60,8 @@ def test_measure_of_an_unknown_name_proposes_a_name_as_it_is_printed() -> None:
     pairs = isthmus.Pairs(image=x, text=y)
     for request, proposal in (
         ("image_to_text_hubnes", "image_to_text_hubness"),
+        ("recall", "image_to_text_R@1' or 'text_to_image_R@1'"),
+        ("vmf", "vmf_concentration_image' or 'vmf_concentration_text'"),
         ("text_to_image_R@2", "text_to_image_R@"),
     ):
         with pytest.raises(isthmus.InputError, match=f"did you mean '{proposal}") as caught:

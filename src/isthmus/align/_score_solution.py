@@ -142,6 +142,12 @@ def score_level(query: Cloud, stored: Cloud, direction: Direction, rounding: flo
             raise InputError(f"got {counted(n, 'row')} of {name}, expected 3 or more, because scores need a spread")
         mean, variance = without_own_scores(mean, variance, n)
     if not variance > rounding:
+        for modality, cloud in ((name, query), (other, stored)):
+            if np.trace(cloud.cov) <= max(rounding, MIN_VARIANCE):
+                raise InputError(
+                    f"all rows of {modality} are the same, so that their scores have no spread to divide by; check "
+                    "the encoder, or give rows of several items"
+                )
         advice = "ScoreCalibration, which keeps rows" if rounding == MIN_VARIANCE else "CSLS"
         raise InputError(
             f"the scores of {name} against {other} are equal up to rounding, so there is no spread to divide by; use "

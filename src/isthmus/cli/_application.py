@@ -122,15 +122,21 @@ def _root(
     """Measure, explain and close the modality gap of multimodal embeddings."""
 
 
+#: Warnings that the command has printed. A file that is read twice gives its warning once.
+_printed_warnings: set[str] = set()
+
+
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
     from isthmus.cli.progress import is_quiet
 
-    if issubclass(category, IsthmusWarning) and not is_quiet():
+    if issubclass(category, IsthmusWarning) and not is_quiet() and str(message) not in _printed_warnings:
+        _printed_warnings.add(str(message))
         print(f"isthmus: warning: {message}", file=sys.stderr)
 
 
 def run(application: Any) -> None:
     """Run an application of typer. Bad input prints one line to standard error and exits with code 2."""
+    _printed_warnings.clear()
     warnings.showwarning = _warn  # type: ignore[assignment]
     try:
         with ended_by_interrupt():

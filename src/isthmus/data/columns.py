@@ -119,7 +119,7 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
     is_coded = reading.get("bits") or any(reading.get(key) is not None for key in ("scale", "offset", "ranges"))
     if isinstance(array, np.ndarray):
         if not (is_coded and array.dtype.kind in "iu"):
-            validation.check_float_dtype(array.dtype, name)
+            validation.check_float_dtype(_dtype_of_numbers(rows, array), name)
     elif not is_coded and ("int" in str(array.dtype) or "bool" in str(array.dtype)):
         raise validation.integer_dtype(str(array.dtype), name)
     elif not is_coded and "float" not in str(array.dtype):
@@ -131,6 +131,16 @@ def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Sou
     source = prepared(Source(array, address=name, min_rows=min_rows), **reading)
     source.ragged = ragged
     return source
+
+
+def _dtype_of_numbers(rows: Any, array: np.ndarray) -> np.dtype[Any]:
+    """Return the type of the numbers of a list of lists, which are floats in `array`, or that of `array`."""
+    if not (isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], (list, tuple))):
+        return array.dtype
+    if not all(isinstance(value, int) for value in rows[0]):  # an early answer for lists of floats
+        return array.dtype
+    whole = array.ndim == 2 and np.isfinite(array).all() and np.array_equal(array, np.round(array))
+    return np.asarray(rows).dtype if whole else array.dtype
 
 
 def _check_tensor(rows: Any, name: str) -> None:

@@ -82,9 +82,7 @@ def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     return grouped
 
 
-def pairs_of_items(
-    pairs: Pairs, /, *, group: bool = True, normalize: bool = True, is_block: bool = False
-) -> Pairs:
+def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = True, is_block: bool = False) -> Pairs:
     """Return pairs in which equal rows are one item, and say so in a warning, or pairs with all rows as they are.
 
     Parameters

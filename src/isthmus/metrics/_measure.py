@@ -195,7 +195,9 @@ def _selected(
             selected.setdefault(measures_of_printed[request], []).append(request)
             continue
         if request not in registered and request not in groups:
-            similar = renamed_measure(request, names, measures_of_printed)
+            similar: str | list[str] | None = renamed_measure(request, names, measures_of_printed)
+            if not similar and "recall" in request.lower():
+                similar = [name for name in measures_of_printed if name.endswith("_R@1")]
             raise unknown_name("measure", request, [*groups, *measures_of_printed], similar=similar)
         for name in groups.get(request, [request]):
             selected[name] = registered[name].names(*names)

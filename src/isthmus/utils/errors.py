@@ -15,9 +15,11 @@ import difflib
 import errno
 import importlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+#: Fewest letters of an unknown name that are looked for in known names, and most names that a message proposes.
+MIN_PART_LENGTH, MAX_PROPOSED = 3, 3
 #: Commands that list all names of a noun, for messages that have no room for them.
 LIST_COMMANDS = {
     "measure": "isthmus list metrics",
@@ -136,8 +138,10 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub(lambda match: match[1] or match[2], text)
 
 
-def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str | None = None) -> InputError:
-    """Return the error for a name that is not in a registry, with the most similar known name.
+def unknown_name(
+    noun: str, name: str, choices: Iterable[str], *, similar: str | Sequence[str] | None = None
+) -> InputError:
+    """Return the error for a name that is not in a registry, with up to three known names that contain or resemble it.
 
     The message lists all known names if it then has at most 300 characters. Otherwise it names the command that lists
     them, or the first names and their number.
@@ -150,8 +154,9 @@ def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str |
         The unknown name.
     choices : iterable of str
         All names.
-    similar : str, optional
-        The known name that is meant. Default: the one with the most similar letters, if any is similar.
+    similar : str or sequence of str, optional
+        The known names that may be meant. Default: those that contain the name, or else the one with the most similar
+        letters, if any is similar.
 
     Returns
     -------
@@ -162,11 +167,15 @@ def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str |
     if not names:
         return InputError(f"unknown {noun} {name!r}: there is none to choose from")
     by_lower_case = {entry.lower(): entry for entry in names}
-    if similar is None:
+    if not similar and len(name) >= MIN_PART_LENGTH:
+        similar = [entry for entry in names if name.lower() in entry.lower()]
+    if not similar:
         matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
         similar = by_lower_case[matches[0]] if matches else None
     message = f"unknown {noun} {name!r}"
-    message += f": did you mean {similar!r}? " if similar else "; "
+    proposed = [repr(entry) for entry in ([similar] if isinstance(similar, str) else similar or ())][:MAX_PROPOSED]
+    alternatives = " or ".join([part for part in (", ".join(proposed[:-1]), *proposed[-1:]) if part])
+    message += f": did you mean {alternatives}? " if similar else "; "
     lead = "Known: " if similar else "known: "
     complete = f"{message}{lead}{', '.join(names)}"
     if len(complete) <= MAX_LENGTH:
