@@ -139,8 +139,8 @@ def _dtype_of_numbers(rows: Any, array: np.ndarray) -> np.dtype[Any]:
         return array.dtype
     if not all(isinstance(value, int) for value in rows[0]):  # an early answer for lists of floats
         return array.dtype
-    whole = array.ndim == 2 and np.isfinite(array).all() and np.array_equal(array, np.round(array))
-    return np.asarray(rows).dtype if whole else array.dtype
+    are_whole_numbers = array.ndim == 2 and np.isfinite(array).all() and np.array_equal(array, np.round(array))
+    return np.asarray(rows).dtype if are_whole_numbers else array.dtype
 
 
 def _check_tensor(rows: Any, name: str) -> None:

@@ -174,7 +174,7 @@ def unknown_name(
         similar = by_lower_case[matches[0]] if matches else None
     message = f"unknown {noun} {name!r}"
     proposed = [repr(entry) for entry in ([similar] if isinstance(similar, str) else similar or ())][:MAX_PROPOSED]
-    alternatives = " or ".join([part for part in (", ".join(proposed[:-1]), *proposed[-1:]) if part])
+    alternatives = " or ".join(filter(None, (", ".join(proposed[:-1]), *proposed[-1:])))
     message += f": did you mean {alternatives}? " if similar else "; "
     lead = "Known: " if similar else "known: "
     complete = f"{message}{lead}{', '.join(names)}"
