@@ -141,9 +141,9 @@ class PairStream:
             self.repeated[name] = self.repeated.get(name, 0) + count
         if counts and is_first:
             about = "" if all(history.is_exact for history in self._histories) else "about "
-            found = " and ".join(f"{about}{count:,} of {block.n_pairs:,} {name} rows" for name, count in counts.items())
+            text = " and ".join(f"{about}{count:,} of {block.n_pairs:,} {name} rows" for name, count in counts.items())
             warn(
-                f"{found} of this block came in an earlier block and count as new items; give all pairs of an item "
+                f"{text} of this block came in an earlier block and count as new items; give all pairs of an item "
                 "in one block, or all pairs to fit",
                 IsthmusWarning,
                 stacklevel=5,
@@ -178,8 +178,8 @@ def _rows_of_pairs(pairs: Pairs) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def _joined(rows: tuple[list[np.ndarray], list[np.ndarray]], block: Pairs, *, normalize: bool) -> Pairs:
     """Return earlier pairs and those of a block, whose equal rows are one item."""
     x, y = (np.concatenate([*a, *b]) for a, b in zip(rows, _rows_of_pairs(block), strict=True))
-    both: dict[str, Any] = dict(zip(block.names, (x, y), strict=True))
-    return group_equal_rows(type(block)(**both), normalize=normalize)
+    rows_by_name: dict[str, Any] = dict(zip(block.names, (x, y), strict=True))
+    return group_equal_rows(type(block)(**rows_by_name), normalize=normalize)
 
 
 def _negated(moments: Moments) -> Moments:

@@ -198,13 +198,13 @@ def grouping_summary(pairs: Pairs, /, *, is_block: bool = False) -> str:
         The sentence.
     """
     counts = pairs.grouped or {}
-    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
+    text = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
     item = next(iter(counts)) if len(counts) == 1 else "item"
     if is_block:
-        return f"{found} are distinct in this block: in all blocks, equal rows count as one {item} with several matches"
+        return f"{text} are distinct in this block: in all blocks, equal rows count as one {item} with several matches"
     intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
     return (
-        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
+        f"{text} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
         "group=False in Python, takes every row as it is"
     )
 

@@ -251,9 +251,9 @@ def collapse_warnings(batch: Batch) -> list[str]:
     return [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
 
 
-def scale_warnings(batch: Batch, given: Tensor | float | None, argument: str) -> list[str]:
+def scale_warnings(batch: Batch, argument_given: Tensor | float | None, argument: str) -> list[str]:
     """Return what is suspicious about the scale or the temperature that a first call was given."""
-    if given is None:
+    if argument_given is None:
         return []
     value = argument_value(batch, argument)
     if argument == "temperature":
@@ -266,7 +266,7 @@ def scale_warnings(batch: Batch, given: Tensor | float | None, argument: str) ->
             remedy = "; if the model stores the logarithm, give its exponential" if value < 0 else ""
             return [f"temperature={value:.4g}, expected a positive number, such as 0.07{remedy}"]
         return []
-    is_raw_parameter = isinstance(given, nn.Parameter)
+    is_raw_parameter = isinstance(argument_given, nn.Parameter)
     if value <= 0 or is_raw_parameter or any(abs(value - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
         return [
             f"logit_scale={value:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
