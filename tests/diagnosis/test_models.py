@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import isthmus
 from isthmus import Estimate, InputError
+from isthmus.cli import app
 from isthmus.diagnosis import ModelComparison, compare_models
 from isthmus.diagnosis.model_table import rank_correlation
 from isthmus.diagnosis.models import open_model, steps_of
@@ -252,3 +254,40 @@ def test_numbers_of_a_column_of_the_page_have_one_number_of_decimals(tmp_path: P
     columns = columns_of_numbers(tmp_path / "models.html")
     assert all(len({len(number.partition(".")[2]) for number in numbers}) <= 1 for numbers in columns), columns
     assert sum(len(numbers) > 3 for numbers in columns) > 6
+
+
+def test_models_of_a_sample_state_it_with_standard_errors(tmp_path: Path) -> None:
+    models = {name: made_up(1, noise, n=300, seed=3) for name, noise in (("a", 0.8), ("b", 1.2))}
+    table = compare_models(models, sample=100)
+    scores = ("R@1", "R@10", "mixed_R@1", "exchange_R@1", "same_modality_share")
+    for own in (*table.values(), table.differences["a", "b"]):
+        assert [own[name].sampled for name in scores] == [100] * 5
+        assert own["centroid_distance"].sampled == own["shared_alignment"].sampled == 0
+    error = table["a"]["R@1"].standard_error
+    content = ModelComparison.from_dict(table.to_dict()).to_dict()
+    assert content == table.to_dict()
+    assert content["models"]["a"]["R@1"]["standard_error"] == error
+    columns = table.columns()
+    row = columns["measure"].index("R@1")
+    assert (columns["sampled"][row], columns["standard_error"][row]) == (100, error)
+    stated = "a random sample of 100 of 300 items of each model (--sample)"
+    assert stated in table.sentences()[-1]
+    assert "The standard error of R@1 is " in table.sentences()[-1]
+    models_page(table, tmp_path / "models.html")
+    assert stated in (tmp_path / "models.html").read_text(encoding="utf-8")
+    unsampled = compare_models(models)
+    assert "random sample" not in " ".join(unsampled.sentences())
+    assert unsampled["a"]["R@1"].sampled == 0
+    with pytest.raises(InputError, match="sample=99: expected 100 items or more"):
+        compare_models(models, sample=99)
+
+
+def test_models_command_takes_the_sample(tmp_path: Path) -> None:
+    paths = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for modality, rows in zip(("image", "text"), made_up(1, 0.8, seed=ord(name)), strict=True):
+            np.save(tmp_path / name / f"{modality}.npy", rows)
+        paths.append(str(tmp_path / name))
+    output = CliRunner().invoke(app, ["models", *paths, "--sample", "120"]).stdout
+    assert "a random sample of 120 of 200 items of each model (--sample)" in " ".join(output.split())

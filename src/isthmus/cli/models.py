@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
-from isthmus.cli._common import AsIs, DropBad, Json, Raw, split_names
+from isthmus.cli._common import AsIs, DropBad, Json, Raw, SampleOfItems, split_names
 from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import reading_options
@@ -45,6 +45,7 @@ def models(
     ] = False,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    sample: SampleOfItems = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -63,7 +64,7 @@ def models(
         opened = {title: open_model(path, **reading) for title, path in zip(titles, paths, strict=True)}
         describe(f"comparing {counted(len(opened), 'model')}")
         comparison = isthmus.compare_models(
-            opened, same_pairs=False if unpaired else None, normalize=not raw, group=not as_is
+            opened, same_pairs=False if unpaired else None, normalize=not raw, group=not as_is, sample=sample
         )
     for path in output or []:
         if path.suffix.lower() == ".html":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.statistics.correlation import mean_ranks, spearman
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.utils.format import column_numbers, counted, too_few, with_interval
+from isthmus.utils.format import column_numbers, counted, percent, sample_words, too_few, with_interval
 from isthmus.utils.tabular import Tabular
 
 #: Pairs of numbers that are correlated across models: first what may explain, then what users want.
@@ -60,6 +60,8 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         Whether all models have the same pairs.
     sizes : mapping of str to int
         Number of pairs of each model.
+    item_counts : mapping of str to int
+        Number of items of each model. Default: empty, for comparisons without a sample.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
     steps: Mapping[str, int]
     paired: bool
     sizes: Mapping[str, int]
+    item_counts: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, model: str) -> Mapping[str, Estimate]:
         return self.numbers[model]
@@ -88,12 +91,13 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         return len(self.numbers)
 
     def sentences(self) -> list[str]:
-        """Return the best model, its lead over the next one, and one sentence for each rank correlation.
+        """Return the best model, its lead over the next one, one sentence for each rank correlation, and the sample.
 
         Returns
         -------
         list of str
-            Sentences. Correlations that a permutation test does not tell from chance are said to be so.
+            Sentences. The last one states the sample of items, if there is one.
+            Correlations that a permutation test does not tell from chance are said to be so.
         """
         order = sorted(self.numbers, key=lambda model: -self.numbers[model]["R@1"].value)
         best, second = order[:2]
@@ -117,7 +121,25 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
                 f"Across these models {words} {direction} (rank correlation {correlation.value:+.2f}, "
                 f"p = {p_value:.2g})."
             )
-        return sentences
+        return [*sentences, *self._sample_sentences()]
+
+    def _sample_sentences(self) -> Iterator[str]:
+        """Yield which numbers come from a random sample of the items, and the standard errors of R@1."""
+        estimates = {model: own["R@1"] for model, own in self.numbers.items() if own["R@1"].sampled}
+        if not estimates:
+            return
+        samples = {model: sample_words(e.sampled, self.item_counts[model]) for model, e in estimates.items()}
+        words = set(samples.values())
+        stated = ", ".join(f"{text} of {model}" for model, text in samples.items())
+        if len(words) == 1 and len(samples) == len(self.numbers):
+            stated = f"{next(iter(words))} of each model"
+        errors = [e.standard_error for e in estimates.values() if not math.isnan(e.standard_error)]
+        ends = dict.fromkeys(percent(error) for error in (min(errors), max(errors))) if errors else {}
+        text = f" The standard error of R@1 is {' to '.join(ends)}." if ends else ""
+        yield (
+            f"Retrieval and mixed search are those of {stated} (--sample).{text} Bias and intervals of the components "
+            "of the cosine deficit come from such a sample too. Other numbers are those of all items."
+        )
 
     def _lead(self, best: str, second: str) -> str:
         key = (second, best) if (second, best) in self.differences else (best, second)
@@ -136,7 +158,8 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         -------
         dict of str to list
             Model, step, measure, its value with interval and unit, the difference from the first model with its
-            interval ('difference', 'difference_low', 'difference_high'), and a note.
+            interval ('difference', 'difference_low', 'difference_high'), a note, the number of sampled items (0 for all
+            items) and the standard error of a number of a sample.
         """
         first = next(iter(self.numbers))
         rows = [(model, name, estimate) for model, own in self.numbers.items() for name, estimate in own.items()]
@@ -154,6 +177,8 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             "difference_low": [e.low for e in differences],
             "difference_high": [e.high for e in differences],
             "note": [e.undefined or e.note for _, _, e in rows],
+            "sampled": [e.sampled for _, _, e in rows],
+            "standard_error": [e.standard_error if e.sampled else NAN for _, _, e in rows],
         }
 
     def display_columns(self) -> dict[str, list[Any]]:
@@ -177,8 +202,8 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         Returns
         -------
         dict
-            'models', 'differences' (keys 'a,b' mean b minus a), 'correlations', 'steps', 'paired', 'sizes' and
-            'sentences'.
+            'models', 'differences' (keys 'a,b' mean b minus a), 'correlations', 'steps', 'paired', 'sizes',
+            'item_counts' and 'sentences'.
         """
 
         def values(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -191,6 +216,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             "steps": dict(self.steps),
             "paired": self.paired,
             "sizes": dict(self.sizes),
+            "item_counts": dict(self.item_counts),
             "sentences": self.sentences(),
         }
 
@@ -219,6 +245,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             content["steps"],
             content["paired"],
             content["sizes"],
+            content.get("item_counts", {}),
         )
 
     def __repr__(self) -> str:

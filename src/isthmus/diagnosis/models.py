@@ -36,6 +36,7 @@ from isthmus.tasks import registry as tasks
 from isthmus.utils.arguments import type_of
 from isthmus.utils.errors import InputError
 from isthmus.utils.progress import as_steps_of, report_progress
+from isthmus.utils.validation import check_sample
 
 #: Larger data are sampled for the tasks, with the same items of every model.
 MAX_ITEMS = 10_000
@@ -70,6 +71,7 @@ def compare_models(
     group: bool = True,
     pool: str | None = None,
     rng: int = 0,
+    sample: int | None = None,
 ) -> ModelComparison:
     """Measure several models or checkpoints, their differences, and what goes with good retrieval across them.
 
@@ -92,6 +94,10 @@ def compare_models(
         How several vectors of an item, (n, k, d), become one.
     rng : int, default 0
         Seed of the sample, the groups and the permutations.
+    sample : int, optional
+        Items in the random sample that is searched, the same ones of every model, 100 or more. Items that share rows
+        are drawn together, and count as one. `decompose_pairs` takes its sample from it too. Default: 10,000.
+        `Estimate.sampled` and a sentence state it.
 
     Returns
     -------
@@ -128,6 +134,7 @@ def compare_models(
             f"got {len(models)} model, expected two or more, as isthmus models FOLDER FOLDER, or "
             "compare_models({'a': (X, Y), 'b': ...})"
         )
+    check_sample(sample)
     opened = {
         name: _pairs_of(data, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
         for name, data in models.items()
@@ -143,7 +150,7 @@ def compare_models(
     with as_steps_of(STAGE, lambda: (n_finished, total, name)):
         for name, pairs in opened.items():
             report_progress(n_finished, total, STAGE, name)
-            studies[name] = _Study(pairs, normalize, rng, pair_units)
+            studies[name] = _Study(pairs, normalize, rng, pair_units, sample)
             n_finished += 1
         for name, study in studies.items():
             report_progress(n_finished, total, STAGE, name)
@@ -157,7 +164,8 @@ def compare_models(
     correlations = {pair: rank_correlation(numbers, *pair, rng=rng) for pair in CORRELATED}
     counts = {name: pairs.n_pairs for name, pairs in opened.items()}
     report_progress(total, total, STAGE)
-    return ModelComparison(numbers, differences, correlations, steps_of(opened), paired, counts)
+    items = {name: pairs.n_items for name, pairs in opened.items()}
+    return ModelComparison(numbers, differences, correlations, steps_of(opened), paired, counts, items)
 
 
 def steps_of(names: Sequence[str] | Mapping[str, Any], /) -> dict[str, int]:
@@ -235,8 +243,10 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
 class _Study:
     """The numbers of one model, and what their differences from another model need."""
 
-    def __init__(self, pairs: Pairs, normalize: bool, rng: int, pair_units: np.ndarray | None):
-        self.pairs, self.normalize, self.rng = pairs, normalize, rng
+    def __init__(self, pairs: Pairs, normalize: bool, rng: int, pair_units: np.ndarray | None, sample: int | None):
+        self.pairs, self.normalize, self.rng, self.sample = pairs, normalize, rng, sample
+        #: Number of items of the sample that the tasks search, or 0 for all items.
+        self.sampled = 0
         #: Unit of each item, (n_items,), which is independent of the others and common to all models on the same pairs.
         self.units = pairs.components
         if pair_units is not None:
@@ -259,14 +269,14 @@ class _Study:
         x, y = self.names
         result = measure(self.pairs, metrics=list(MEASURES), normalize=self.normalize)
         numbers = {name.replace(f"_{x}", "_x").replace(f"_{y}", "_y"): e for name, e in result.items()}
-        budget = decompose_pairs(self.pairs, normalize=self.normalize, rng=self.rng)
+        budget = decompose_pairs(self.pairs, normalize=self.normalize, rng=self.rng, sample=self.sample)
         numbers |= {f"budget_{name}": component for name, component in budget.items()}
         numbers["shared_alignment"] = self.alignment
         for name, values in self.per_unit.items():
             mean, low, high = mean_interval(values)
             if mean in (0.0, 1.0):  # no spread, so that the interval comes from the number of independent items
                 low, high = wilson_interval(mean * len(values), len(values))
-            numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share")
+            numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share", sampled=self.sampled)
         if self.dependence is None:
             return numbers
         return {name: replace(e, low=NAN, high=NAN, note=self.dependence) for name, e in numbers.items()}
@@ -274,9 +284,11 @@ class _Study:
     def _task_scores(self) -> dict[str, np.ndarray]:
         """Return the contribution of each sampled unit to each score, of which the score is the mean."""
         items = np.arange(self.pairs.n_items)
-        if self.n_units > MAX_ITEMS:  # the same items of every model
-            drawn = np.random.default_rng(self.rng).choice(self.n_units, size=MAX_ITEMS, replace=False)
+        max_units = MAX_ITEMS if self.sample is None else self.sample
+        if self.n_units > max_units:  # the same items of every model
+            drawn = np.random.default_rng(self.rng).choice(self.n_units, size=max_units, replace=False)
             items = np.flatnonzero(np.isin(self.units, drawn))
+            self.sampled = len(items)
         sample = self.pairs if len(items) == self.pairs.n_items else self.pairs.take(items)
         x, y = (to_numpy(rows) for rows in sample.unit(normalize=self.normalize))
         units, unit_of_item = np.unique(self.units[items], return_inverse=True)
@@ -378,7 +390,7 @@ def _differences(
         other = numbers_b.get(name)
         if other is None or estimate.undefined or other.undefined:
             continue
-        value = other.value - estimate.value
+        value, sampled = other.value - estimate.value, max(estimate.sampled, other.sampled)
         if a.dependence or b.dependence:
             low = high = NAN
         elif paired and name in a.per_unit:
@@ -388,11 +400,12 @@ def _differences(
             plug_in = b.plug_in[name] - a.plug_in[name]
             value = plug_in + (len(left_out) - 1) * (plug_in - float(left_out.mean()))  # without the bias of order 1/n
             low, high = jackknife_interval(value, left_out)
+            sampled = 0  # moments of all items
             if name == "centroid_angle" and not (_is_regular(estimate) and _is_regular(other)):
                 low = high = NAN
         else:
             half_widths = [(e.high - e.low) / 2 for e in (estimate, other)]
             variance = sum((half_width / Z95) ** 2 for half_width in half_widths)
             low, high = normal_interval(value, variance) if math.isfinite(variance) else (NAN, NAN)
-        differences[name] = Estimate(value, low, high, unit=estimate.unit)
+        differences[name] = Estimate(value, low, high, unit=estimate.unit, sampled=sampled)
     return differences
