@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus.compute.arrays import unit_rows
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.diagnosis.cosine_decomposition import decomposition_values
+from isthmus.diagnosis.printing import explanation_lines
 from isthmus.diagnosis.unpaired_intervals import UNPAIRED_COMPONENTS, set_intervals
 from isthmus.statistics.unpaired_moments import UnpairedMoments
 
@@ -36,3 +38,17 @@ def test_intervals_of_components_of_unpaired_sets_cover() -> None:
     shares = {name: count / SETS for name, count in covered.items()}
     # Long simulations give .94 to .99, with a standard error of .018 for 200 data sets.
     assert min(shares.values()) >= 0.88, shares
+
+
+def test_explain_of_large_sets_states_the_random_rows_behind_intervals(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = draw(300, 120, rng)
+    assert isthmus.explain(sets).budget.notes == ()
+    monkeypatch.setattr("isthmus.diagnosis.unpaired_intervals.MAX_ITEMS", 150)
+    explanation = isthmus.explain(sets)
+    (note,) = explanation.budget.notes
+    assert "are those of 150 random rows of each larger set, scaled to all rows" in note
+    assert any(note in line for line in explanation_lines(explanation))
+    centre = explanation.to_dict()["budget"]["parts"]["centre"]
+    assert (centre["sampled"], centre["standard_error"] > 0) == (150, True)

@@ -173,7 +173,8 @@ def decompose_pairs(
 def _sample_note(sampled: int, items: int) -> str:
     """Return which numbers of the components come from a sample, and how many items it has."""
     return (
-        "Sampling bias and intervals of the components, and chance of spectrum, centre and orientation, are those of "
+        "Sampling bias and intervals of the components and of the reached share, and chance of spectrum, centre and "
+        "orientation, are those of "
         f"{sample_words(sampled, items)} (--sample), scaled to all items. --json states the standard errors."
     )
 

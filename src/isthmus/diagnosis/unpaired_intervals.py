@@ -73,6 +73,32 @@ def few_rows_note(sets: UnpairedSets, /) -> str:
     )
 
 
+def _max_rows(sets: UnpairedSets) -> int:
+    """Return the number of rows of a set from which more are sampled."""
+    return max(MAX_ITEMS, MIN_ITEMS_PER_DIM * sets.dim)
+
+
+def sampled_rows(sets: UnpairedSets, /) -> int:
+    """Return the number of random rows of each larger set that bias and intervals come from, 0 if no set is larger.
+
+    Parameters
+    ----------
+    sets : UnpairedSets
+        The sets.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Examples
+    --------
+    >>> sampled_rows(UnpairedSets(image=np.eye(300, 4) + 1, text=np.eye(30, 4) + 1))
+    0
+    """
+    return _max_rows(sets) if max(sets.sizes) > _max_rows(sets) else 0
+
+
 def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int = 0) -> dict[str, tuple[float, ...]]:
     """Return the components without bias, and their 95 % intervals.
 
@@ -105,7 +131,7 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
     differences: list[np.ndarray] = []
     spectra: list[SampledSpectrum] = []
     for number, (source, size, seed) in enumerate(zip((sets.x, sets.y), sets.sizes, sets.seeds, strict=True)):
-        rows = sample_rows(source, max(MAX_ITEMS, MIN_ITEMS_PER_DIM * sets.dim), seed).astype(np.float64)
+        rows = sample_rows(source, _max_rows(sets), seed).astype(np.float64)
         rows = unit_rows(rows) if moments.normalize else rows
         other_mean = np.broadcast_to(moments.mean_x if number else moments.mean_y, rows.shape)
         scores = influence(moments, *((other_mean, rows) if number else (rows, other_mean)))[:, :n_components]

@@ -9,7 +9,7 @@ from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
 from isthmus.diagnosis.decomposition_intervals import swap_null
-from isthmus.diagnosis.unpaired_intervals import few_rows_note, set_intervals
+from isthmus.diagnosis.unpaired_intervals import few_rows_note, sampled_rows, set_intervals
 from isthmus.diagnosis.verdict_sentences import (
     MIN_DEFICIT,
     amounts_due,
@@ -50,13 +50,14 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
     moments = moments_of_rows(sets, normalize=normalize)
     plug_in = decompose_cosine(moments)
     note = few_rows_note(sets)
+    sampled = sampled_rows(sets)
     intervals = set_intervals(sets, moments) if not note and isinstance(moments, UnpairedMoments) else {}
     sample = sets.random_pairs
     nulls = swap_null(sample, moments_of(sample, normalize=normalize).numpy())
     scale = (1 / sets.sizes[0] + 1 / sets.sizes[1]) * sample.n_items / 2
     missing = Estimate(NAN, undefined=NO_PAIRS)
     components = {
-        name: _with_interval(dataclasses.replace(component, null=scale * nulls[name]), intervals.get(name))
+        name: _with_interval(dataclasses.replace(component, null=scale * nulls[name]), intervals.get(name), sampled)
         if name in nulls
         else dataclasses.replace(missing, unit=component.unit, definition=component.definition)
         for name, component in plug_in.items()
@@ -68,15 +69,25 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
         captured_fraction=dataclasses.replace(missing, unit="share"),
         best_rotation_fraction=dataclasses.replace(missing, unit="share"),
         shuffled_95th_percentile=NAN,
-        notes=(note,) if note else (),
+        notes=tuple(text for text in (note, _sample_note(sampled, has_intervals=bool(intervals))) if text),
     )
 
 
-def _with_interval(component: Estimate, interval: tuple[float, ...] | None) -> Estimate:
+def _sample_note(sampled: int, *, has_intervals: bool) -> str:
+    """Return which numbers come from random rows of larger sets, and how many there are. '' if all rows are used."""
+    if not sampled or not has_intervals:
+        return ""
+    return (
+        f"Sampling bias and intervals of the components are those of {sampled:,} random rows of each larger set, scaled "
+        "to all rows. --json states the standard errors."
+    )
+
+
+def _with_interval(component: Estimate, interval: tuple[float, ...] | None, sampled: int) -> Estimate:
     if interval is None:
         return component
     value, low, high = interval
-    return dataclasses.replace(component, value=value, low=low, high=high, plugin=component.value)
+    return dataclasses.replace(component, value=value, low=low, high=high, plugin=component.value, sampled=sampled)
 
 
 def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: CollapseReport, /) -> list[str]:
