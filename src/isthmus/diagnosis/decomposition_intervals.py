@@ -124,19 +124,19 @@ def decompose_pairs(
         low = high = NAN
     items = moments.by_item.n_items
     required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
-    drawn = pairs.sample(max(MAX_ITEMS if sample is None else sample, required), rng=rng)
-    scale = len(drawn.first_pairs[0]) / len(pairs.first_pairs[0])
-    drawn_moments = moments if drawn is pairs else moments_of(drawn, normalize=normalize).numpy()
-    sampled = 0 if drawn is pairs else drawn.n_items
+    subsample = pairs.sample(max(MAX_ITEMS if sample is None else sample, required), rng=rng)
+    scale = len(subsample.first_pairs[0]) / len(pairs.first_pairs[0])
+    subsample_moments = moments if subsample is pairs else moments_of(subsample, normalize=normalize).numpy()
+    sampled = 0 if subsample is pairs else subsample.n_items
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
     debiased: dict[str, float] = {}
     has_intervals = pairs.dependence is None and items >= required
     tasks: list[Callable[[], Any]] = [  # the longest one first
-        functools.partial(half_sample_bias, drawn, drawn_moments, moments, rng=rng),
-        functools.partial(item_influence, drawn, drawn_moments),
-        functools.partial(swap_null, drawn, drawn_moments, rng=rng),
-        functools.partial(best_rotation_fraction, drawn, drawn_moments, rng=rng),
+        functools.partial(half_sample_bias, subsample, subsample_moments, moments, rng=rng),
+        functools.partial(item_influence, subsample, subsample_moments),
+        functools.partial(swap_null, subsample, subsample_moments, rng=rng),
+        functools.partial(best_rotation_fraction, subsample, subsample_moments, rng=rng),
     ]
     threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
     results = run_parallel(tasks if has_intervals else tasks[2:], threads)
@@ -151,7 +151,7 @@ def decompose_pairs(
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
-        debiased, intervals = _intervals(values, results[1], results[0], drawn, scale)
+        debiased, intervals = _intervals(values, results[1], results[0], subsample, scale)
     if sampled:
         notes.append(_sample_note(sampled, pairs.n_items))
     components = {

@@ -129,16 +129,16 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         if not estimates:
             return
         samples = {model: sample_words(e.sampled, self.item_counts[model]) for model, e in estimates.items()}
-        words = set(samples.values())
-        stated = ", ".join(f"{text} of {model}" for model, text in samples.items())
-        if len(words) == 1 and len(samples) == len(self.numbers):
-            stated = f"{next(iter(words))} of each model"
+        distinct_texts = set(samples.values())
+        sample_text = ", ".join(f"{text} of {model}" for model, text in samples.items())
+        if len(distinct_texts) == 1 and len(samples) == len(self.numbers):
+            sample_text = f"{next(iter(distinct_texts))} of each model"
         errors = [e.standard_error for e in estimates.values() if not math.isnan(e.standard_error)]
         ends = dict.fromkeys(percent(error) for error in (min(errors), max(errors))) if errors else {}
         text = f" The standard error of R@1 is {' to '.join(ends)}." if ends else ""
         yield (
-            f"Retrieval and mixed search are those of {stated} (--sample).{text} Bias and intervals of the components "
-            "of the cosine deficit come from such a sample too. Other numbers are those of all items."
+            f"Retrieval and mixed search are those of {sample_text} (--sample).{text} Bias and intervals of the "
+            "components of the cosine deficit come from such a sample too. Other numbers are those of all items."
         )
 
     def _lead(self, best: str, second: str) -> str:

@@ -78,8 +78,8 @@ def _sample_note(sampled: int, *, has_intervals: bool) -> str:
     if not sampled or not has_intervals:
         return ""
     return (
-        f"Sampling bias and intervals of the components are those of {sampled:,} random rows of each larger set, scaled "
-        "to all rows. --json states the standard errors."
+        f"Sampling bias and intervals of the components are those of {sampled:,} random rows of each larger set, "
+        "scaled to all rows. --json states the standard errors."
     )
 
 
