@@ -158,8 +158,8 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         -------
         dict of str to list
             Model, step, measure, its value with interval and unit, the difference from the first model with its
-            interval ('difference', 'difference_low', 'difference_high'), a note, the number of sampled items (0 for all
-            items) and the standard error of a number of a sample.
+            interval ('difference', 'difference_low', 'difference_high'), and a note. 'sampled' is the number of sampled
+            items, 0 for all items, and 'standard_error' that of a number of a sample.
         """
         first = next(iter(self.numbers))
         rows = [(model, name, estimate) for model, own in self.numbers.items() for name, estimate in own.items()]
