@@ -12,8 +12,8 @@ import isthmus
 from isthmus import Estimate, InputError
 from isthmus.cli import app
 from isthmus.diagnosis import ModelComparison, compare_models
-from isthmus.diagnosis.model_table import rank_correlation
-from isthmus.diagnosis.models import open_model, steps_of
+from isthmus.diagnosis.model_table import rank_correlation, steps_of
+from isthmus.diagnosis.models import open_model
 from isthmus.reporting.models_page import models_page
 from report_pages import columns_of_numbers
 

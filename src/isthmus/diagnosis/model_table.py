@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -256,6 +257,31 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         for model, *cells in zip(self.numbers, *columns, strict=True):
             lines.append(f"  {model:{width}}  " + "  ".join(map(str.rjust, cells, map(len, SHOWN))))
         return "\n".join([*lines, *self.sentences()])
+
+
+def steps_of(names: Sequence[str] | Mapping[str, Any], /) -> dict[str, int]:
+    """Return the training step of each checkpoint, the last number in its name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the models.
+
+    Returns
+    -------
+    dict of str to int
+        Steps by name. Empty unless the names differ in one number alone.
+
+    Examples
+    --------
+    >>> steps_of(["epoch_1", "epoch_10"]), steps_of(["ViT-B-32", "ViT-L-14"])
+    ({'epoch_1': 1, 'epoch_10': 10}, {})
+    """
+    parts = {name: re.fullmatch(r"(.*?)(\d+)(\D*)", name) for name in names}
+    found = {name: match for name, match in parts.items() if match}
+    frames = {(match[1], match[3]) for match in found.values()}
+    steps = {name: int(match[2]) for name, match in found.items()}
+    return steps if len(found) == len(parts) == len(set(steps.values())) and len(frames) == 1 else {}
 
 
 def rank_correlation(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -23,7 +22,7 @@ from isthmus.data.opening import as_pairs, named_sources, open_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
-from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_correlation
+from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_correlation, steps_of
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.metrics import measure
 from isthmus.metrics.spectrum import rankme
@@ -166,31 +165,6 @@ def compare_models(
     report_progress(total, total, STAGE)
     items = {name: pairs.n_items for name, pairs in opened.items()}
     return ModelComparison(numbers, differences, correlations, steps_of(opened), paired, counts, items)
-
-
-def steps_of(names: Sequence[str] | Mapping[str, Any], /) -> dict[str, int]:
-    """Return the training step of each checkpoint, the last number in its name.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the models.
-
-    Returns
-    -------
-    dict of str to int
-        Steps by name. Empty unless the names differ in one number alone.
-
-    Examples
-    --------
-    >>> steps_of(["epoch_1", "epoch_10"]), steps_of(["ViT-B-32", "ViT-L-14"])
-    ({'epoch_1': 1, 'epoch_10': 10}, {})
-    """
-    parts = {name: re.fullmatch(r"(.*?)(\d+)(\D*)", name) for name in names}
-    found = {name: match for name, match in parts.items() if match}
-    frames = {(match[1], match[3]) for match in found.values()}
-    steps = {name: int(match[2]) for name, match in found.items()}
-    return steps if len(found) == len(parts) == len(set(steps.values())) and len(frames) == 1 else {}
 
 
 def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
