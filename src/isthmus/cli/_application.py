@@ -6,7 +6,6 @@ import difflib
 import importlib
 import re
 import sys
-import threading
 import warnings
 from typing import Annotated, Any, NoReturn
 
@@ -156,11 +155,11 @@ def run(application: Any) -> None:
 
 
 def _end_interrupted() -> NoReturn:
-    """Exit with the code of an interrupt, without waiting for other threads or for torch, which may take seconds."""
-    has_pool = any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
-    if has_pool or "torch" in sys.modules:
-        exit_now()
-    sys.exit(INTERRUPTED)
+    """Exit with the code of an interrupt, without waiting for other threads or for torch, which may take seconds.
+
+    The end of the interpreter would change the code after an interrupt in an `exec`, which every dataclass calls.
+    """
+    exit_now()
 
 
 def _usage_message(error: Any) -> str:
