@@ -89,7 +89,7 @@ def test_unpaired_rows_of_equal_number_are_not_paired(rng: np.random.Generator) 
 
 
 def test_unequal_counts_name_the_option(rng: np.random.Generator) -> None:
-    with pytest.raises(InputError, match=r"--unpaired \(unpaired=\)"):
+    with pytest.raises(InputError, match=r"--unpaired \(unpaired=True\)"):
         isthmus.measure(*sets_of(rng, 20, 10))
 
 
