@@ -72,8 +72,8 @@ def integer_dtype(dtype: str, address: str) -> InputError:
     if dtype.endswith("int8"):
         return InputError(
             f"{address}: has dtype {dtype}: codes, which are no embeddings without their scale (a plain cast gives "
-            "wrong angles); open them with --scale (1 for counts, and for 0 and 1) and --offset, --ranges of each "
-            "coordinate, or --bits if signs are packed (open_pairs(..., scale=))"
+            "wrong angles); open them with --scale (1 for counts, or 0 and 1) and --offset, --ranges, or --bits if "
+            "signs are packed (open_pairs(..., scale=))"
         )
     if dtype == "bool":
         return InputError(
