@@ -39,6 +39,19 @@ def test_alignment_equals_the_paired_cosine(cones: Any) -> None:
     assert (squares.low, squares.high) == pytest.approx((2 - 2 * cosine.high, 2 - 2 * cosine.low), abs=1e-12)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_of_pairs_end_at_the_range(rng: np.random.Generator, sign: int) -> None:
+    angle = rng.uniform(0, 2 * np.pi, size=6)
+    turn = np.arccos([1, 1, 1, 1, 1, 0.5])
+    x, y = (np.column_stack([np.cos(a), np.sin(a)]) for a in (angle, angle + turn))
+    pairs = Pairs(image=x, text=sign * y)
+    cosine, gap, squares = (measured(pairs, name) for name in ("mean_paired_cosine", "instance_gap", "alignment"))
+    assert cosine.value == pytest.approx(sign * 11 / 12)
+    assert (cosine.high if sign == 1 else -cosine.low) == 1
+    assert [(e.low if sign == 1 else e.high) for e in (gap, squares)] == ([0, 0] if sign == 1 else [2, 4])
+    assert all(e.low < e.value < e.high for e in (cosine, gap, squares))
+
+
 def test_alignment_null_is_exact(cones: Any) -> None:
     x, y = map(unit, cones)
     n = len(x)

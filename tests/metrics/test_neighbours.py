@@ -171,7 +171,29 @@ def test_mixed_partner_rank_needs_five_later_matches_for_an_interval(n_moved: in
     y[: n_moved + 1] = np.roll(y[: n_moved + 1], 1, axis=0)  # none of these rows matches
     estimate = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_image"])["mixed_partner_rank_image"]
     assert np.isfinite(estimate.low) == is_defined
-    assert estimate.note == ("" if is_defined else "no interval: 4 matching rows have a rank above 1, 5 are needed")
+    assert estimate.note == ("" if is_defined else "no interval: 4 matching rows of rank above 1, 5 are needed")
+
+
+def test_note_of_one_later_match_is_in_the_singular() -> None:
+    x = np.eye(12)
+    y = x.copy()
+    y[0] = -x[0]
+    estimate = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_image"])["mixed_partner_rank_image"]
+    assert estimate.note == "no interval: 1 matching row of rank above 1, 5 are needed"
+
+
+def test_interval_of_the_mixed_partner_rank_ends_at_the_largest_rank(rng: np.random.Generator) -> None:
+    x = unit(rng.normal(size=(12, 4)))
+    estimate = measured(Pairs(image=x, text=0.3 * rng.normal(size=x.shape) - x), "mixed_partner_rank_image")
+    assert estimate.low < estimate.value < estimate.high == 23
+
+
+def test_mixed_partner_rank_without_variance_has_no_interval() -> None:
+    cone = 3 * np.eye(13)[12]
+    estimate = measured(Pairs(image=np.eye(13)[:12] + cone, text=np.eye(13)[:12] - cone), "mixed_partner_rank_image")
+    assert estimate.value == 12
+    assert np.isnan(estimate.low)
+    assert estimate.note == "no interval: these items are too few, or do not vary"
 
 
 def test_paired_rows_have_the_first_row_of_each_item(cones: Any) -> None:

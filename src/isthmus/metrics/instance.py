@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from isthmus.metrics._conditions import has_unit_rows
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.result import NAN, Estimate
@@ -44,7 +46,7 @@ def instance_gap(context: MetricContext) -> Estimate:
     null is the mean distance of non-matching pairs: 20 shuffles of the pairing, with one row of y per item.
     """
     distances, owner = pair_distances(context)
-    return Estimate(*mean_interval(distances, owner), null=_non_matching_distance(context))
+    return Estimate(*_mean_distance(context, distances, owner, 2.0), null=_non_matching_distance(context))
 
 
 @metric(
@@ -71,7 +73,7 @@ def alignment(context: MetricContext) -> Estimate:
     null = NAN
     if m.by_item.n_items > 1:
         null = float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased_mean_products(m)[0]
-    return Estimate(*mean_interval(distances**2, owner), null=null)
+    return Estimate(*_mean_distance(context, distances**2, owner, 4.0), null=null)
 
 
 def pair_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
@@ -86,6 +88,15 @@ def pair_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | Non
         distances[block] = np.linalg.norm(x_block.astype(np.float64) - y[block], axis=1)
     is_paired_once = owner is None and sample.y_groups is None
     return distances, None if is_paired_once else sample.components[sample.owner]
+
+
+def _mean_distance(
+    context: MetricContext, distances: np.ndarray, owner: np.ndarray | None, of_unit_rows: float
+) -> tuple[float, float, float]:
+    """Return the mean with its interval, which ends at 0 and at the largest possible distance, given for unit rows."""
+    mean, low, high = mean_interval(distances, owner)
+    largest = max(of_unit_rows, mean) if has_unit_rows(context) else math.inf
+    return mean, *clip_interval((low, high), 0.0, largest)
 
 
 def _non_matching_distance(context: MetricContext) -> float:

@@ -13,9 +13,10 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.dyads import dyadic_variance
-from isthmus.statistics.intervals import positive_interval, wilson_interval
+from isthmus.statistics.intervals import clip_interval, positive_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_variance
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.format import counted
 
 #: Neighbours of the mutual k-NN.
 K_MUTUAL = 10
@@ -232,16 +233,19 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
     random items with one pair each. The interval is the jackknife's over items, for this number of items, because
     (rank - 1) / (n - 1) is a mean over pairs. It is symmetric on the scale of log(rank - 1). Few large ranks may decide
     the mean, so that its upper end allows for one more of them. There is none if fewer than 5 matching rows have a rank
-    above 1. The null is the mean of a random ranking, n.
+    above 1, or if no item matters more than another. The null is the mean of a random ranking, n.
     """
     n = context.shared(PairedRows).n
     neighbours = context.shared(Neighbours)
     ahead = neighbours.rank_x - 1.0
     mean, n_later = float(ahead.mean()), int(np.count_nonzero(ahead))
     if n_later < MIN_LATER_MATCHES:
-        note = f"no interval: {n_later} matching rows have a rank above 1, {MIN_LATER_MATCHES} are needed"
+        ranked = counted(n_later, "matching row")
+        note = f"no interval: {ranked} of rank above 1, {MIN_LATER_MATCHES} are needed"
         return Estimate(1 + mean, null=float(n), note=note)
     left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))
+    if left_out.min() == left_out.max():
+        return Estimate(1 + mean, null=float(n))
     largest = float(left_out.mean() - left_out.min()) * (n - 1) / n
     low, high = positive_interval(mean, jackknife_variance(left_out, with_tails=True), largest)
-    return Estimate(1 + mean, 1 + low, 1 + high, null=float(n))
+    return Estimate(1 + mean, *clip_interval((1 + low, 1 + high), 1, 2 * n - 1), null=float(n))

@@ -8,7 +8,7 @@ from isthmus.metrics._conditions import has_unit_rows
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.freedom import widened_variance
-from isthmus.statistics.intervals import cosine_interval, normal_interval
+from isthmus.statistics.intervals import clip_interval, cosine_interval, normal_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_product_noise
 from isthmus.statistics.mean_variance import interval_variance, mean_freedom, product_variance
 from isthmus.statistics.result import Estimate
@@ -36,7 +36,8 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
     """
     m = context.moments
     value = m.mean_paired
-    interval = normal_interval(value, interval_variance(m, paired=1.0))
+    limit = max(1.0, abs(value)) if has_unit_rows(context) else np.inf  # a rounded mean may exceed 1
+    interval = clip_interval(normal_interval(value, interval_variance(m, paired=1.0)), -limit, limit)
     return Estimate(value, *interval, null=debiased_mean_products(m)[0])
 
 
