@@ -15,13 +15,14 @@ from isthmus import InputError
 from isthmus.data.sources import open_source
 
 X = np.random.default_rng(24).normal(size=(20, 4)).astype(np.float32)
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
 @pytest.mark.parametrize("name", ["image.npy", "image.parquet", "image.bin", f"{'a' * 200}.npy"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer.*git lfs pull"),
+        (LFS, "is a Git LFS pointer.*git lfs pull"),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "is an HTML page"),
         (gzip.compress(X.tobytes()), "is compressed by gzip; unpack it with gunzip"),
         (
@@ -99,3 +100,52 @@ def test_message_about_a_zarr_array_opens_it_by_its_path(tmp_path: Path, monkeyp
     Path("group.zarr/image/zarr.json").touch()
     with pytest.raises(InputError, match=r"zarr.open\('group.zarr/image'\)"):
         open_source("group.zarr/image")
+
+
+def test_pointer_with_the_suffix_of_pytorch_is_named(tmp_path: Path) -> None:
+    (tmp_path / "image.pt").write_bytes(LFS)
+    with pytest.raises(InputError, match="is a Git LFS pointer"):
+        open_source(tmp_path / "image.pt")
+
+
+def test_shard_that_is_something_else_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "part_0.npy", X)
+    (tmp_path / "part_1.npy").write_bytes(LFS)
+    with pytest.raises(InputError, match=r"part_1.npy: is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickle_of_every_protocol_is_named(protocol: int, tmp_path: Path) -> None:
+    for name, content in (("rows", X), ("dictionary", {"image": X}), ("list", [X])):
+        (tmp_path / f"{name}.npy").write_bytes(pickle.dumps(content, protocol=protocol))
+        with pytest.raises(InputError, match="is a pickle, which can run code and is never loaded"):
+            open_source(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize("width", [640, 896, 1152, 1408])
+def test_fvecs_of_widths_that_begin_like_a_pickle_are_read(width: int, tmp_path: Path) -> None:
+    rows = np.random.default_rng(width).normal(size=(3, width)).astype(np.float32)
+    widths = np.full((3, 1), width, dtype=np.int32).view(np.float32)
+    np.hstack([widths, rows]).tofile(tmp_path / "image.fvecs")
+    np.testing.assert_array_equal(open_source(tmp_path / "image.fvecs").read(0, 3), rows)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (LFS, "is a Git LFS pointer"),
+        (b"SQLite format 3\x00", "is an SQLite database"),
+        (b"<!DOCTYPE html>", "is an HTML page"),
+        (gzip.compress(b"rows"), "is compressed by gzip"),
+        (b"PK\x03\x04", "is a zip archive, not rows without a header"),
+        (pickle.dumps(X), "is a pickle"),
+        (b"\x93NUMPY", "is a file of the format 'npy'; leave out --raw"),
+        (b"PAR1", "is a file of the format 'parquet'; leave out --raw"),
+    ],
+    ids=["lfs", "sqlite", "html", "gzip", "zip", "pickle", "npy", "parquet"],
+)
+def test_raw_rows_of_another_kind_of_file_are_refused(start: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "image.bin").write_bytes(start + bytes(-len(start) % 16) + X.tobytes())
+    with pytest.raises(InputError, match=message):
+        open_source(tmp_path / "image.bin", raw="float32:4")

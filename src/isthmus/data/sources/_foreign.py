@@ -15,10 +15,15 @@ MAX_SHOWN_PATH = 60
 #: Suffixes of pickles, also of old ones, whose first bytes do not tell.
 PICKLES = (".pkl", ".pickle", ".p", ".joblib")
 _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ", b"IHNf", b"IHNs", b"IxPq", b"IxSQ")
+#: First bytes of a pickle: a protocol from 2 and an opcode (the width 640 of .fvecs is the bytes 80 02 00 00), or a name
+#: or container of the protocols 0 and 1.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05][\x95\x8a\x8cc(){}\]XGJKMN]|c[\w.]+\n\w+\n(?:p\d+\n|q\x00)|\((?:[dl]|[dl]p\d+\n)|[}\]]q\x00"
+)
 #: First bytes -> what the file is, and what to do.
 _MESSAGES = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository",
-    b"\x1f\x8b": "is compressed by gzip; unpack it with gunzip",
+    b"\x1f\x8b\x08": "is compressed by gzip; unpack it with gunzip",
     b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it with unzstd",
     b"\xfd7zXZ\x00": "is compressed by xz; unpack it with unxz",
     b"BZh9": "is compressed by bzip2; unpack it with bunzip2",
@@ -35,24 +40,60 @@ _BY_SUFFIX = {
 }
 
 
-def check_embeddings(location: Path, head: bytes) -> None:
-    """Raise `InputError` if a file with the first bytes `head` is known to be something else."""
-    name = str(location)[-80:]
-    message = next((text for magic, text in _MESSAGES.items() if head.startswith(magic)), None)
-    if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-        message = "is an HTML page, such as an error or a login instead of a download; download the file again"
-    elif head[:4] in _FAISS and location.suffix.lower() not in (".index", ".faiss"):
-        message = "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"
-    elif head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or location.suffix.lower() in PICKLES:
-        message = (
-            f"is a pickle, which can run code and is never loaded; if you trust it, run {_unpickling(location, head)}"
-        )
-    elif location.suffix.lower() in _BY_SUFFIX:
-        message = _BY_SUFFIX[location.suffix.lower()]
-    elif head[:4] == b"LANC" or _ends_with(location, b"LANC"):
-        message = "is a file of a Lance table; give lancedb://FOLDER/TABLE::COLUMN for the folder TABLE.lance"
+def check_embeddings(location: Path, head: bytes, *, may_be_pickle: bool = False) -> None:
+    """Raise `InputError` if a file with the first bytes `head` is known to be something else.
+
+    Old files of PyTorch are pickles, so `may_be_pickle` is True for them.
+    """
+    suffix = location.suffix.lower()
+    message = _named_by_content(location, head, may_be_pickle=may_be_pickle)
+    if head[:4] in _FAISS and suffix in (".index", ".faiss"):
+        message = None
+    elif suffix in PICKLES:
+        message = _pickle(location, head)
+    elif suffix in _BY_SUFFIX:
+        message = _BY_SUFFIX[suffix]
     if message is not None:
-        raise InputError(f"{name}: {message}")
+        raise InputError(f"{str(location)[-80:]}: {message}")
+
+
+def check_shard(file: Location, *, may_be_pickle: bool = False) -> None:
+    """Raise `InputError` if a local shard that cannot be opened is known to be something else."""
+    if isinstance(file, Path):
+        check_embeddings(file, first_bytes(file), may_be_pickle=may_be_pickle)
+
+
+def check_raw(location: Path, head: bytes) -> None:
+    """Raise `InputError` if a file that should hold rows without a header is known to be something else."""
+    message = _named_by_content(location, head)
+    if head.startswith(b"PK\x03\x04"):
+        message = "is a zip archive, not rows without a header; leave out --raw if it is .npz or .pt, else unpack it"
+    if message is not None:
+        raise InputError(f"{str(location)[-80:]}: {message}")
+
+
+def first_bytes(location: Location) -> bytes:
+    """Return the bytes by which the content of a file is recognised."""
+    with location.open("rb") as file:
+        return bytes(file.read(512))
+
+
+def _named_by_content(location: Path, head: bytes, *, may_be_pickle: bool = False) -> str | None:
+    """Return what a file with these first bytes is and what to do, or None."""
+    if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        return "is an HTML page, such as an error or a login instead of a download; download the file again"
+    if head[:4] in _FAISS:
+        return "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"
+    if _PICKLE.match(head) and not may_be_pickle:
+        return _pickle(location, head)
+    if head[:4] == b"LANC" or _ends_with(location, b"LANC"):
+        return "is a file of a Lance table; give lancedb://FOLDER/TABLE::COLUMN for the folder TABLE.lance"
+    return next((text for magic, text in _MESSAGES.items() if head.startswith(magic)), None)
+
+
+def _pickle(location: Path, head: bytes) -> str:
+    """Return that a file is a pickle, and the statements that turn it into a file of rows."""
+    return f"is a pickle, which can run code and is never loaded; if you trust it, run {_unpickling(location, head)}"
 
 
 def check_embeddings_folder(location: Location, names: Collection[str]) -> None:

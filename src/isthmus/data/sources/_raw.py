@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.sources._foreign import check_raw, first_bytes
 from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._registry import formats
 from isthmus.data.sources._source import Source, from_bfloat16
 from isthmus.utils.errors import InputError
 
@@ -30,6 +32,11 @@ def open_raw(location: Location, raw: str, *, min_rows: int = 2) -> Source:
     path: Any = location
     if isinstance(location, RemotePath) or path.is_dir():
         raise InputError(f"{location}: rows without a header are read from one local file; copy or join them")
+    head = first_bytes(path)
+    check_raw(path, head)
+    other = next((format for format in formats.values() if format.matches(head)), None)
+    if other is not None:
+        raise InputError(f"{location}: is a file of the format {other.name!r}; leave out --raw (raw=)")
     size, row_bytes = path.stat().st_size, width * dtype.itemsize
     if size == 0 or size % row_bytes:
         raise InputError(

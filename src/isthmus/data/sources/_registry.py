@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
-from isthmus.data.sources._foreign import check_embeddings
+from isthmus.data.sources._foreign import check_embeddings, first_bytes
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath, resolve
 from isthmus.utils.errors import InputError
@@ -105,10 +105,9 @@ def find_format(path: str | os.PathLike[str] | Location) -> Format:
     format = format_by_suffix(location)
     head = b""
     if format is None or isinstance(location, Path):
-        with location.open("rb") as file:
-            head = file.read(512)
-    if isinstance(location, Path) and (format is None or format.name != "torch"):  # old files of PyTorch are pickles
-        check_embeddings(location, head)
+        head = first_bytes(location)
+    if isinstance(location, Path):
+        check_embeddings(location, head, may_be_pickle=format is not None and format.name == "torch")
     if format is None:
         format = next((candidate for candidate in formats.values() if candidate.matches(head)), None)
     if format is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.data.sources import parquet
 from isthmus.data.sources._folder_names import check_one_modality, warn_of_kinds_of_names
-from isthmus.data.sources._foreign import PICKLES, check_embeddings_folder
+from isthmus.data.sources._foreign import PICKLES, check_embeddings_folder, check_shard
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._members import SeveralArraysError, listed
@@ -100,6 +100,7 @@ def _open_shard(shard_format: Format, location: Location, file: Location, member
         members = [address.removeprefix(str(file)) for address in error.addresses]
         raise SeveralArraysError(error.holds, [f"{location}{name}" for name in members]) from None
     except InputError as error:
+        check_shard(file, may_be_pickle=shard_format.name == "torch")
         raise error if n_files == 1 else InputError(f"{error}{NO_SHARD}") from None
     if n_files > max_open():
         shard.rows = ReopenedRows(shard.rows, _reopening(shard_format, file, member, shard.rows))
