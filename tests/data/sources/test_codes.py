@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -357,3 +358,15 @@ def test_codes_that_are_spread_evenly_are_told_from_packed_signs(dtype: str) -> 
 
 def open_source_of(rows: np.ndarray) -> Any:
     return isthmus.open_pairs(rows, rows, bits=True, group=False).x
+
+
+def test_codes_of_24_coordinates_read_as_bits_warn_and_packed_signs_do_not() -> None:
+    rows = np.random.default_rng(24).normal(size=(260, 6)) @ np.random.default_rng(25).normal(size=(6, 192))
+    low, high = rows[:, :24].min(axis=0), rows[:, :24].max(axis=0)
+    codes = (np.floor(255 * (rows[:, :24] - low) / (high - low)) - 128).astype(np.int8)
+    with pytest.warns(IsthmusWarning, match="so 24 bytes become 192 dimensions, but its bytes are spread like codes"):
+        isthmus.open_pairs(codes, codes, bits=True)
+    packed = np.packbits(rows > 0, axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isthmus.open_pairs(packed, packed, bits=True, group=False).x.shape == (260, 192)

@@ -32,7 +32,7 @@ ROUNDINGS = {"down": "rounded down", "nearest": "rounded to the nearest", "zero"
 MIN_LENGTHS, MAX_SPREAD, MIN_OTHER_SPREAD = 50, 1.6, 1.8
 #: Bytes in a row from which codes are told from packed signs, and the least share of bytes in the two middle quarters
 #: of their range that codes have. Packed signs have about half of their bytes there.
-MIN_BYTES, MIN_MIDDLE = 32, 0.8
+MIN_BYTES, MIN_MIDDLE = 16, 0.8
 #: Bytes in a row whose bits are correlated, lowest bits of a byte, their largest excess correlation as a share of that
 #: of the highest bits, and the least excess of these.
 MAX_CORRELATED, LOW_BITS, MAX_LOW_SHARE, MIN_EXCESS = 512, (0, 1, 2), 0.25, 6

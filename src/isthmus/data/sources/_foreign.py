@@ -15,8 +15,8 @@ MAX_SHOWN_PATH = 60
 #: Suffixes of pickles, also of old ones, whose first bytes do not tell.
 PICKLES = (".pkl", ".pickle", ".p", ".joblib")
 _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ", b"IHNf", b"IHNs", b"IxPq", b"IxSQ")
-#: First bytes of a pickle: a protocol from 2 and an opcode (the width 640 of .fvecs is the bytes 80 02 00 00), or a name
-#: or container of the protocols 0 and 1.
+#: First bytes of a pickle: a protocol from 2 and an opcode (the width 640 of .fvecs is the bytes 80 02 00 00), or a
+#: name or container of the protocols 0 and 1.
 _PICKLE = re.compile(
     rb"\x80[\x02-\x05][\x95\x8a\x8cc(){}\]XGJKMN]|c[\w.]+\n\w+\n(?:p\d+\n|q\x00)|\((?:[dl]|[dl]p\d+\n)|[}\]]q\x00"
 )
