@@ -363,3 +363,22 @@ def test_rows_that_are_read_on_demand_are_fitted_transformed_and_stored() -> Non
         np.testing.assert_array_equal(getattr(correction, role)(y, modality="text"), expected)
     stack = isthmus.measure(StoredArray(np.stack([X, Y])), metrics="centroid_angle")
     assert stack["centroid_angle"].value == isthmus.measure(X, Y, metrics="centroid_angle")["centroid_angle"].value
+
+
+def test_batches_of_different_lengths_are_joined_if_they_have_the_rows_of_the_other_side() -> None:
+    expected = isthmus.measure(X, Y, metrics="centroid_angle")["centroid_angle"].value
+    batches_x, batches_y = [torch.tensor(X[:10]), torch.tensor(X[10:])], [Y[:5], Y[5:6], Y[6:]]
+    for x, y in ((batches_x, Y), (X, batches_y), (batches_x, batches_y)):
+        assert isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"].value == expected
+        assert isthmus.Pairs(image=x, text=y).n_pairs == len(X)
+    with pytest.raises(InputError, match="x: holds 2 arrays of 5 to 10 rows, .*concatenate them if they are batches"):
+        isthmus.measure([X[:5], X[5:15]], Y)
+    with pytest.raises(InputError, match="has width 5 and y has width"):
+        isthmus.measure([X[:10, :5], X[10:, :5]], Y)
+
+
+def test_nested_lists_of_batches_name_concatenation() -> None:
+    half = len(X) // 2
+    for batches in ([X[:10].tolist(), X[10:].tolist()], [X[:half].tolist(), X[half : 2 * half].tolist()]):
+        with pytest.raises(InputError, match="or concatenate batches"):
+            isthmus.measure(batches, Y)

@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.data.row_lists import ListReader
+from isthmus.data.row_lists import ListReader, joined_batches
 from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.data.sources._cells import sets_of_lists
 from isthmus.data.sources._ragged_rows import RaggedRows
@@ -162,6 +162,12 @@ def same_library(x: Source, y: Source) -> tuple[Source, Source]:
     if (x.is_numpy and y.is_numpy) or len(kinds) == 1:
         return x, y
     return _to_host(x), _to_host(y)
+
+
+def sources_of_pairs(modalities: Mapping[str, Any]) -> tuple[Source, Source]:
+    """Return the rows of two modalities of pairs as sources of one library."""
+    x, y = map(as_source, modalities, joined_batches(*modalities.values()))
+    return same_library(x, y)
 
 
 def _to_host(source: Source) -> Source:

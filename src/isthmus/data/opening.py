@@ -23,6 +23,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
 from isthmus.data.repeated_keys import join_repeated_keys
+from isthmus.data.row_lists import joined_batches
 from isthmus.data.row_values import known_entries, known_keys, read_keys, read_row_values
 from isthmus.data.sources import Source, absolute_address, distinct_modality_names, modality_name, open_source
 from isthmus.data.sources._folder_names import warn_of_other_names
@@ -177,6 +178,8 @@ def named_sources(
         rows = (x, y)[number]
         return open_source(rows, **options) if are_paths[number] else as_source(modalities()[number], rows, **options)
 
+    if reading.get("pool") is None:
+        x, y = joined_batches(x, y)
     sources = open_each(2, reading, open_modality)
     return sources, modalities()
 

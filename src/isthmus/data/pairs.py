@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data import shared_rows
-from isthmus.data.columns import as_source, same_library
+from isthmus.data.columns import sources_of_pairs
 from isthmus.data.components import connected_items, dependence_reason, disjoint_pairs, halves_of_groups
 from isthmus.data.joins import KeyJoin
 from isthmus.data.named_rows import named_modalities
@@ -77,7 +77,7 @@ class Pairs:
             raise InputError(f"got {counted(len(modalities), 'modality')} ({listed}), expected {expected}")
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.open_spec: OpenSpec | None = None  # how the pairs were opened from files
-        self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
+        self.x, self.y = sources_of_pairs(modalities)
         if self.same_dim:
             check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
         if index is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.data.sources._ragged_rows import RaggedRows, usual_length
-from isthmus.data.sources._vector_sets import pooled_sets
+from isthmus.data.sources._vector_sets import pooled_sets, unpooled
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -93,6 +93,8 @@ class ListReader:
             return np.stack(blocks)
         sizes = np.array([len(block) for block in blocks])
         if is_set and (sizes != 1).any():
+            if self.pool is None:
+                raise unpooled(name, f"holds up to {sizes.max():,} vectors an item", ", or concatenate batches")
             return pooled_sets(np.concatenate(blocks), sizes, self.pool, name)
         if (sizes[:-1] != sizes[0]).any() or sizes[-1] > sizes[0]:
             raise InputError(
@@ -141,6 +143,49 @@ class ListReader:
         width = usual_length(np.array(regular, dtype=np.int64), self.name)
         usual = [_unusual(block, width) if block.dtype == object else block for block in vectors]
         return self._of_blocks(usual, are_sets=True)
+
+
+def joined_batches(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return the rows of two modalities with batches of different lengths as one array each.
+
+    A list of matrices of one width is taken as batches if it has as many rows as the other modality. Otherwise, and if
+    it may hold the vectors of one item in each matrix, it is returned as it is.
+
+    Parameters
+    ----------
+    x, y : object
+        Rows of any kind.
+
+    Returns
+    -------
+    tuple of two objects
+        Arrays instead of lists of batches, and everything else as it is.
+
+    Examples
+    --------
+    >>> x, y = joined_batches([np.eye(4)[:1], np.eye(4)[1:]], np.eye(4))
+    >>> x.shape, len(joined_batches([np.eye(4)[:1], np.eye(4)[1:]], np.eye(2))[0])
+    ((4, 4), 2)
+    """
+    (size_x, unequal_x), (size_y, unequal_y) = _size_and_batches(x), _size_and_batches(y)
+    if size_x != size_y:
+        return x, y
+    return _concatenated(x) if unequal_x else x, _concatenated(y) if unequal_y else y
+
+
+def _concatenated(batches: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([arrays.to_numpy(batch) for batch in batches])
+
+
+def _size_and_batches(rows: Any) -> tuple[int | None, bool]:
+    """Return the number of rows, None if unknown, and whether they are batches of different lengths."""
+    if isinstance(rows, (list, tuple)):
+        shapes = {tuple(getattr(batch, "shape", ())) for batch in rows}
+        if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes) and len({width for _, width in shapes}) == 1:
+            return sum(int(batch.shape[0]) for batch in rows), True
+        return len(rows), False
+    shape = getattr(rows, "shape", ())
+    return (int(shape[0]) if len(shape) else None), False
 
 
 def _row_of_numbers(row: Any) -> np.ndarray | None:
