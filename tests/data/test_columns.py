@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -382,3 +383,17 @@ def test_nested_lists_of_batches_name_concatenation() -> None:
     for batches in ([X[:10].tolist(), X[10:].tolist()], [X[:half].tolist(), X[half : 2 * half].tolist()]):
         with pytest.raises(InputError, match="or concatenate batches"):
             isthmus.measure(batches, Y)
+
+
+def test_lazy_tables_and_modalities_as_one_argument_name_what_to_call() -> None:
+    pl = pytest.importorskip("polars")
+    lazy = pl.DataFrame({"image": X.tolist(), "text": Y.tolist()}).lazy()
+    modalities = isthmus.Modalities(image=X, text=Y, audio=X)
+    for function, options in ((isthmus.measure, {}), (isthmus.explain, {}), (isthmus.measure, {"unpaired": True})):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(InputError, match=r"got a LazyFrame, expected a table in memory; run its .*\.collect\("):
+                function(lazy, **options)
+        with pytest.raises(InputError, match=r"got Modalities, expected two modalities; call Modalities.measure\(\)"):
+            function(modalities, **options)
+    assert isthmus.measure(lazy.collect(), metrics="centroid_angle").pairs["names"] == ["image", "text"]

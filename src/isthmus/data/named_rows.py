@@ -129,6 +129,33 @@ def named_modalities(positional: Sequence[Any], named: Mapping[str, Any], owner:
     return {**positional[0], **named}
 
 
+def check_one_argument(data: Any, /) -> None:
+    """Raise `InputError` for one argument that is no rows yet, or more than two modalities.
+
+    Parameters
+    ----------
+    data : object
+        What a function of two modalities got as its only argument.
+
+    Raises
+    ------
+    InputError
+        If it is a lazy table, or `Modalities`, which have methods of their own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_one_argument(np.eye(2))
+    """
+    if hasattr(data, "collect") and not hasattr(data, "shape"):
+        raise InputError(f"got {type_of(data)}, expected a table in memory; run its method .collect() first")
+    if type(data).__name__ == "Modalities" and hasattr(data, "pairs"):
+        raise InputError(
+            "got Modalities, expected two modalities; call Modalities.measure() or Modalities.explain(), or give one "
+            "pair of Modalities.pairs"
+        )
+
+
 def pair_of_columns(data: Any) -> dict[str, Any]:
     """Return the two columns of a table of two columns by their modalities, nothing for anything else.
 

@@ -18,7 +18,13 @@ from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.grouping import pairs_of_items
 from isthmus.data.invalid_rows import described_counts, valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, select_rows
-from isthmus.data.named_rows import RESERVED_NAMES, column_modalities, pair_of_columns, two_named_modalities
+from isthmus.data.named_rows import (
+    RESERVED_NAMES,
+    check_one_argument,
+    column_modalities,
+    pair_of_columns,
+    two_named_modalities,
+)
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import open_each
@@ -307,6 +313,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
         return open_pairs(*two_modalities(data), **options)
     if isinstance(data, (str, os.PathLike)):
         raise one_path_error(data)
+    check_one_argument(data)
     columns = pair_of_columns(data)
     if columns:
         return open_pairs(*columns.values(), **{"names": tuple(columns), **options})

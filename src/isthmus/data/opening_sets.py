@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.data.grouping import distinct_sets
 from isthmus.data.invalid_rows import usable_sources
+from isthmus.data.named_rows import check_one_argument
 from isthmus.data.opening import is_stack, named_sources, two_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
@@ -73,6 +74,7 @@ def open_sets(
         elif y is None and isinstance(x, tuple) and len(x) == 2:
             x, y = x
         if y is None:
+            check_one_argument(x)
             raise InputError(f"got one {type(x).__name__}, expected two modalities: give (x, y)")
         sources, opened_names = named_sources(x, y, names, reading)
         modalities = dict(zip(opened_names, sources, strict=True))

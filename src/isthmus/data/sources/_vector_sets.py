@@ -43,7 +43,9 @@ class VectorSets:
         """Return how vectors are pooled. Raise `InputError` if nothing was chosen."""
         if self.pool is None:
             n_items, width = self.shape
-            stack = f", or select one of {n_items} modalities as FILE::0, or concatenate batches" if n_items <= 4 else ""
+            stack = (
+                f", or select one of {n_items} modalities as FILE::0, or concatenate batches" if n_items <= 4 else ""
+            )
             shape = f"({n_items}, {self.n_vectors}, {width})"
             raise unpooled(self.address, f"has shape {shape}: {self.n_vectors} vectors an item", stack)
         return self.pool
