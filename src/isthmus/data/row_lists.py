@@ -180,8 +180,8 @@ def _concatenated(batches: Sequence[Any]) -> np.ndarray:
 def _size_and_batches(rows: Any) -> tuple[int | None, bool]:
     """Return the number of rows, None if unknown, and whether they are batches of different lengths."""
     if isinstance(rows, (list, tuple)):
-        shapes = {tuple(getattr(batch, "shape", ())) for batch in rows}
-        if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes) and len({width for _, width in shapes}) == 1:
+        shapes: set[tuple[int, ...]] = {tuple(getattr(batch, "shape", ())) for batch in rows}
+        if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes) and len({shape[1] for shape in shapes}) == 1:
             return sum(int(batch.shape[0]) for batch in rows), True
         return len(rows), False
     shape = getattr(rows, "shape", ())
