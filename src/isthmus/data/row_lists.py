@@ -184,7 +184,7 @@ def _size_and_batches(rows: Any) -> tuple[int | None, bool]:
         if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes) and len({shape[1] for shape in shapes}) == 1:
             return sum(int(batch.shape[0]) for batch in rows), True
         return len(rows), False
-    shape = getattr(rows, "shape", ())
+    shape: tuple[int, ...] = getattr(rows, "shape", ())
     return (int(shape[0]) if len(shape) else None), False
 
 
