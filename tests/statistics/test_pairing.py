@@ -350,3 +350,18 @@ def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> N
     assert " for all pairs of 300 items and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
     many = rng.normal(size=(2, 2500, 8))
     assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=many[0], y=many[1])).reason
+
+
+@pytest.mark.parametrize("places", [(4, 7), (4, 5), (0, 9)])
+def test_two_exchanged_blocks_are_named_as_exchanged(places: tuple[int, int], rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 2000, 48)
+    blocks = np.array_split(y, 10)
+    blocks[places[0]], blocks[places[1]] = blocks[places[1]], blocks[places[0]]
+    pairing = looks_paired(source(x), source(np.concatenate(blocks)))
+    assert pairing.reason.endswith("the two ranges are exchanged, so restore their order in one of the files")
+
+
+def test_missing_rows_are_not_named_as_exchanged(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 2000, 48)
+    pairing = looks_paired(source(x[:1900]), source(np.delete(y, [*range(400, 450), *range(1200, 1250)], axis=0)))
+    assert pairing.reason.endswith("check which rows are missing")

@@ -9,7 +9,9 @@ import pytest
 
 import isthmus
 from isthmus.utils.errors import (
+    ERROR_PREFIX,
     MAX_LENGTH,
+    WARNING_PREFIX,
     InputError,
     IsthmusWarning,
     MissingDependencyError,
@@ -56,7 +58,7 @@ def test_unknown_name_suggests_the_most_similar_name_in_any_case() -> None:
     assert str(unknown_name("aligner", "zzz", ["Blend"])) == "unknown aligner 'zzz'; known: Blend"
 
 
-def test_unknown_name_of_many_names_has_at_most_300_characters() -> None:
+def test_unknown_name_of_many_names_has_at_most_300_characters_with_its_prefix() -> None:
     names = [f"name_{number}" for number in range(100)]
     assert str(unknown_name("task", "zzz", names)) == "unknown task 'zzz'; see `isthmus list tasks`"
     hint = "unknown measure 'name_10x': did you mean 'name_10'? See `isthmus list metrics`"
@@ -64,7 +66,7 @@ def test_unknown_name_of_many_names_has_at_most_300_characters() -> None:
     message = str(unknown_name("column", "zzz", names))
     assert message.startswith("unknown column 'zzz'; known: name_0, name_1, name_10, ")
     assert message.endswith(" ... (100 names)")
-    assert 280 < len(message) <= 300
+    assert 264 < len(message) <= 300 - len(WARNING_PREFIX)
 
 
 def test_import_optional_of_a_missing_library_says_what_installs_it() -> None:
@@ -108,3 +110,9 @@ def test_messages_in_the_code_leave_room_for_names_and_numbers() -> None:
                 n_calls += 1
                 assert sum(len(text) for text in texts if isinstance(text, str)) <= 240, f"{file}:{node.lineno}"
     assert n_calls > 300
+
+
+def test_longest_messages_have_300_characters_with_their_prefix() -> None:
+    long = "word " * 200
+    assert len(ERROR_PREFIX + str(InputError(long))) <= 300
+    assert len(WARNING_PREFIX + str(IsthmusWarning(long))) == 300

@@ -70,7 +70,7 @@ def test_check_float_dtype_refuses_extended_precision() -> None:
 def test_checks_of_two_modalities_name_both_sizes() -> None:
     check_same_length(3, 3, "x", "y")
     check_same_dim((5, 3), (4, 3), "x", "y")
-    with pytest.raises(InputError, match="x has 1,000 rows and y has 2: row i of one must match row i of the other"):
+    with pytest.raises(InputError, match="x has 1,000 rows and y has 2, expected equal numbers; give --key"):
         check_same_length(1_000, 2, "x", "y")
     with pytest.raises(InputError, match=r"--key .* or --index .* --unpaired .* isthmus zero-shot takes class texts$"):
         check_same_length(1_000_000, 1_000, "/data/a long folder/image.npy", "/data/a long folder/class_texts.npy")
@@ -97,7 +97,7 @@ def test_invalid_rows_names_non_finite_rows_before_zero_rows() -> None:
     assert str(error) == (
         "x: row 3 (counted from 0) holds null, NaN or infinite values and row 1 is all zeros and has no "
         "direction; y: row 7 (counted from 0) is all zeros and has no direction; remove these pairs, or leave them "
-        "out with --drop-bad (drop_bad=True)"
+        "out with --drop-bad (open_pairs(x, y, drop_bad=True))"
     )
     error = invalid_rows({"x": (np.array([]), np.array([1, 2]))}, paired=False)
     assert str(error) == (

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from isthmus.cli._help import VERBS, UncutSummaries
-from isthmus.utils.errors import InputError, IsthmusWarning, bounded
+from isthmus.utils.errors import ERROR_PREFIX, WARNING_PREFIX, InputError, IsthmusWarning, bounded
 from isthmus.utils.interrupts import INTERRUPTED, ended_by_interrupt, exit_now
 from isthmus.utils.version import __version__
 
@@ -130,7 +130,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
 
     if issubclass(category, IsthmusWarning) and not is_quiet() and str(message) not in _printed_warnings:
         _printed_warnings.add(str(message))
-        print(f"isthmus: warning: {message}", file=sys.stderr)
+        print(f"{WARNING_PREFIX}{message}", file=sys.stderr)
 
 
 def run(application: Any) -> None:
@@ -194,5 +194,5 @@ def _verbs_with(option: str, context: Any) -> list[str]:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"isthmus: error: {bounded(message)}", file=sys.stderr)
+    print(f"{ERROR_PREFIX}{bounded(message)}", file=sys.stderr)
     sys.exit(2)

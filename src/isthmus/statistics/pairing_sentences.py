@@ -11,6 +11,8 @@ from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE
 
 #: Changes of an offset that a clause names.
 MAX_STEPS = 4
+#: Largest error of the ends of two exchanged ranges, as a share of the shorter one.
+MAX_MISPLACED = 0.05
 #: Standard errors from which on a difference that shows no pairing is called a weak sign of one.
 WEAK_Z = 2.0
 
@@ -139,12 +141,49 @@ def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     """Return what to do about ranges that do not match."""
     if not all(entry.offset for entry in breaks):
         return "check the order of these rows"
+    if are_exchanged(breaks):
+        return "the two ranges are exchanged, so restore their order in one of the files"
     entry = breaks[0]
     if len(breaks) > 1 or entry.steps or not entry.is_open:
         return "check which rows are missing"
     shorter, longer = names if entry.offset > 0 else names[::-1]
     rows = counted(abs(entry.offset), "row")
     return f"{shorter} lacks {rows} there, or {longer} has {rows} more"
+
+
+def are_exchanged(breaks: Sequence[PairingBreak]) -> bool:
+    """Return whether ranges that do not match are two ranges of rows, each in the place of the other.
+
+    Parameters
+    ----------
+    breaks : sequence of PairingBreak
+        Ranges, or one of two ranges that touch, whose offsets stand out.
+
+    Returns
+    -------
+    bool
+        True if the rows of both ranges are found where the other one stands, up to a twentieth of a range.
+
+    Examples
+    --------
+    >>> first, second = (PairingBreak(*place, False, None, False, 0.1, 0.3) for place in ((20, 40, 60), (80, 100, -60)))
+    >>> are_exchanged([first, second]), are_exchanged([first])
+    (True, False)
+    """
+    if len(breaks) == 2:
+        first, second = breaks
+        lengths = [first.stop - first.start, second.stop - second.start]
+        distances = [second.start - first.start - first.offset, first.offset + second.offset, lengths[0] - lengths[1]]
+        is_forward = first.offset > 0
+    elif len(breaks) == 1 and len(breaks[0].steps) == 2:
+        first = breaks[0]
+        (_, forward), (row, backward) = first.steps
+        lengths = [row - first.start, first.stop - row]
+        distances = [lengths[0] + backward, lengths[1] - forward]
+        is_forward = forward > 0
+    else:
+        return False
+    return is_forward and max(map(abs, distances)) <= max(min(lengths) * MAX_MISPLACED, 1)
 
 
 def shift_advice(offset: int, names: tuple[str, str]) -> str:

@@ -33,8 +33,9 @@ _PASSWORD = re.compile(
     r"|([?&](?:ssl)?password|[?&]api_?key|[?&]token|[?&]sig|[?&]x-amz-(?:signature|security-token))=[^&\s]*",
     re.IGNORECASE,
 )
-#: Largest number of characters of a message.
-MAX_LENGTH = 300
+#: Largest number of characters of a message: 300 with the longest of the words that the command line puts before it.
+ERROR_PREFIX, WARNING_PREFIX = "isthmus: error: ", "isthmus: warning: "
+MAX_LENGTH = 300 - len(WARNING_PREFIX)
 #: Characters of a path that a message keeps if it is too long, and the mark of a middle that is left out.
 LENGTHS_OF_PATHS, GAP = (60, 30), " ... "
 #: Characters of a message whose paths are still searched.
@@ -42,7 +43,7 @@ MAX_RAW_LENGTH = 5_000
 
 
 def bounded(message: str, max_length: int = MAX_LENGTH) -> str:
-    """Return a message as one printable line of at most 300 characters.
+    """Return a message as one printable line of at most 282 characters, which are 300 on the command line.
 
     In a longer one paths are cut to their ends, and then its middle is left out. Its end says what to do.
 
@@ -50,7 +51,7 @@ def bounded(message: str, max_length: int = MAX_LENGTH) -> str:
     ----------
     message : str
         The message.
-    max_length : int, default 300
+    max_length : int, default 282
         Largest number of characters.
 
     Returns
@@ -78,7 +79,7 @@ def bounded(message: str, max_length: int = MAX_LENGTH) -> str:
 class InputError(ValueError):
     """Raised if the input cannot be used. The message is one printable line that says what to do.
 
-    It has at most 300 characters.
+    It has at most 282 characters.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class MissingDependencyError(InputError, ImportError):
 class IsthmusWarning(UserWarning):
     """Warns that a result is computed, but something about the data makes it weaker than it looks.
 
-    The message has at most 300 characters.
+    The message has at most 282 characters.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def unknown_name(
 ) -> InputError:
     """Return the error for a name that is not in a registry, with up to three known names that contain or resemble it.
 
-    The message lists all known names if it then has at most 300 characters. Otherwise it names the command that lists
+    The message lists all known names if it then has at most 282 characters. Otherwise it names the command that lists
     them, or the first names and their number.
 
     Parameters

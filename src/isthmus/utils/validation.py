@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.arguments import check_count, shown
-from isthmus.utils.errors import InputError, bounded
+from isthmus.utils.errors import MAX_LENGTH, InputError, bounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,12 +139,13 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
     if n_x == n_y:
         return
     is_close = 10 * abs(n_x - n_y) < max(n_x, n_y)
+    hint = "isthmus inspect shows missing rows" if is_close else "isthmus zero-shot takes class texts"
     advice = (
-        "give --key COLUMN (key=) or --index FILE.npy (index=) if rows match, else measure --unpaired (unpaired=True); "
-        f"{'isthmus inspect shows missing rows' if is_close else 'isthmus zero-shot takes class texts'}"
+        "give --key COLUMN (key=) or --index FILE (index=) if rows match, else measure --unpaired (unpaired=True); "
+        + hint
     )
     counts = f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}"
-    raise InputError(f"{counts}: row i of one must match row i of the other; {advice}")
+    raise InputError(f"{counts}, expected equal numbers; {advice}")
 
 
 def one_per_row(values: Any, name: str) -> np.ndarray:
@@ -298,9 +299,9 @@ def ids_are(ids: np.ndarray, state: str, max_listed: int = 5) -> str:
     return f"the row{plural} of the id{plural} {listed}{remaining} {'are' if plural else 'is'} {state}"
 
 
-#: Longest message, and what is tried until a message is short enough: the number of rows that are listed, the number
-#: of characters of an address, and whether states are in few words.
-MAX_MESSAGE, SHORTENED = 300, ((5, 1000, False), (5, 60, False), (5, 60, True), (2, 30, True), (1, 20, True))
+#: What is tried until a message is short enough: the number of rows that are listed, the number of characters of an
+#: address, and whether states are in few words.
+SHORTENED = ((5, 1000, False), (5, 60, False), (5, 60, True), (2, 30, True), (1, 20, True))
 
 
 def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = True) -> InputError:
@@ -329,13 +330,13 @@ def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = 
             for address, rows in invalid.items()
             if any(map(len, rows))
         ]
-        advice = "remove these pairs, or leave them out with --drop-bad (drop_bad=True)"
+        advice = "remove these pairs, or leave them out with --drop-bad (open_pairs(x, y, drop_bad=True))"
         if message:
-            advice = "leave these pairs out with --drop-bad (drop_bad=True)"
+            advice = "leave these pairs out with --drop-bad (open_pairs(x, y, drop_bad=True))"
         message = "; ".join(
             [*clauses, advice if paired else "embed them again, or leave them out with --drop-bad (drop_bad=True)"]
         )
-        if len(message) <= MAX_MESSAGE:
+        if len(message) <= MAX_LENGTH:
             break
     return InputError(message)
 
