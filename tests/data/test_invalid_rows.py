@@ -38,7 +38,7 @@ def test_measure_of_bad_rows_names_both_sides_and_both_kinds_in_one_sentence() -
     assert str(caught.value) == (
         "image: rows 3, 50 (counted from 0) hold null, NaN or infinite values and rows 9, 10, 11 are all zeros "
         "and have no direction; text: row 70 (counted from 0) is all zeros and has no direction; remove these pairs, "
-        "or leave them out with --drop-bad (drop_bad=True)"
+        "or leave them out with --drop-bad (open_pairs(x, y, drop_bad=True))"
     )
 
 

@@ -94,7 +94,8 @@ class ListReader:
         sizes = np.array([len(block) for block in blocks])
         if is_set and (sizes != 1).any():
             if self.pool is None:
-                raise unpooled(name, f"holds up to {sizes.max():,} vectors an item", ", or concatenate batches")
+                batches = ", or concatenate batches" if sizes.mean() > len(sizes) else ""
+                raise unpooled(name, f"holds up to {sizes.max():,} vectors an item", batches)
             return pooled_sets(np.concatenate(blocks), sizes, self.pool, name)
         if (sizes[:-1] != sizes[0]).any() or sizes[-1] > sizes[0]:
             raise InputError(
