@@ -299,7 +299,7 @@ def ids_are(ids: np.ndarray, state: str, max_listed: int = 5) -> str:
     return f"the row{plural} of the id{plural} {listed}{remaining} {'are' if plural else 'is'} {state}"
 
 
-#: What is tried until a message is short enough: the number of rows that are listed, the number of characters of an
+#: Steps of shortening a message until it fits: the number of rows that are listed, the number of characters of an
 #: address, and whether states are in few words.
 SHORTENED = ((5, 1000, False), (5, 60, False), (5, 60, True), (2, 30, True), (1, 20, True))
 
