@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_normal_interval_has_the_quantiles_of_scipy() -> None:
 def test_square_interval_is_that_of_the_length_and_may_be_negative_near_zero() -> None:
     low, high = length_interval(2.0, 0.3)
     assert square_interval(2.0, 0.3) == pytest.approx((low**2, high**2))
-    assert square_interval(0.5, 0.3) == normal_interval(0.5, 0.3)
+    assert square_interval(0.5, 0.8) == normal_interval(0.5, 0.8)
     assert square_interval(-0.2, 0.01)[1] < 0
 
 
@@ -90,10 +91,26 @@ def test_length_interval_of_a_clear_length_is_symmetric_around_the_corrected_roo
     assert high - low == pytest.approx(2 * norm.ppf(0.975) * error / (2 * 2), rel=1e-9)
 
 
-def test_length_interval_changes_its_form_where_the_error_reaches_the_square() -> None:
-    z = norm.ppf(0.975)
-    assert length_interval(1.0, 1.001**2) == pytest.approx((0.0, math.sqrt(1 + z * 1.001)))
-    assert length_interval(1.0, 0.999**2)[1] == pytest.approx(1 + 0.999**2 / 8 + z * 0.999 / 2)
+@pytest.mark.parametrize("interval", [positive_interval, length_interval, square_interval])
+def test_intervals_of_positive_quantities_widen_with_the_error_and_without_a_jump(
+    interval: Callable[[float, float], tuple[float, float]],
+) -> None:
+    errors = np.linspace(0.001, 8, 40_000)
+    low, high = np.array([interval(1.0, error**2) for error in errors]).T
+    assert np.diff(low).max() <= 1e-12
+    assert np.diff(high).min() >= -1e-12
+    # A root reaches zero with a vertical tangent. The other ends have slopes of at most 14.
+    assert np.abs(np.diff([low, high])).max() < 0.02
+
+
+def test_positive_interval_of_one_deciding_item_ends_beyond_that_of_a_count_of_one() -> None:
+    count_of_one = chi2.isf(0.025, 4) / 2
+    for error in (0.99, 1.0, 1.01, 2.0):
+        assert count_of_one < positive_interval(1.0, error**2)[1] < 7.2
+
+
+def test_length_interval_of_an_error_far_above_the_square_is_symmetric_on_its_scale() -> None:
+    assert length_interval(1.0, 4.0) == pytest.approx((0.0, math.sqrt(1 + norm.ppf(0.975) * 2)))
 
 
 def test_length_interval_of_a_negative_square_starts_at_zero() -> None:

@@ -169,7 +169,9 @@ def length_interval(squared: float, variance: float) -> tuple[float, float]:
     Notes
     -----
     If the square exceeds its standard error, the interval is symmetric on the scale of the length, because squares are
-    skewed. Its centre is corrected for the bias of the root. Otherwise it is symmetric on the scale of the square.
+    skewed. Its centre is corrected for the bias of the root. Its lower end is at most the root of the square minus its
+    standard error, so that it reaches 0 without a jump. A larger error leaves the upper end until that of the interval
+    that is symmetric on the scale of the square exceeds it.
 
     Examples
     --------
@@ -177,14 +179,12 @@ def length_interval(squared: float, variance: float) -> tuple[float, float]:
     >>> round(low, 3), round(high, 3)
     (1.903, 2.099)
     """
-    error = math.sqrt(variance)
-    if error < squared:
-        length = math.sqrt(squared)
-        centre = length * (1 + (error / squared) ** 2 / 8)
-        half = Z95 * error / (2 * length)
-        return max(centre - half, 0.0), centre + half
-    low, high = normal_interval(squared, variance)
-    return math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0))
+    error, length = math.sqrt(variance), math.sqrt(max(squared, 0.0))
+    ratio = min(error / squared, 1.0) if squared > 0 else 0.0
+    centre, half = length * (1 + ratio**2 / 8), Z95 * ratio * length / 2
+    low = min(centre - half, math.sqrt(max(squared - error, 0.0)))
+    high = max(centre + half, math.sqrt(max(squared + Z95 * error, 0.0)))
+    return max(low, 0.0), high
 
 
 def square_interval(squared: float, variance: float) -> tuple[float, float]:
@@ -199,8 +199,7 @@ def square_interval(squared: float, variance: float) -> tuple[float, float]:
     -------
     tuple of float
         Ends of the 95 % interval: the squares of those of `length_interval` if the estimate exceeds its standard error,
-        else those of `normal_interval`. The standard error of a square grows with it, so that a normal interval ends
-        too early above.
+        because the standard error of a square grows with it. Near zero and below, those of `normal_interval`.
 
     Examples
     --------
@@ -210,10 +209,11 @@ def square_interval(squared: float, variance: float) -> tuple[float, float]:
     >>> square_interval(0.0, 0.0)
     (0.0, 0.0)
     """
-    if math.sqrt(variance) < squared:
-        low, high = length_interval(squared, variance)
-        return low * low, high * high
-    return normal_interval(squared, variance)
+    low, high = length_interval(squared, variance)
+    normal_low, normal_high = normal_interval(squared, variance)
+    # Falls from 0, where the error reaches the estimate, to the normal end, where it is half as large again.
+    transition = 4 * (squared - math.sqrt(variance))
+    return max(min(low * low, transition), normal_low), high * high if high > 0 else normal_high
 
 
 def positive_interval(value: float, variance: float, largest: float = 0.0) -> tuple[float, float]:
@@ -229,9 +229,15 @@ def positive_interval(value: float, variance: float, largest: float = 0.0) -> tu
     Returns
     -------
     tuple of float
-        Ends of the 95 % interval: symmetric on the scale of the logarithm if the estimate exceeds its standard error,
-        else those of `normal_interval` without values below zero. The upper end is that of the estimate with one more
-        item of the largest contribution, as in the gamma interval of Fay and Feuer [1]_.
+        Ends of the 95 % interval. With `largest`, the upper end is that of the estimate with one more item of the
+        largest contribution, as in the gamma interval of Fay and Feuer [1]_.
+
+    Notes
+    -----
+    If the estimate exceeds its standard error, the interval is symmetric on the scale of the logarithm. Its lower end
+    is at most the estimate minus its standard error, so that it reaches 0 without a jump. If the standard error is that
+    of a single item, it is as large as the estimate, and the upper end is 7.1 times the estimate. That of a Poisson
+    count of 1 is 5.6. A larger error leaves the upper end until that of `normal_interval` exceeds it.
 
     References
     ----------
@@ -247,11 +253,8 @@ def positive_interval(value: float, variance: float, largest: float = 0.0) -> tu
     if largest > 0:
         return positive_interval(value, variance)[0], positive_interval(value + largest, variance + largest**2)[1]
     error = math.sqrt(variance)
-    if error < value:
-        ratio = math.exp(Z95 * error / value)
-        return value / ratio, value * ratio
-    low, high = normal_interval(value, variance)
-    return max(low, 0.0), max(high, 0.0)
+    ratio = math.exp(Z95 * min(error / value, 1.0)) if value > 0 else 1.0
+    return max(min(value / ratio, value - error), 0.0), max(value * ratio, value + Z95 * error, 0.0)
 
 
 def cosine_interval(value: float, variance: float) -> tuple[float, float]:
