@@ -217,18 +217,18 @@ def _drop_futile(
     """
     start = names.index(DEFAULT) if DEFAULT in names and aim in SEARCH_TASKS else 0
     values, recalls = scores[:, :, inside]
-    needed, latest = NEEDED_ERRORS, -FUTILE_ERRORS
+    needed_errors, latest = NEEDED_ERRORS, -FUTILE_ERRORS
     if np.isnan(values[start]).any():  # the best one at the accepted recall is chosen
         keeps_recall = (recalls - recalls[0]).mean(axis=1) >= -(tolerance if aim in SEARCH_TASKS else 1.0)
         start = int(np.nanargmax(np.where(keeps_recall, values.mean(axis=1), np.nan)))
-        needed, latest = 0.0, -math.inf
+        needed_errors, latest = 0.0, -math.inf
     elif aim in SEARCH_TASKS and not (start and (recalls[start] - recalls[0]).mean() >= -tolerance):
         return
     elif aim in SEARCH_TASKS:
         leader = _certain_leader(values, recalls, group[inside], start, tolerance, share)
         if leader is not None:
-            start, needed, latest = leader, 0.0, -math.inf
-    reachable = (needed - FUTILE_QUANTILE * math.sqrt(1 - share)) / math.sqrt(share)
+            start, needed_errors, latest = leader, 0.0, -math.inf
+    reachable = (needed_errors - FUTILE_QUANTILE * math.sqrt(1 - share)) / math.sqrt(share)
     for position, value in enumerate(values):
         difference, error = mean_error(value - values[start], group[inside])
         if position not in (0, start) and names[position] != DEFAULT and difference < max(reachable, latest) * error:

@@ -171,8 +171,8 @@ class ScoreModel:
                 return self._pooled(rows[name], bank, level)
             if (name, bank) not in pools:
                 # Retrieval counts ties between the modalities exactly. Within one the precision of the bank suffices.
-                asked = rows[name].astype(self.banks[bank].dtype, copy=False) if name == bank else rows[name]
-                pools[name, bank] = self._pooled(asked, bank, (0.0, 1.0))
+                query_rows = rows[name].astype(self.banks[bank].dtype, copy=False) if name == bank else rows[name]
+                pools[name, bank] = self._pooled(query_rows, bank, (0.0, 1.0))
             return (pools[name, bank] - level[0]) / level[1]
 
         terms = {}
@@ -260,9 +260,9 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int) -> np.ndar
     means = np.empty(len(rows), dtype=np.result_type(rows, bank))
     numbers, n_nearest = np.arange(len(rows)), min(k + 1, len(bank))
     while len(numbers):  # more neighbours of the rows that several bank rows equal
-        asked = rows if len(numbers) == len(rows) else rows[numbers]
-        nearest = topk(asked, bank, k=n_nearest, exclude_self=False)
-        is_equal = _equal_rows(asked, bank, nearest.scores, nearest.index)
+        query_rows = rows if len(numbers) == len(rows) else rows[numbers]
+        nearest = topk(query_rows, bank, k=n_nearest, exclude_self=False)
+        is_equal = _equal_rows(query_rows, bank, nearest.scores, nearest.index)
         settled = np.ones(len(numbers), bool) if n_nearest == len(bank) else n_nearest - is_equal.sum(axis=1) >= k
         means[numbers[settled]] = mean_of_first(nearest.scores[settled], is_equal[settled], k=k)
         numbers, n_nearest = numbers[~settled], min(2 * n_nearest, len(bank))
@@ -322,8 +322,8 @@ def gain_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) ->
     gains = np.zeros(n)
     slack = 8 * float(np.finfo(np.result_type(x, y)).eps)  # ties count against the query
     products = x @ y.T if n * n <= BLOCK_SCORES else None  # one product serves both directions
-    turned = np.ascontiguousarray(products.T) if products is not None else None
-    for queries, rows, forward, backward in ((x, y, products, turned), (y, x, turned, products)):
+    transposed = np.ascontiguousarray(products.T) if products is not None else None
+    for queries, rows, forward, backward in ((x, y, products, transposed), (y, x, transposed, products)):
         totals, following = np.empty((2, n), dtype=np.result_type(x, y))
         for block, scores in _blocks(rows, queries, backward):
             ScoreMatrix.fill_diagonal(scores, block.start, -np.inf)
@@ -353,8 +353,8 @@ def gains_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -
     gains = np.zeros(n)
     fits = n * n <= BLOCK_SCORES
     products = x @ y.T if fits else None  # one product serves both directions
-    turned = np.ascontiguousarray(products.T) if products is not None else None
-    for queries, rows, forward, backward in ((x, y, products, turned), (y, x, turned, products)):
+    transposed = np.ascontiguousarray(products.T) if products is not None else None
+    for queries, rows, forward, backward in ((x, y, products, transposed), (y, x, transposed, products)):
         hubness = np.empty(n)
         for block, scores in _blocks(rows, queries, backward):
             ScoreMatrix.fill_diagonal(scores, block.start, -np.inf)

@@ -130,7 +130,7 @@ def inspect(
             "sources": [inspection.to_dict() for inspection in inspections],
             "cosines": cosines.to_dict() if cosines else None,
             "pairing": pairing.to_dict() if pairing else None,
-            "pairings": {",".join(names): judged.to_dict() for names, judged in pairings.items()},
+            "pairings": {",".join(names): judgement.to_dict() for names, judgement in pairings.items()},
         }
         typer.echo(json.dumps(content, indent=1))
         return
@@ -157,8 +157,8 @@ def inspect(
             f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all "
             f"{counted(cosines.pairs, 'usable pair')}"
         )
-    for (x, y), judged in pairings.items():
-        print_line(f"Paired, {x} and {y}? {judged.reason}")
+    for (x, y), judgement in pairings.items():
+        print_line(f"Paired, {x} and {y}? {judgement.reason}")
     if pairing:
         print_line(f"Paired? {pairing.reason}")
         rows, widths = ({getattr(inspection, name) for inspection in inspections} for name in ("rows", "width"))
