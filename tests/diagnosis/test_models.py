@@ -153,6 +153,15 @@ def test_recall_of_zero_has_an_interval_with_a_width() -> None:
     assert 0.85 < table["b"]["R@1"].low < 0.95
 
 
+def test_recall_with_one_miss_has_a_lower_interval_than_without() -> None:
+    rows, one_missed = np.eye(40), np.eye(40)
+    one_missed[0] = -one_missed[0]
+    table = compare_models({"a": (rows, rows), "b": (one_missed, rows)})
+    assert table["b"]["R@1"].value < 1
+    assert table["b"]["R@1"].low < table["a"]["R@1"].low
+    assert table["a"]["R@1"].low == pytest.approx(0.025 ** (1 / 40))
+
+
 def test_one_model_is_refused() -> None:
     with pytest.raises(InputError, match="got 1 model, expected two or more"):
         compare_models({"a": made_up(0.5, 0.8)})

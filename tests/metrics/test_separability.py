@@ -104,8 +104,8 @@ def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.r
     probe = Probe.of(PairedRows(x, y))
     correct = ((probe.x > 0) * 1.0 + (probe.y < 0)) / 2
     share, n = correct.mean(), len(correct)
-    trials = n * share * (1 - share) / correct.var(ddof=1)
-    assert trials > n  # two rows of an item tell more than one, and less than two
+    trials = min(n * share * (1 - share) / correct.var(ddof=1), 2 * n)
+    assert trials > n  # the errors of the two rows of an item are nearly independent
     accuracy = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)[NAMES[0]]
     # The ends solve |end - share| = z sqrt(end (1 - end) / trials).
     for end in (accuracy.low, accuracy.high):
@@ -115,7 +115,21 @@ def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.r
 def test_wilson_interval_has_at_least_one_trial_per_item() -> None:
     assert _share_interval(0.5, 10.0, 40) == pytest.approx(_share_interval(0.5, 0.25, 40))
     assert _share_interval(0.5, 0.0, 40) == pytest.approx(_share_interval(0.5, 0.125, 40))
-    assert _share_interval(1.0, 0.0, 40)[0] == pytest.approx(0.025 ** (1 / 40))
+    assert _share_interval(1.0, 0.0, 40)[0] == pytest.approx(0.025 ** (1 / 80))
+
+
+def test_accuracy_with_more_errors_has_a_lower_interval() -> None:
+    ends = []
+    for n_errors in range(12):
+        correct = np.where(np.arange(150) < n_errors, 0.5, 1.0)
+        ends.append(_share_interval(correct.mean(), correct.var(ddof=1), 150))
+    assert np.all(np.diff(ends, axis=0)[:, 0] < 0)
+    assert np.all(np.diff(ends, axis=0)[:, 1] <= 0)
+
+
+def test_rows_of_an_item_are_two_trials_at_most() -> None:
+    correct = np.where(np.arange(50) < 10, 0.5, 1.0)  # no item has two errors
+    assert _share_interval(0.9, correct.var(ddof=1), 50) == pytest.approx(wilson_interval(90, 100))
 
 
 @pytest.mark.parametrize(("n", "is_defined"), [(7, False), (8, True)])

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, chi2, ncx2, norm
+from scipy.stats import t as student
 
-from isthmus.statistics.freedom import tail_factor
+from isthmus.statistics.freedom import freedom_of_parts, tail_factor
 from isthmus.statistics.intervals import (
     clip_interval,
     length_interval,
@@ -45,6 +46,14 @@ def test_tail_factor_of_many_normal_scores_is_one_and_of_one_extreme_score_is_la
     assert 1 < tail_factor(scores) < 1.001
     assert tail_factor(np.r_[np.zeros(99), 1.0]) > 1.5
     assert tail_factor(np.ones(9)) == 1
+
+
+@pytest.mark.parametrize("m", [2, 6])
+def test_equal_squares_have_one_degree_of_freedom_less_than_scores(m: int) -> None:
+    scores = np.repeat([0.0, 1.0], m // 2)
+    assert tail_factor(scores) == pytest.approx(student.ppf(0.975, m - 1) / norm.ppf(0.975))
+    assert freedom_of_parts(np.ones(m)) == m - 1
+    assert freedom_of_parts(np.append(np.ones(m), 1.01)) == m
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 12), (12, 12), (3, 12), (1, 1), (14, 1000), (986, 1000)])

@@ -26,10 +26,12 @@ from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_corr
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.metrics import measure
 from isthmus.metrics.spectrum import rankme
-from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
+from isthmus.statistics.freedom import widened_variance
+from isthmus.statistics.intervals import Z95, normal_interval
 from isthmus.statistics.jackknife import jackknife_interval, mean_interval
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.statistics.shares import share_interval
 from isthmus.tasks import TaskData
 from isthmus.tasks import registry as tasks
 from isthmus.utils.arguments import type_of
@@ -247,10 +249,12 @@ class _Study:
         numbers |= {f"budget_{name}": component for name, component in budget.items()}
         numbers["shared_alignment"] = self.alignment
         for name, values in self.per_unit.items():
-            mean, low, high = mean_interval(values)
-            if mean in (0.0, 1.0):  # no spread, so that the interval comes from the number of independent items
-                low, high = wilson_interval(mean * len(values), len(values))
-            numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share", sampled=self.sampled)
+            mean, n = min(float(np.mean(values)), 1.0), len(values)
+            variance = float(np.var(values)) / n
+            if not np.isin(values, (0.0, 1.0)).all():  # hits and misses are n trials, and have no uncertain variance
+                variance = widened_variance(variance * n / max(n - 1, 1), n - 1)
+            interval = share_interval(mean, variance, n)
+            numbers[name] = Estimate(mean, *interval, unit="share", sampled=self.sampled)
         if self.dependence is None:
             return numbers
         return {name: replace(e, low=NAN, high=NAN, note=self.dependence) for name, e in numbers.items()}

@@ -21,8 +21,8 @@ from isthmus.data.row_values import known_entries, read_row_values
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.metrics import measure
 from isthmus.statistics.intervals import wilson_interval
-from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import Estimate
+from isthmus.statistics.shares import share_change_interval
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.tasks.zero_shot import ZeroShot
 from isthmus.utils import validation
@@ -32,8 +32,6 @@ from isthmus.utils.format import counted, fixed, json_number, percent
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
-#: Probability of an interval to miss a rate that was never seen.
-UNSEEN = 0.05
 #: Classes that a sentence lists.
 LISTED_CLASSES = 3
 #: Kinds of degenerate data for which classification means little.
@@ -87,12 +85,12 @@ class ZeroShotReport(Tabular):
     @property
     def change(self) -> Estimate:
         """Change of the accuracy if both means are removed, with the interval of the paired differences."""
-        differences = self.centred.hits.astype(float) - self.raw.hits
-        mean, low, high = mean_interval(differences)
-        if not differences.any():  # the exact bound of a rate that was never seen
-            high = 1 - (UNSEEN / 2) ** (1 / len(differences))
-            low = -high
-        return Estimate(mean, low, high, null=0.0, unit="share")
+        gained, lost = (
+            int(np.count_nonzero(a & ~b))
+            for a, b in ((self.centred.hits, self.raw.hits), (self.raw.hits, self.centred.hits))
+        )
+        n = len(self.raw.hits)
+        return Estimate((gained - lost) / n, *share_change_interval(gained, lost, n), null=0.0, unit="share")
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each class.

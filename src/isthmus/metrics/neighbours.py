@@ -13,9 +13,10 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.dyads import dyadic_variance
-from isthmus.statistics.intervals import clip_interval, positive_interval, wilson_interval
+from isthmus.statistics.intervals import clip_interval, positive_interval
 from isthmus.statistics.jackknife import jackknife_variance
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.statistics.shares import share_interval
 from isthmus.utils.format import counted
 
 #: Neighbours of the mutual k-NN.
@@ -80,7 +81,7 @@ def mutual_knn(context: MetricContext) -> Estimate:
     nearest_x, nearest_y = (nearest.index[:, :k] for nearest in (neighbours.xx, neighbours.yy))
     shares = np.count_nonzero(nearest_x[:, :, None] == nearest_y[:, None, :], axis=(1, 2)) / k
     value = float(shares.mean())
-    interval = _share_interval(value, n, _skewed_share_interval(value, _mutual_variance(nearest_x, nearest_y, shares)))
+    interval = _interval_of_dependent(value, _mutual_variance(nearest_x, nearest_y, shares), n)
     return Estimate(value, *interval, null=k / (n - 1))
 
 
@@ -92,12 +93,10 @@ def _are_ties(nearest: TopK, k: int) -> bool:
     return bool(np.count_nonzero(is_tie) > len(is_tie) / 2)
 
 
-def _share_interval(value: float, n: int, interval: tuple[float, float]) -> tuple[float, float]:
-    """Return the interval within [0, 1]. If nothing varies, it is that of n trials for a share of 0 or 1, else none."""
-    if value in (0.0, 1.0):
-        return wilson_interval(round(value * n), n)
-    low, high = interval
-    return (max(low, 0.0), min(high, 1.0)) if high > low else (NAN, NAN)
+def _interval_of_dependent(value: float, variance: float, n: int) -> tuple[float, float]:
+    """Return the interval of a share, or none if its variance is NaN, or is zero between 0 and 1."""
+    low, high = share_interval(value, variance, n)
+    return (low, high) if high > low else (NAN, NAN)
 
 
 def _mutual_variance(nearest_x: np.ndarray, nearest_y: np.ndarray, shares: np.ndarray) -> float:
@@ -156,21 +155,13 @@ def mixing_rate(context: MetricContext) -> Estimate:
     unions = [UnionNeighbours.of(neighbours.xx, neighbours.xy, k), UnionNeighbours.of(neighbours.yy, neighbours.yx, k)]
     counts = [union.is_across[:, :k].sum(axis=1) for union in unions]
     value = float(np.mean(counts)) / k
-    interval = (NAN, NAN)
+    variance = NAN
     if n > K_MIXING + 2:
         totals = sum(
             count.sum() - count + union.left_out_changes(k) for count, union in zip(counts, unions, strict=True)
         )
-        interval = _skewed_share_interval(value, jackknife_variance(totals / (2 * (n - 1) * k), with_tails=True))
-    return Estimate(value, *_share_interval(value, n, interval), null=n / (2 * n - 1))
-
-
-def _skewed_share_interval(value: float, variance: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share for as many independent trials as give its variance."""
-    if variance == 0 or not 0 < value < 1:
-        return value, value
-    trials = value * (1 - value) / variance
-    return wilson_interval(value * trials, trials)
+        variance = jackknife_variance(totals / (2 * (n - 1) * k), with_tails=True)
+    return Estimate(value, *_interval_of_dependent(value, variance, n), null=n / (2 * n - 1))
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def linear_separability(context: MetricContext) -> Estimate:
     It is fitted on a random half of at most 10,000 random items, with both rows of one pair each, and evaluated on the
     other half. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because the means
     of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
-    rows of an item are not independent. With fewer than 15 errors it is exact, and contains the truth in 95 % or more.
+    rows of an item are not independent, and count as one trial to two. With fewer than 15 errors it is exact.
     """
     probe = context.shared(Probe)
     boundary = np.zeros(1)
@@ -233,7 +233,6 @@ def _share_below(values: np.ndarray, reference: np.ndarray, rounding: float) -> 
 
 def _share_interval(share: float, variance: float, n: int) -> tuple[float, float]:
     """Return the interval of a share for as many independent trials as give the variance between items."""
-    if not 0 < share < 1:
-        return wilson_interval(round(share * n), n)
-    trials = n * max(share * (1 - share) / variance, 1.0) if variance > 0 else 2.0 * n
+    # Rows of an item that are never both wrong count as two trials. Without errors there is no variance to judge by.
+    trials = n * min(max(share * (1 - share) / variance, 1.0), 2.0) if variance > 0 else 2.0 * n
     return wilson_interval(share * trials, trials)

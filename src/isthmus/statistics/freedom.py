@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from isthmus.statistics.intervals import Z95
@@ -24,7 +22,7 @@ def tail_factor(scores: np.ndarray, /) -> float:
     -------
     float
         Quantile of Student's t with 2 m / (kurtosis - 1) degrees of freedom, at most m - 1, over that of the normal
-        distribution. It is about 1 for many items m.
+        distribution. It is about 1 for many items m, and 1 for equal scores.
 
     Examples
     --------
@@ -34,11 +32,9 @@ def tail_factor(scores: np.ndarray, /) -> float:
     from scipy.special import stdtrit
 
     squares = (scores - scores.mean()) ** 2
-    spread = float(squares.var())
-    if spread <= 0:
+    if not squares.any():
         return 1.0
-    freedom = min(2 * len(squares) * float(squares.mean()) ** 2 / spread, len(squares) - 1)
-    return float(stdtrit(freedom, 0.975)) / Z95
+    return float(stdtrit(freedom_of_parts(squares), 0.975)) / Z95
 
 
 def freedom_of_parts(parts: np.ndarray, /) -> float:
@@ -52,7 +48,7 @@ def freedom_of_parts(parts: np.ndarray, /) -> float:
     Returns
     -------
     float
-        Twice the squared sum over the variance of the sum [1]_. It is infinite if all parts are equal.
+        Twice the squared sum over the variance of the sum [1]_, at most m - 1.
 
     References
     ----------
@@ -60,11 +56,11 @@ def freedom_of_parts(parts: np.ndarray, /) -> float:
 
     Examples
     --------
-    >>> round(freedom_of_parts(np.array([3.0, 1.0, 0.0, 0.0])), 2)
-    5.33
+    >>> round(freedom_of_parts(np.array([3.0, 1.0, 0.0, 0.0, 0.0, 0.0])), 2)
+    4.36
     """
-    spread = float(len(parts) * parts.var())
-    return 2 * float(parts.sum()) ** 2 / spread if spread > 0 else math.inf
+    spread, most = float(len(parts) * parts.var()), float(len(parts) - 1)
+    return min(2 * float(parts.sum()) ** 2 / spread, most) if spread > 0 else most
 
 
 def widened_variance(variance: float, freedom: float, /) -> float:
