@@ -39,6 +39,21 @@ def test_fisher_ratio_null_is_exact_for_swaps(rng: np.random.Generator) -> None:
     assert null == pytest.approx(swapped_gap / (2 * within_after), rel=1e-10)
 
 
+def test_mean_unpaired_cosine_of_opposite_rows_is_mirrored(rng: np.random.Generator) -> None:
+    x, y = np.eye(4)[0] + 0.15 * rng.normal(size=(2, 8, 4))
+    y[0] = [0.2, 1, 0, 0]
+    same, opposite = (isthmus.measure(x, rows)["mean_unpaired_cosine"] for rows in (y, -y))
+    assert (opposite.value, opposite.low) == pytest.approx((-same.value, -same.high), rel=1e-9)
+    assert opposite.high == pytest.approx(-same.low, rel=1e-9)
+    assert -1 <= opposite.low < opposite.value < opposite.high < 0
+
+
+def test_mean_unpaired_cosine_of_equal_rows_is_exactly_one() -> None:
+    rows = np.tile(np.random.default_rng(1).normal(size=5), (40, 1))
+    estimate = isthmus.measure(rows, rows, metrics=["mean_unpaired_cosine"], group=False)["mean_unpaired_cosine"]
+    assert estimate.value == estimate.high == 1
+
+
 def test_mean_unpaired_cosine_interval_counts_the_product_of_the_noises_once(rng: np.random.Generator) -> None:
     x, y = (unit(rows) for rows in rng.normal(size=(2, 60, 5)))
     m = Moments.of(x, y)
@@ -46,8 +61,8 @@ def test_mean_unpaired_cosine_interval_counts_the_product_of_the_noises_once(rng
     estimate = isthmus.measure(m, metrics="mean_unpaired_cosine")["mean_unpaired_cosine"]
     expected = max(variance - noise, noise)
     assert expected < 0.95 * variance
-    half = student.ppf(0.975, 59) * math.sqrt(expected) / (1 - estimate.value)  # of the logarithm of the distance to 1
-    assert estimate.high == pytest.approx(1 - (1 - estimate.value) * math.exp(-half), rel=1e-10)
+    half = student.ppf(0.975, 59) * math.sqrt(expected)
+    assert estimate.high == pytest.approx(estimate.value + half, rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "has_interval"), [(22, False), (23, True)])

@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from isthmus.statistics.freedom import freedom_of_parts, tail_factor
 from isthmus.statistics.intervals import (
     clip_interval,
+    cosine_interval,
     length_interval,
     normal_interval,
     positive_interval,
@@ -116,6 +117,22 @@ def test_positive_interval_of_one_deciding_item_ends_beyond_that_of_a_count_of_o
     count_of_one = chi2.isf(0.025, 4) / 2
     for error in (0.99, 1.0, 1.01, 2.0):
         assert count_of_one < positive_interval(1.0, error**2)[1] < 7.2
+
+
+def test_cosine_interval_is_continuous_in_the_range_and_mirrored() -> None:
+    values = np.linspace(-1, 1, 4_001)
+    low, high = np.array([cosine_interval(value, 0.04) for value in values]).T
+    assert low.min() == -1
+    assert high.max() == 1
+    assert np.abs(np.diff([low, high])).max() < 0.005
+    assert low == pytest.approx(-high[::-1], abs=1e-12)
+    assert ((low <= values) & (values <= high)).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.299, -0.2])
+def test_cosine_interval_near_zero_is_the_normal_one_or_a_given_one(value: float) -> None:
+    assert cosine_interval(value, 0.01) == normal_interval(value, 0.01)
+    assert cosine_interval(value, 0.01, near_zero=(-0.5, 0.5)) == (-0.5, 0.5)
 
 
 def test_length_interval_of_an_error_far_above_the_square_is_symmetric_on_its_scale() -> None:

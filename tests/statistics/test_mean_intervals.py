@@ -137,6 +137,15 @@ def test_mean_length_interval_changes_from_noise_to_the_delta_method(rng: np.ran
     assert low < length < high
 
 
+def test_mean_length_interval_of_a_clear_mean_has_no_jump_at_any_width_of_the_rows() -> None:
+    noise = np.random.default_rng(0).normal(size=(10, 4))
+    clouds = [_unit(np.eye(4)[0] + scale * noise) for scale in np.linspace(0.3, 0.9, 300)]
+    ends = np.array([mean_length_interval(Moments.of(rows, rows)) for rows in clouds])
+    squares = np.array([debiased_mean_products(Moments.of(rows, rows))[1] for rows in clouds])
+    assert squares.min() < 0.4 < 0.7 < squares.max()
+    assert np.abs(np.diff(ends[squares > 0.4], axis=0)).max() < 0.02
+
+
 def test_mean_product_noise_is_the_variance_of_independent_means(sample: Sample) -> None:
     values = np.concatenate([sample.x[sample.index], sample.y], axis=1)
     covariance = sample.covariance(values)

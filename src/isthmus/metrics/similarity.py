@@ -57,11 +57,13 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
 def mean_unpaired_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . y_j over non-matching pairs, all i and j of different items.
 
-    The null is the value of directions whose means are zero, 0.
+    Near 1 and -1 the interval is asymmetric. The null is the value of directions whose means are zero, 0.
     """
     m = context.moments
-    value, _, _ = debiased_mean_products(m)
+    value = debiased_mean_products(m)[0]
+    if is_unit := has_unit_rows(context):
+        value = min(max(value, -1.0), 1.0)  # rounding may exceed the range
     noise = mean_product_noise(m)  # the first-order variance counts it twice if the means are short
     var = widened_variance(max(product_variance(m, xy=1.0) - noise, noise), mean_freedom(m))
-    interval = cosine_interval(value, var) if has_unit_rows(context) else normal_interval(value, var)
+    interval = cosine_interval(value, var) if is_unit else normal_interval(value, var)
     return Estimate(value, *interval, null=0.0)

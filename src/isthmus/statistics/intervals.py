@@ -10,6 +10,8 @@ import numpy as np
 Z95 = 1.959963984540054
 #: Successes or failures below which the interval of a share is exact.
 FEW_SUCCESSES = 15
+#: Sizes of a mean cosine between which its interval changes from the one near 0 to the one near 1 or -1.
+SIZES_OF_TRANSITION = (0.3, 0.7)
 
 
 def normal_interval(value: float, variance: float) -> tuple[float, float]:
@@ -257,18 +259,27 @@ def positive_interval(value: float, variance: float, largest: float = 0.0) -> tu
     return max(min(value / ratio, value - error), 0.0), max(value * ratio, value + Z95 * error, 0.0)
 
 
-def cosine_interval(value: float, variance: float) -> tuple[float, float]:
-    """Return the interval of a mean cosine, of which the distance to 1 is skewed if it is short.
+def cosine_interval(
+    value: float, variance: float, *, near_zero: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """Return the interval of a mean cosine, of which the distance to 1 or -1 is skewed if it is short.
 
     Parameters
     ----------
     value, variance : float
-        Estimate, below 1, and its variance.
+        Estimate and its variance.
+    near_zero : tuple of float, optional
+        Interval that holds near zero. The default is `normal_interval`.
 
     Returns
     -------
     tuple of float
-        1 minus the ends of `positive_interval` of 1 - value.
+        Ends of the 95 % interval in [-1, 1].
+
+    Notes
+    -----
+    Above 0.7, it is 1 minus the ends of `positive_interval` of 1 - value, and below -0.7 its mirror image. Below 0.3 in
+    size it is that of `near_zero`, and in between the ends are interpolated.
 
     Examples
     --------
@@ -276,8 +287,13 @@ def cosine_interval(value: float, variance: float) -> tuple[float, float]:
     >>> round(low, 3), round(high, 3)
     (0.82, 0.944)
     """
-    low, high = positive_interval(1 - value, variance)
-    return 1 - high, 1 - low
+    first, last = SIZES_OF_TRANSITION
+    share = min(max((abs(value) - first) / (last - first), 0.0), 1.0)
+    nearest, farthest = positive_interval(1 - abs(value), variance)
+    skewed = (1 - farthest, 1 - nearest) if value > 0 else (nearest - 1, farthest - 1)
+    ends = zip(near_zero or normal_interval(value, variance), skewed, strict=True)
+    low, high = ((1 - share) * end + share * skewed_end for end, skewed_end in ends)
+    return clip_interval((low, high), -1.0, 1.0)
 
 
 def standardized_moments(values: np.ndarray, /) -> tuple[float, float, float]:

@@ -6,13 +6,11 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import cosine_interval, length_interval, satterthwaite_p_value
+from isthmus.statistics.intervals import cosine_interval, length_interval, satterthwaite_p_value, square_interval
 from isthmus.statistics.mean_variance import interval_variance, product_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.noise_intervals import noise_interval
 
-#: Squared length of a mean of unit rows above which its distance to 1 is the skewed one.
-MIN_CONE_SQUARE = 0.5
 #: A mean is distinguishable from zero if its p-value is below this level.
 MEAN_TEST_LEVEL = 0.01
 
@@ -241,8 +239,8 @@ def mean_length_interval(moments: Moments) -> tuple[float, float]:
     if noise:
         return _roots(noise)
     squared, variance = debiased_mean_products(moments)[1], interval_variance(moments, xx=1)
-    if moments.normalize and squared > MIN_CONE_SQUARE:
-        return _roots(cosine_interval(squared, variance))
+    if moments.normalize:
+        return _roots(cosine_interval(squared, variance, near_zero=square_interval(squared, variance)))
     return length_interval(squared, variance)
 
 
@@ -276,8 +274,8 @@ def mean_product_noise(moments: Moments) -> float:
 
 
 def _roots(squares: tuple[float, float]) -> tuple[float, float]:
-    """Return the square roots of two ends, of which the lower one may be negative."""
-    return math.sqrt(max(squares[0], 0.0)), math.sqrt(squares[1])
+    """Return the square roots of two ends, 0 for a negative one."""
+    return math.sqrt(max(squares[0], 0.0)), math.sqrt(max(squares[1], 0.0))
 
 
 def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
