@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from scipy.stats import t as student
 
 import isthmus
 from isthmus import Moments, Pairs
-from isthmus.metrics import margin
+from isthmus.metrics import frechet, margin
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.margin import half_sample_ends
 from isthmus.statistics.mean_intervals import mean_product_noise
@@ -101,3 +102,18 @@ def test_coral_null_of_several_rows_per_item_sums_each_item(rng: np.random.Gener
     sums = [(a[index == i].T @ a[index == i] - b[index == i].T @ b[index == i]) for i in range(20)]
     expected = math.sqrt(sum(float(np.sum(matrix**2)) for matrix in sums)) / len(y)
     assert isthmus.measure(pairs, metrics="coral_distance")["coral_distance"].null == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "is_defined"), [(19, False), (20, True)])
+def test_coral_interval_takes_the_quantile_of_students_t(
+    n: int, is_defined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, n, 4)) * [[[1, 1, 1, 1]], [[3, 1, 1, 0.1]]]
+    e = isthmus.measure(Pairs(x=x, y=y), metrics="coral_distance")["coral_distance"]
+    assert np.isfinite(e.low) == is_defined
+    assert e.note == ("" if is_defined else "no interval: 20 items are needed")
+    if is_defined:
+        monkeypatch.setattr(frechet, "widened_variance", lambda variance, freedom: variance)
+        normal = isthmus.measure(Pairs(x=x, y=y), metrics="coral_distance")["coral_distance"]
+        ratio = student.ppf(0.975, n - 1) / norm.ppf(0.975)
+        assert (e.high - e.low) / (normal.high - normal.low) == pytest.approx(ratio, rel=0.02)

@@ -66,6 +66,20 @@ def test_twonn_of_few_distinct_rows_is_undefined() -> None:
     assert np.isnan(intrinsic_dimension(np.eye(2)))
 
 
+@pytest.mark.parametrize(("n_distinct", "is_defined"), [(11, False), (12, True)])
+def test_twonn_interval_counts_distinct_rows(rng: np.random.Generator, n_distinct: int, is_defined: bool) -> None:
+    x = rng.normal(size=(n_distinct, 3))
+    copies, y = np.repeat(x, 9, axis=0), rng.normal(size=(9 * n_distinct, 3))
+    e = measured(copies, y, group=False)
+    assert e.value == pytest.approx(slow(unit(x)), abs=1e-8)
+    assert np.isfinite(e.low) == is_defined
+    if is_defined:
+        plain = measured(x, y[:n_distinct])
+        assert (e.low, e.high) == pytest.approx((plain.low, plain.high), abs=1e-8)
+    else:
+        assert e.note == "no interval: 11 rows are distinct, 12 are needed"
+
+
 def test_twonn_separates_close_rows_in_float32(rng: np.random.Generator) -> None:
     base = unit(rng.normal(size=(1, 20)))
     rows = (base + 1e-3 * rng.normal(size=(300, 20))).astype(np.float32)  # cosines of 1 - 1e-5

@@ -12,8 +12,10 @@ from isthmus.metrics._conditions import EQUAL_ROWS_IN_BOTH, few_items_note, unde
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
+from isthmus.statistics.freedom import widened_variance
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
 from isthmus.statistics.intervals import length_interval
+from isthmus.statistics.mean_variance import mean_freedom
 from isthmus.statistics.result import NAN, Estimate
 
 #: Squared distance of unit rows below which two clouds are equal but for rounding.
@@ -209,7 +211,7 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
 
 @metric(
     "coral_distance",
-    min_interval_items=12,
+    min_interval_items=20,
     needs_pairs=False,
     undefined_if=("constant modalities",),
     family="distribution",
@@ -239,7 +241,7 @@ def coral_distance(context: MetricContext) -> Estimate:
         return Estimate(value)
     weights = {"xx": 1.0, "yy": 1.0, "x.y": -2.0}
     unbiased = sum(w * traces.debiased(name) for name, w in weights.items())
-    interval = length_interval(unbiased, traces.variance(weights))
+    interval = length_interval(unbiased, widened_variance(traces.variance(weights), mean_freedom(context.moments)))
     midpoint = (context.moments.mean_x + context.moments.mean_y) / 2
     null = math.sqrt(_swapped_coral(sample, midpoint))
     debiased = math.sqrt(unbiased) if unbiased > rounding else 0.0

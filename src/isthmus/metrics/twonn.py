@@ -18,6 +18,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Rows at a distance below this times their length are duplicates, which float32 cannot distinguish.
 DUPLICATE_TOLERANCE = 1e-6
+#: Fewest distinct rows for an interval.
+MIN_INTERVAL_ROWS = 12
 #: Rows that have no dimension.
 FEW_DISTANCES = "fewer than three distinct rows, or equal distances to all neighbours"
 #: Neighbours among which duplicates are searched at a time.
@@ -43,7 +45,7 @@ def _right_angles() -> tuple[np.ndarray, np.ndarray, float]:
     "intrinsic_dimension_{side}",
     needs_pairs=False,
     min_items=3,
-    min_interval_items=12,
+    min_interval_items=MIN_INTERVAL_ROWS,
     undefined_if=("constant side",),
     conditions=(FEW_DISTANCES,),
     family="spectrum",
@@ -63,14 +65,20 @@ def twonn(context: MetricContext) -> Estimate:
     r1 and r2 are the Euclidean distances to the two nearest other rows, without trimming. It is measured on at most
     10,000 random items, of which each has its first row. Of equal rows (closer than 1e-6) one is kept. The interval is
     symmetric on the scale of the logarithm, for this number of rows, because the estimate itself depends on n. Ratios
-    of rows count as dependent if their pairs of nearest neighbours share a row.
+    of rows count as dependent if their pairs of nearest neighbours share a row. An interval needs 12 distinct rows.
     """
     rows = context.shared(PairedRows)
-    value, error = two_nearest(rows.x, context.shared(Neighbours).xx if rows.unit else None)
+    nearest = _nearest_of_distinct(rows.x, context.shared(Neighbours).xx if rows.unit else None)
+    value, error = _estimate(*nearest)
     if np.isnan(value):
         return undefined(FEW_DISTANCES)
+    n_distinct = len(nearest[0])
+    if n_distinct < MIN_INTERVAL_ROWS:
+        return Estimate(value, note=f"no interval: {n_distinct} rows are distinct, {MIN_INTERVAL_ROWS} are needed")
     # The mean logarithm 1 / value is nearly a gamma variable, whose logarithm is closer to normal.
-    low, high = positive_interval(1 / value, widened_variance((error / value**2) ** 2, rows.n - 1))
+    # The error has a t factor already. This second one is empirical: with one alone, intervals of normal rows contain
+    # the value in 86, 91 and 92 % for 12, 20 and 40 rows, and with both in 90, 92 and 93 %.
+    low, high = positive_interval(1 / value, widened_variance((error / value**2) ** 2, n_distinct - 1))
     return Estimate(value, 1 / high, 1 / low if low > 0 else np.inf)
 
 
@@ -92,6 +100,14 @@ def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float
     Both are NaN if fewer than three rows are left or all r1 = r2. `neighbours` are the nearest rows by Euclidean
     distance, if they are known (of unit rows: by cosine).
     """
+    return _estimate(*_nearest_of_distinct(rows, neighbours))
+
+
+def _nearest_of_distinct(rows: np.ndarray, neighbours: TopK | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest rows of each row and their distances, both (m, k), after removal of duplicates.
+
+    Both have no rows if fewer than three are distinct.
+    """
     rows = np.asarray(rows, dtype=rows.dtype if rows.dtype.kind == "f" else np.float64)
     while len(rows) >= 3:
         if neighbours is None:
@@ -101,14 +117,16 @@ def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float
         lengths = np.linalg.norm(rows, axis=1)
         is_duplicate = distances <= DUPLICATE_TOLERANCE * lengths[:, None]
         if not is_duplicate.any():
-            return _estimate(nearest_rows, distances)
+            return nearest_rows, distances
         rows, neighbours = rows[_first_of_duplicates(nearest_rows, is_duplicate)], None
-    return NAN, NAN
+    return np.empty((0, 2), dtype=np.int64), np.empty((0, 2))
 
 
 def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
     """Return (N - 1) / sum log(r2 / r1) and its standard error over pairs of nearest neighbours."""
     n = len(index)
+    if n == 0:
+        return NAN, NAN
     order = np.argsort(distances, axis=1, kind="stable")[:, :2]
     two_distances = np.take_along_axis(distances, order, axis=1)
     logs = np.log(two_distances[:, 1] / two_distances[:, 0])
