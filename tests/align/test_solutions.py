@@ -324,6 +324,7 @@ def test_realign_on_narrow_cones_closes_the_gap(rng: np.random.Generator) -> Non
     assert residuals[1] < residuals[0] / 4  # what the expansion leaves out falls faster than the spread squared
 
 
+@pytest.mark.filterwarnings("ignore:Every row of y is the negative of its matching row")
 def test_realign_on_wide_cones_closes_the_gap(rng: np.random.Generator) -> None:
     z = rng.normal(size=(1_000, 10)) + 2 * np.eye(10)[0]
     other = np.exp(rng.normal(size=(1_000, 1))) * z + rng.normal(size=z.shape) * np.eye(10)[3] + 0.6

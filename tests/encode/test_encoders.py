@@ -252,7 +252,7 @@ def test_open_encoder_with_invalid_model_raises(clip: Path, tmp_path: Path, monk
         open_encoder(str(tmp_path))
     with pytest.raises(InputError, match=r"config.json: is a file, expected a model's folder"):
         open_encoder(str(clip / "config.json"))
-    with pytest.raises(InputError, match="unknown backend 'transformer': did you mean 'transformers'"):
+    with pytest.raises(InputError, match="unknown backend 'transformer': did you mean .*'transformers'"):
         open_encoder(str(clip), backend="transformer")
     with pytest.raises(InputError, match="unknown dtype 'int8'"):
         open_encoder(str(clip), dtype="int8")

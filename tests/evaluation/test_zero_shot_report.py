@@ -24,7 +24,7 @@ def images_and_class_texts(n: int = 400, n_classes: int = 8, d: int = 32) -> tup
     rng = np.random.default_rng(7)
     basis, classes = rng.normal(size=(10, d)) / 6, rng.normal(size=(n_classes, 10))
     labels = rng.integers(0, n_classes, n)
-    offset_x, offset_y = 0.8 * rng.normal(size=(2, d)) / 6
+    offset_x, offset_y = 1.6 * rng.normal(size=(2, d)) / 6
     x = (classes[labels] + 1.2 * rng.normal(size=(n, 10))) @ basis * 0.3 + 0.3 * rng.normal(size=(n, d)) / 6 + offset_x
     texts = classes @ basis * 0.3 + 0.2 * rng.normal(size=(n_classes, d)) / 6 + offset_y
     return x, texts, labels
