@@ -20,7 +20,7 @@ def test_variance_equals_a_loop_over_pairs_that_share_an_item(rng: np.random.Gen
         for shared in pairs[i] & pairs[j]:
             parts[shared] += residuals[i] * residuals[j] / len(pairs[i] & pairs[j])
     variance = parts.sum()
-    factor = t.ppf(0.975, 2 * variance**2 / (n * parts.var())) / norm.ppf(0.975)
+    factor = t.ppf(0.975, min(2 * variance**2 / (n * parts.var()), n - 1)) / norm.ppf(0.975)
     assert dyadic_variance(first, second, residuals, n) == pytest.approx(variance * factor**2)
     assert dyadic_variance(second[::-1], first[::-1], residuals[::-1], n) == pytest.approx(variance * factor**2)
 
