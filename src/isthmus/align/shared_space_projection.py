@@ -207,7 +207,7 @@ class SharedSpaceProjection(SelfJudging):
             )
         if items < dim:
             published = self.estimator == "published"
-            effect = "the ranks still grow with every row" if published else "weak directions are missed"
+            effect = "the ranks grow with the rows" if published else "weak directions are missed"
             reservations.append(f"{items:,} items are fewer than the {dim:,} dimensions: {effect}")
         return reservations
 

@@ -8,7 +8,7 @@ from isthmus.utils.errors import InputError
 
 #: Predicate about modalities of two different spaces, and what to do about them.
 SEPARATE_SPACES = "do not come from one shared space"
-SEPARATE_SPACES_ADVICE = "give the outputs of both projections of one model, or map both (isthmus fit RidgeCCA)"
+SEPARATE_SPACES_ADVICE = "give both projections of one model, or map both (isthmus fit RidgeCCA)"
 
 
 def transposed_clause(shape_x: Sequence[int], shape_y: Sequence[int], /) -> str:
