@@ -59,7 +59,7 @@ def test_projection_with_few_rows_or_guaranteed_overlap_warns(rng: np.random.Gen
     x, y = latent(rng, paired=True, rotated=False)
     with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: weak directions are missed"):
         _ = SharedSpaceProjection(judge=False).fit(x[:59], y[:59]).map_x_
-    with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: the ranks still grow"):
+    with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: the ranks grow"):
         _ = SharedSpaceProjection(estimator="published", tolerance=0.1, judge=False).fit(x[:59], y[:59]).map_x_
     # Any two subspaces of 8 dimensions in a width of 12 share four. These share five.
     a, b = (np.linalg.qr(rng.normal(size=(12, 8)))[0] for _ in range(2))

@@ -117,7 +117,7 @@ def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random
     assert looks_paired(source(rows), source(rng.normal(size=(19, 4)))).reason == "no: 20 rows against 19"
     assert (
         looks_paired(source(rows), source(rows[:, :3])).reason
-        == "no cosine to compare: width 4 against 3: they do not come from one shared space; give the outputs of both "
+        == "no cosine to compare: width 4 against 3: they do not come from one shared space; give both "
         "projections of one model, or map both (isthmus fit RidgeCCA)"
     )
     rows[:13] = 0
