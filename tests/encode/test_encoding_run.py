@@ -213,6 +213,7 @@ def test_run_after_a_kill_resumes_to_the_same_files(write: int, data: tuple[Path
     assert_resumes(tmp_path / "out", lambda out: names["work"](*data, out))
 
 
+@pytest.mark.slow
 @no_kill
 def test_encode_verb_after_a_kill_resumes_to_the_same_files(
     encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path

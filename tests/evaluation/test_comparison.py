@@ -325,6 +325,7 @@ class TestArguments:
             compare(pairs, aligners=["Centring"])
 
 
+@pytest.mark.slow
 def test_compare_real_pairs_has_the_documented_changes(clip_coco: Pairs) -> None:
     table = compare(clip_coco, aligners=[Centering(), MeanRotation(), HyperplaneRotation()], splits=4, rng=10)
     changes = {

@@ -291,6 +291,7 @@ class TestCommandLine:
         assert "an intervention is written as .html, .svg, .json, .csv, .md or .tex" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_bootstraps")
 def test_intervene_real_pairs_has_the_documented_numbers(clip_coco: Pairs) -> None:
     """The numbers of docs/reference/tasks.md."""

@@ -273,6 +273,7 @@ def test_report_failure_keeps_the_old_page(tmp_path, monkeypatch):
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == old
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("ISTHMUS_FIXTURES" not in os.environ, reason="needs ISTHMUS_FIXTURES")
 def test_report_of_clip_contains_its_golden_numbers(tmp_path):
     folder = Path(os.environ["ISTHMUS_FIXTURES"]) / "clip_coco"
