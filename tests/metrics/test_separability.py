@@ -104,7 +104,7 @@ def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.r
     probe = Probe.of(PairedRows(x, y))
     correct = ((probe.x > 0) * 1.0 + (probe.y < 0)) / 2
     share, n = correct.mean(), len(correct)
-    trials = min(n * share * (1 - share) / correct.var(ddof=1), 2 * n)
+    trials = n * share * (1 - share) / correct.var(ddof=1)
     assert trials > n  # the errors of the two rows of an item are nearly independent
     accuracy = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)[NAMES[0]]
     # The ends solve |end - share| = z sqrt(end (1 - end) / trials).
@@ -127,9 +127,12 @@ def test_accuracy_with_more_errors_has_a_lower_interval() -> None:
     assert np.all(np.diff(ends, axis=0)[:, 1] <= 0)
 
 
-def test_rows_of_an_item_are_two_trials_at_most() -> None:
-    correct = np.where(np.arange(50) < 10, 0.5, 1.0)  # no item has two errors
-    assert _share_interval(0.9, correct.var(ddof=1), 50) == pytest.approx(wilson_interval(90, 100))
+def test_rows_of_an_item_are_few_trials_if_there_are_few_errors() -> None:
+    trials = 100 * np.exp(1 / 20)  # one error among the rows of 50 items
+    assert _share_interval(0.99, 1e-6, 50) == pytest.approx(wilson_interval(0.99 * trials, trials))
+    correct = np.where(np.arange(50) < 10, 0.5, 1.0)  # no item has two errors, which counts as more than two trials
+    trials = 50 * 0.09 / correct.var(ddof=1)
+    assert _share_interval(0.9, correct.var(ddof=1), 50) == pytest.approx(wilson_interval(0.9 * trials, trials))
 
 
 @pytest.mark.parametrize(("n", "is_defined"), [(7, False), (8, True)])

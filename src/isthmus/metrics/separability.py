@@ -28,6 +28,8 @@ MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
 #: step.
 MEMORY, MAX_STEPS, TOLERANCE, MIN_SHARE = 30, 10_000, 1e-9, 1e-10
+#: Errors that multiply the largest number of trials by e, and the largest logarithm of that factor.
+ERRORS_OF_TRIALS, MAX_EXPONENT = 20.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def linear_separability(context: MetricContext) -> Estimate:
     It is fitted on a random half of at most 10,000 random items, with both rows of one pair each, and evaluated on the
     other half. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because the means
     of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
-    rows of an item are not independent, and count as one trial to two. With fewer than 15 errors it is exact.
+    rows of an item are not independent, and count as one trial or more. With fewer than 15 errors it is exact.
     """
     probe = context.shared(Probe)
     boundary = np.zeros(1)
@@ -233,6 +235,9 @@ def _share_below(values: np.ndarray, reference: np.ndarray, rounding: float) -> 
 
 def _share_interval(share: float, variance: float, n: int) -> tuple[float, float]:
     """Return the interval of a share for as many independent trials as give the variance between items."""
-    # Rows of an item that are never both wrong count as two trials. Without errors there is no variance to judge by.
-    trials = n * min(max(share * (1 - share) / variance, 1.0), 2.0) if variance > 0 else 2.0 * n
+    # Without errors there is no variance to judge by, and both rows of an item count. A variance of few errors is
+    # uncertain, so that more errors may count more: one error has a lower end below that of none.
+    n_errors = 2 * n * min(share, 1 - share)
+    most = 2 * math.exp(min(n_errors / ERRORS_OF_TRIALS, MAX_EXPONENT))
+    trials = n * min(max(share * (1 - share) / variance, 1.0), most) if variance > 0 else 2.0 * n
     return wilson_interval(share * trials, trials)
