@@ -288,7 +288,6 @@ class Fitting(Options, abc.ABC):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
         return self._fit
 
-    @blas_limited(1)  # decompositions keep BLAS threads waiting for each other
     def _solve_once(self) -> tuple[Map, Map]:
         fit = self._require_fit()
         if fit.maps is None and fit.moments is not None:
@@ -298,8 +297,9 @@ class Fitting(Options, abc.ABC):
             fit.is_solving = True
             try:
                 self._arrays = {}
-                maps = self.solve(fit.moments.numpy())
-                self._solve_further(maps)
+                with blas_limited(1):  # decompositions keep BLAS threads waiting for each other
+                    maps = self.solve(fit.moments.numpy())
+                    self._solve_further(maps)
                 fit.maps = maps
                 if self._stream is not None and self._stream.moments is fit.moments and self._stream.repeated:
                     fit.info = {**fit.info, "repeated_rows": dict(self._stream.repeated)}
