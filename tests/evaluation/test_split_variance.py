@@ -166,3 +166,12 @@ def test_share_of_one_change_counts_changes_that_are_rare() -> None:
     assert share_of_one_change(np.ones(2), sums, n_units=64) == pytest.approx(1 / 2 - 3 / 64)
     assert share_of_one_change(np.ones(1), [[125, -125] * 32], n_units=64) == 0
     assert share_of_one_change(np.zeros(1), [[]], n_units=64) == 0
+
+
+@pytest.mark.parametrize("variance", [1e-170, 1e-300])
+def test_tiny_variances_have_the_shares_of_larger_ones(variance: float) -> None:
+    sums = [[500] * 4 + [0] * 60]
+    expected = share_of_one_change(np.array([0.01]), sums, n_units=64)
+    assert share_of_one_change(np.array([variance]), sums, n_units=64) == pytest.approx(expected, rel=1e-9)
+    ends = interval_of_mean(np.array([0.1]), np.array([variance]), sums, n_units=64, shared=0.5)
+    assert ends == pytest.approx((0.1, 0.1), rel=1e-9)

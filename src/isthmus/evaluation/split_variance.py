@@ -217,11 +217,12 @@ def interval_of_mean(
         values, variances, sums, shared=shared, corrects_scores=corrects_scores, fits=fits
     )
     contributions = _mean_contributions(variances, sums)
-    total = float((contributions**2).sum())
-    if total == 0:
+    largest = float(np.abs(contributions).max(initial=0.0))
+    if largest == 0:
         return normal_interval(mean, of_items + of_fits)
+    contributions /= largest  # powers of tiny contributions are no numbers
     growth = 1 + PSEUDO_CHANGES * share_of_one_change(variances, sums, n_units=n_units)
-    slope = of_items * float((contributions**3).sum()) / total**2
+    slope = of_items / largest * float((contributions**3).sum()) / float((contributions**2).sum()) ** 2
     return skewed_interval(mean, growth * (of_items + of_fits), slope / growth)
 
 
@@ -248,9 +249,11 @@ def share_of_one_change(variances: np.ndarray, sums: Sequence[Sequence[int]], /,
     0.203
     """
     contributions = _mean_contributions(variances, sums)
-    total = float((contributions**2).sum())
-    if total == 0:
+    largest = float(np.abs(contributions).max(initial=0.0))
+    if largest == 0:
         return 0.0
+    contributions /= largest
+    total = float((contributions**2).sum())
     return max(float((contributions**4).sum()) / total**2 - 3 / min(n_units, N_GROUPS), 0.0)
 
 
