@@ -55,8 +55,9 @@ Isotropic caps were simulated, too, and are not part of this average. There are 
   intervals contain the value along these directions in 95 to 99 % and 92 to 99 %.
 - Ranks of isotropic pairs have a mean below 2, which few distant matches decide. Data sets without them have a low mean
   and a small variance. Therefore the upper end of `mixed_partner_rank_{side}` allows for one more of the largest ranks.
-  Intervals contain the mean in 93 to 98 % (400 to 1,200 data sets each of 30, 100 and 300 items, six laws), and in up
-  to 100 % if only 5 to 10 matches have a rank above 1. Where no few ranks decide, they are 3 to 15 % longer for this.
+  Intervals contain the mean in 93 to 98 %, and in up to 100 % if only 5 to 10 matches have a rank above 1. Six laws
+  were simulated, with 400 to 1,200 data sets each of 30, 100 and 300 items. Where no few ranks decide, they are 3 to 15
+  % longer for this.
 
 Measures that were outside on 100 data sets were simulated again with 600 for each law and kind of data. The laws are
 isotropic, power-law and heavy-tailed clouds, narrow cones, isotropic caps and collapsed clouds, all with a gap. The
@@ -106,13 +107,14 @@ exceptions:
 - Intervals of `participation_ratio_{side}` of 30 items in 24 and 128 dimensions contain it in 94 to 99 %. If the
   variances fall as 1 / k^2, 20 to 30 items have 91 to 96 % (300 data sets each).
 - An angle has an interval if both means are clear of zero and its error is small. If few data sets have one, these are
-  the ones with small angles: in one law 43 % of those of 30 items have one, with 94 %, and in another 14 % of those of
-  60, with 87 %. Below 30 items, intervals with small errors contain the angle in 95 to 100 %.
+  the ones with small angles. In one law 43 % of those of 30 items have one, which contains the angle in 94 %. In
+  another, 14 % of those of 60 have one, with 87 %. Below 30 items, intervals with small errors contain the angle in 95
+  to 100 %.
 
-Five laws were simulated on 6, 8, 12, 20 and 40 pairs, with 200 data sets each: isotropic, power-law, collapsed and
-heavy-tailed clouds, and narrow cones. Intervals take the quantile of Student's t. Those of the means have the
-jackknife's variance, which is n^2 / (n - 2)^2 times the first-order one of a squared length. For each measure they
-contain the value in 93 to 100 % on average, and in 88 to 100 % for single laws of 6 pairs (90 to 100 % from 20 pairs).
+Five laws were simulated on 6, 8, 12, 20 and 40 pairs, with 200 data sets each. They are isotropic, power-law,
+collapsed and heavy-tailed clouds, and narrow cones. Intervals take the quantile of Student's t. Those of the means have
+the jackknife's variance, which is n^2 / (n - 2)^2 times the first-order one of a squared length. For each measure they
+contain the value in 93 to 100 % on average. For single laws it is 88 to 100 % of 6 pairs, and 90 to 100 % from 20.
 With normal quantiles and first-order variances, narrow cones of 6 to 12 pairs had 73 to 92 %. Three measures have no
 interval of fewer than 12 items, and `coral_distance` has none of fewer than 20. There it contained the value in as few
 as 82 %.

@@ -150,10 +150,11 @@ def _two_points() -> tuple[np.ndarray, np.ndarray, float]:
 def linear_separability(context: MetricContext) -> Estimate:
     """Held-out accuracy of a logistic regression (C = 1) that separates the modalities.
 
-    It is fitted on a random half of at most 10,000 random items, with both rows of one pair each, and evaluated on the
-    other half. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because the means
-    of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
-    rows of an item are not independent, and count as one trial or more. With fewer than 15 errors it is exact.
+    It is fitted on a random half of at most 10,000 random items, and evaluated on the other half. Both rows of one pair
+    of each item are used. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because
+    the means of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted
+    probe. The two rows of an item are not independent, and count as one trial or more. With fewer than 15 errors it is
+    exact.
     """
     probe = context.shared(Probe)
     boundary = np.zeros(1)
