@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from isthmus.statistics.pairing import (
     matching_offset,
 )
 from isthmus.statistics.pairing_ranges import find_breaks
+from isthmus.statistics.pairing_sentences import PairingBreak, ranges_clause
 
 
 def clouds(weight: float) -> tuple[Source, Source]:
@@ -365,3 +367,34 @@ def test_missing_rows_are_not_named_as_exchanged(rng: np.random.Generator) -> No
     x, y = clip_like_rows(rng, 2000, 48)
     pairing = looks_paired(source(x[:1900]), source(np.delete(y, [*range(400, 450), *range(1200, 1250)], axis=0)))
     assert pairing.reason.endswith("check which rows are missing")
+
+
+@pytest.mark.parametrize(
+    ("order", "count"),
+    [
+        ((1, 2, 0), "two"),
+        ((0, 2, 3, 1, 4), "two"),
+        ((0, 3, 2, 1, 4), "two"),
+        ((1, 0, 3, 2), "4"),
+        ((0, 2, 1, 3, 5, 4, 6), "4"),
+    ],
+)
+@pytest.mark.parametrize("size", [300, 1500])
+def test_blocks_in_any_other_order_are_named(order: Sequence[int], count: str, size: int) -> None:
+    """Blocks beyond the reach of the search around a known offset, and with matching blocks between them, count too."""
+    n = size * len(order)
+    x, y = clip_like_rows(np.random.default_rng(1), n, 48)
+    rows = np.arange(n).reshape(len(order), size)[list(order)].ravel()
+    pairing = looks_paired(source(x), source(y[rows]))
+    state = "exchanged" if count == "two" else "in another order"
+    assert f"the {count} ranges are {state}, so restore their order in one of the files" in pairing.reason
+    assert len(pairing.reason) <= 300
+
+
+def test_a_clause_about_many_ranges_is_short() -> None:
+    steps = tuple((100 * part, 1000 * (-1) ** part) for part in range(8))
+    ranges = [
+        PairingBreak(1000 * part, 1000 * part + 800, 1000, False, None, False, 0.1, 0.3, steps) for part in range(8)
+    ]
+    assert ranges_clause(ranges, "text").endswith("and 7 more ranges")
+    assert len(ranges_clause(ranges, "text")) <= 220

@@ -38,7 +38,7 @@ from isthmus.statistics.pairing_sentences import (
     ranges_clause,
     reordered_reason,
     separate_spaces_reason,
-    shift_advice,
+    shifted_reason,
 )
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_negated_pairs, has_rotated_pairs
@@ -205,8 +205,8 @@ def looks_paired(
     breaks = () if unjudged else find_breaks(x, y)
     # Chance finds a range in a file whose rows are all shifted, although no rows around it match.
     if breaks and breaks[0].start == 0 and breaks[0].is_open and breaks[0].offset:
-        advice = "" if breaks[0].steps else f"; {shift_advice(breaks[0].offset, names)}"
-        return judged("shifted", f"no: {breaks[0].sentence(names[1])}: {cosines}{advice}")
+        steps = list(breaks[0].steps) or [(0, breaks[0].offset)]
+        return judged("shifted", shifted_reason(cosines, breaks[0].stop, steps, names))
     if breaks:
         reason = f"only in part: {ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}"
         return judged("broken", reason, breaks)
@@ -224,9 +224,8 @@ def looks_paired(
         return judged("rotated", separate_spaces_reason(cosines))
     if offset := matching_offset(x, y):
         steps = offset_steps(x, y, offset, 0, x.shape[0])
-        advice = f"; {shift_advice(steps[0][1] or offset, names)}" if len(steps) == 1 else ""
-        clause = offset_clause(steps[0][1] or offset, names[1], steps)
-        return judged("shifted", f"no: {clause}: {cosines}{advice}")
+        steps = [(0, steps[0][1] or offset), *steps[1:]]
+        return judged("shifted", shifted_reason(cosines, x.shape[0], steps, names))
     if clause := common_rows_clause(x, y, names):
         return judged("reordered", reordered_reason(clause, cosines))
     return judged("unpaired", no_match_reason(cosines, int(valid.sum()), z))

@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.data.sources import Source
 from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import PairingBreak
-from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
+from isthmus.statistics.row_offsets import MAX_QUERIES, matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
 
 #: Rows up to which the end of a break is taken for that of a shard.
@@ -74,8 +74,9 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
             break
     offset, steps = matching_offset(x, y, start, stop), [(start, 0)]
     if offset:
-        start = 0 if stands_at(x, y, offset, 0, start) else start
-        stop = x.shape[0] if stands_at(x, y, offset, stop, x.shape[0]) else stop
+        n = x.shape[0]
+        start = 0 if stands_at(x, y, offset, max(start - MAX_QUERIES, 0), start) else start
+        stop = n if stands_at(x, y, offset, stop, min(stop + MAX_QUERIES, n)) else stop
         steps = offset_steps(x, y, offset, start, stop)
         offset = steps[0][1] or offset
     # Selected rows are named by their numbers in the file.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from isthmus.utils.format import counted, json_number
 from isthmus.utils.transposition import SEPARATE_SPACES, SEPARATE_SPACES_ADVICE
 
-#: Changes of an offset that a clause names.
-MAX_STEPS = 4
-#: Largest error of the ends of two exchanged ranges, as a share of the shorter one.
+#: Changes of an offset that a clause names, and ranges, which are fewer if their clauses are longer than this.
+MAX_STEPS, MAX_RANGES, MAX_CLAUSE = 3, 3, 200
+#: First row of a range, the row after the last one, and the offset of its matches.
+MovedPart = tuple[int, int, int]
+#: Largest error of the ends of ranges in another order, as a share of the shortest one.
 MAX_MISPLACED = 0.05
 #: Standard errors from which on a difference that shows no pairing is called a weak sign of one.
 WEAK_Z = 2.0
@@ -123,9 +128,12 @@ def no_match_reason(cosines: str, n_pairs: int, z: float) -> str:
 
 
 def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:
-    """Return the clauses of the first three ranges, with the number of the others."""
-    listed = ", ".join(entry.sentence(second) for entry in breaks[:3])
-    return listed + (f" and {len(breaks) - 3} more ranges" if len(breaks) > 3 else "")
+    """Return the clauses of the first ranges, with the number of the others."""
+    clauses = [entry.sentence(second) for entry in breaks[:MAX_RANGES]]
+    while len(clauses) > 1 and len(", ".join(clauses)) > MAX_CLAUSE:
+        clauses.pop()
+    n_hidden = len(breaks) - len(clauses)
+    return ", ".join(clauses) + (f" and {counted(n_hidden, 'more range')}" if n_hidden else "")
 
 
 def offset_clause(offset: int, second: str, steps: Sequence[tuple[int, int]] = ()) -> str:
@@ -141,8 +149,9 @@ def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     """Return what to do about ranges that do not match."""
     if not all(entry.offset for entry in breaks):
         return "check the order of these rows"
-    if are_exchanged(breaks):
-        return "the two ranges are exchanged, so restore their order in one of the files"
+    ranges = [(entry.start, entry.stop, entry.steps or ((entry.start, entry.offset),)) for entry in breaks]
+    if are_reordered(parts := [part for entry in ranges for part in moved_parts(*entry)]):
+        return reordering_advice(parts)
     entry = breaks[0]
     if len(breaks) > 1 or entry.steps or not entry.is_open:
         return "check which rows are missing"
@@ -151,45 +160,70 @@ def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     return f"{shorter} lacks {rows} there, or {longer} has {rows} more"
 
 
-def are_exchanged(breaks: Sequence[PairingBreak]) -> bool:
-    """Return whether ranges that do not match are two ranges of rows, each in the place of the other.
+def moved_parts(start: int, stop: int, steps: Sequence[tuple[int, int]]) -> list[MovedPart]:
+    """Return the parts of a range of rows that stand at one offset, given the first row and offset of each."""
+    edges = [start, *(row for row, _ in steps[1:]), stop]
+    return [(first, last, offset) for (first, last), (_, offset) in zip(pairwise(edges), steps, strict=True)]
+
+
+def are_reordered(parts: Sequence[MovedPart]) -> bool:
+    """Return whether ranges of rows stand in the places of each other.
 
     Parameters
     ----------
-    breaks : sequence of PairingBreak
-        Ranges, or one of two ranges that touch, whose offsets stand out.
+    parts : sequence of tuple of int
+        First row of each range, the row after the last one, and its offset.
 
     Returns
     -------
     bool
-        True if the rows of both ranges are found where the other one stands, up to a twentieth of a range.
+        True if the matches of all ranges together are the rows of these ranges, up to a twentieth of a range.
 
     Examples
     --------
-    >>> first, second = (PairingBreak(*place, False, None, False, 0.1, 0.3) for place in ((20, 40, 60), (80, 100, -60)))
-    >>> are_exchanged([first, second]), are_exchanged([first])
+    >>> are_reordered([(20, 40, 60), (80, 100, -60)]), are_reordered([(20, 40, 60)])
     (True, False)
+    >>> are_reordered([(0, 20, 40), (20, 40, 40), (40, 80, -40)])
+    True
     """
-    if len(breaks) == 2:
-        first, second = breaks
-        lengths = [first.stop - first.start, second.stop - second.start]
-        distances = [second.start - first.start - first.offset, first.offset + second.offset, lengths[0] - lengths[1]]
-        is_forward = first.offset > 0
-    elif len(breaks) == 1 and len(breaks[0].steps) == 2:
-        first = breaks[0]
-        (_, forward), (row, backward) = first.steps
-        lengths = [row - first.start, first.stop - row]
-        distances = [lengths[0] + backward, lengths[1] - forward]
-        is_forward = forward > 0
-    else:
+    offsets = [offset for _, _, offset in parts if offset]
+    if not offsets or min(offsets) > 0 or max(offsets) < 0:
         return False
-    return is_forward and max(map(abs, distances)) <= max(min(lengths) * MAX_MISPLACED, 1)
+    shortest = min(min(stop - start, abs(offset)) for start, stop, offset in parts if offset)
+    tolerance = max(shortest * MAX_MISPLACED, 1)
+    rows = _joined_ranges([(start, stop) for start, stop, _ in parts], tolerance)
+    matches = _joined_ranges([(start + offset, stop + offset) for start, stop, offset in parts], tolerance)
+    if len(rows) != len(matches):
+        return False
+    return float(np.abs(np.subtract(rows, matches)).max()) <= tolerance
 
 
-def shift_advice(offset: int, names: tuple[str, str]) -> str:
-    """Return what to do about files of which all rows are shifted."""
+def reordering_advice(parts: Sequence[MovedPart]) -> str:
+    """Return what to do about ranges that stand in the places of each other."""
+    count = len([offset for _, _, offset in parts if offset])
+    state = "the two ranges are exchanged" if count == 2 else f"the {count} ranges are in another order"
+    return f"{state}, so restore their order in one of the files"
+
+
+def _joined_ranges(ranges: Sequence[tuple[int, int]], tolerance: float) -> list[tuple[int, int]]:
+    """Return sorted ranges, of which those are one that touch. Ranges that overlap by more stay apart."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if joined and abs(start - joined[-1][1]) <= tolerance:
+            joined[-1] = joined[-1][0], stop
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def shifted_reason(cosines: str, stop: int, steps: Sequence[tuple[int, int]], names: tuple[str, str]) -> str:
+    """Return that all rows up to `stop` are shifted, and what to do about it."""
+    clause = offset_clause(offset := steps[0][1], names[1], steps)
+    if len(steps) > 1:
+        parts = moved_parts(0, stop, steps)
+        return f"no: {clause}; {reordering_advice(parts) if are_reordered(parts) else 'check which rows are missing'}"
     rows = f"first {abs(offset):,} rows" if abs(offset) != 1 else "first row"
-    return f"leave out the {rows} of {names[offset > 0]}"
+    return f"no: {clause}: {cosines}; leave out the {rows} of {names[offset > 0]}"
 
 
 def _offset_text(offset: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from statistics import NormalDist
 
 import numpy as np
@@ -18,8 +19,9 @@ MIN_QUERIES = 16
 MAX_OFFSET = 1_000_000
 #: Rows of y that are read at a time. Their scores stay in the cache of one core.
 _READ_ROWS = 1024
-#: Parts of a range whose offsets are compared, and offsets around the known ones that are searched there.
-STEP_PROBES, STEP_REACH = 16, 1024
+#: Parts of a range whose offsets are compared, the offsets around known ones that are searched there, and the number of
+#: parts for which all offsets are searched.
+STEP_PROBES, STEP_REACH, MAX_SEARCHED = 16, 1024, 4
 #: Rows within which the row where an offset changes is found by the cosines of each row.
 STEP_ROWS = 2048
 #: Probability that an offset stands out among rows in random order.
@@ -97,7 +99,7 @@ def stands_at(x: Source, y: Source, offset: int, first: int, last: int, /) -> bo
 
 
 def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) -> list[tuple[int, int]]:
-    """Return where the offset of rows changes, because rows are missing in several places.
+    """Return where the offset of rows changes, because rows are missing in several places or ranges are moved.
 
     Parameters
     ----------
@@ -125,8 +127,9 @@ def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) ->
     if last - first < 2 * count:
         return [(first, offset)]
 
-    def probe(start: int, near: int, count: int = count) -> int | None:
-        return _offset_of_rows(x, y, start, count, near - STEP_REACH, near + STEP_REACH)
+    def probe(start: int, known: Iterable[int], count: int = count) -> int | None:
+        near = (_offset_of_rows(x, y, start, count, value - STEP_REACH, value + STEP_REACH) for value in known)
+        return next((value for value in near if value is not None), None)
 
     starts = np.linspace(first, last - count, STEP_PROBES).astype(int).tolist()
     windows = [
@@ -134,7 +137,15 @@ def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) ->
         *((start, count) for start in starts),
         (last - 2 * MIN_QUERIES, 2 * MIN_QUERIES),
     ]
-    probes = [(start, value) for start, size in windows if (value := probe(start, offset, size)) is not None]
+    known, n_searched, probes = [offset], 0, []
+    for start, size in windows:
+        value = probe(start, known, size)
+        if value is None and size == count and n_searched < MAX_SEARCHED:
+            n_searched += 1
+            value = _offset_of_rows(x, y, start, count)
+        if value is not None:
+            probes.append((start, value))
+            known = [value, *(other for other in known if abs(other - value) > STEP_REACH)]
     steps = [(first, probes[0][1])] if probes else [(first, offset)]
     pending = list(itertools.pairwise(probes))[::-1]
     while pending:
@@ -142,7 +153,7 @@ def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) ->
         if before == after:
             continue
         middle = (low + high) // 2
-        between = probe(middle, before) if high - low > STEP_ROWS else None
+        between = probe(middle, (before, after)) if high - low > STEP_ROWS else None
         if between is None:
             end = min(high + count, last)
             steps.append((_first_row_at(x, y, low, end, before, after), after))
