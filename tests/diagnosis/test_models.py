@@ -15,9 +15,12 @@ from isthmus.diagnosis import ModelComparison, compare_models
 from isthmus.diagnosis.model_table import rank_correlation, steps_of
 from isthmus.diagnosis.models import open_model
 from isthmus.reporting.models_page import models_page
+from isthmus.statistics.shares import share_change_interval
 from report_pages import columns_of_numbers
 
 Rows = tuple[np.ndarray, np.ndarray]
+#: Means of scores of the items.
+ITEM_SCORES = ("R@1", "R@10", "mixed_R@1", "exchange_R@1", "same_modality_share")
 
 
 def made_up(gap: float, noise: float, *, n: int = 200, seed: int = 0) -> Rows:
@@ -75,6 +78,15 @@ def test_differences_on_the_same_pairs_are_narrower_than_those_of_independent_pa
         assert paired[name].high - paired[name].low < 0.8 * (independent[name].high - independent[name].low), name
 
 
+def test_difference_on_other_pairs_has_asymmetric_ends_where_the_recalls_have() -> None:
+    models = {"a": made_up(0.5, 0.8), "b": made_up(0.1, 0.05)}
+    comparison = compare_models(models, same_pairs=False)
+    a, b, difference = (table["R@1"] for table in (comparison["a"], comparison["b"], comparison.differences["a", "b"]))
+    assert b.high == b.value > b.low
+    assert difference.low == pytest.approx(difference.value - np.hypot(b.value - b.low, a.high - a.value))
+    assert difference.high == pytest.approx(difference.value + np.hypot(b.high - b.value, a.value - a.low))
+
+
 def with_repeats(rows: Rows) -> Rows:
     """Return the same pairs, in which every second row of x repeats the one before."""
     return np.repeat(rows[0][::2], 2, axis=0), rows[1]
@@ -111,7 +123,12 @@ def test_difference_of_a_model_from_itself_is_zero() -> None:
     model = made_up(0.5, 0.8)
     differences = compare_models({"a": model, "b": model}).differences["a", "b"]
     assert all(abs(d.value) < 1e-12 for d in differences.values())
-    assert all(np.isnan(d.low) or max(abs(d.low), abs(d.high)) < 1e-12 for d in differences.values())
+    moments = {name: d for name, d in differences.items() if name not in ITEM_SCORES}
+    assert all(np.isnan(d.low) or max(abs(d.low), abs(d.high)) < 1e-12 for d in moments.values())
+    # No changes among 200 items do not exclude rare ones: both ends are those of the exact interval of a count of 0.
+    no_change = share_change_interval(0, 0, 200)
+    for name in ITEM_SCORES:
+        assert (differences[name].low, differences[name].high) == pytest.approx(no_change)
 
 
 @pytest.mark.slow

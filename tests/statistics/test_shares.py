@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus.statistics.intervals import wilson_interval
-from isthmus.statistics.shares import share_change_interval, share_interval
+from isthmus.statistics.shares import mean_change_interval, mean_share_interval, share_change_interval, share_interval
 
 
 def test_share_of_independent_hits_has_wilsons_interval() -> None:
@@ -42,3 +42,28 @@ def test_interval_of_many_changes_is_that_of_their_mean() -> None:
     low, high = share_change_interval(gained, lost, n)
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.01)
     assert (-high, -low) == pytest.approx(share_change_interval(lost, gained, n))
+
+
+def test_interval_of_a_mean_share_of_hits_and_misses_is_that_of_their_count() -> None:
+    assert mean_share_interval(np.repeat([1.0, 0.0], [30, 70])) == pytest.approx(wilson_interval(30, 100))
+    assert mean_share_interval(np.repeat([1.0, 0.0], [2, 98])) == pytest.approx(wilson_interval(2, 98 + 2))
+
+
+@pytest.mark.parametrize(("gain", "loss"), [(0.002, 0.001), (0.01, 0.0), (0.03, 0.01), (0.3, 0.1)])
+@pytest.mark.parametrize("n_queries", [1, 2])
+def test_interval_of_a_mean_change_covers_rare_and_frequent_changes(gain: float, loss: float, n_queries: int) -> None:
+    """An interval from the variance of the differences alone covers .26 to .95, because rare changes are not seen."""
+    rng, n, covered = np.random.default_rng(5), 100, []
+    for _ in range(500):
+        drawn = rng.random((n, n_queries))
+        changes = ((drawn < gain).astype(float) - ((drawn >= gain) & (drawn < gain + loss))).mean(axis=1)
+        low, high = mean_change_interval(changes)
+        covered.append(low <= gain - loss <= high)
+    assert np.mean(covered) >= 0.93
+
+
+def test_interval_of_a_mean_change_changes_sign_with_the_changes(rng: np.random.Generator) -> None:
+    changes = rng.choice([-1.0, -0.5, 0.0, 0.5, 1.0], size=60, p=[0.05, 0.1, 0.6, 0.15, 0.1])
+    low, high = mean_change_interval(changes)
+    assert low < changes.mean() < high
+    assert mean_change_interval(-changes) == pytest.approx((-high, -low))

@@ -26,12 +26,10 @@ from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_corr
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.metrics import measure
 from isthmus.metrics.spectrum import rankme
-from isthmus.statistics.freedom import widened_variance
-from isthmus.statistics.intervals import Z95, normal_interval
-from isthmus.statistics.jackknife import jackknife_interval, mean_interval
+from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.statistics.shares import share_interval
+from isthmus.statistics.shares import mean_change_interval, mean_share_interval
 from isthmus.tasks import TaskData
 from isthmus.tasks import registry as tasks
 from isthmus.utils.arguments import type_of
@@ -112,9 +110,15 @@ def compare_models(
 
     Notes
     -----
-    The interval of a difference on the same pairs comes from the items for means over items. For functions of the
-    moments it comes from a jackknife over 20 groups of items, which also removes their bias of order 1/n. Items that
-    share equal rows in any of the models are left out together. Without common pairs the two variances are added.
+    The interval of a difference on the same pairs comes from the gains and losses of the items for means over items
+    [1]_. It has a width even if no item changes. For functions of the moments it comes from a jackknife over 20 groups
+    of items, which also removes their bias of order 1/n. Items that share equal rows in any of the models are left out
+    together. Without common pairs the squared distances of the ends from the values are added.
+
+    References
+    ----------
+    .. [1] Newcombe (1998), Improved confidence intervals for the difference between binomial proportions based on
+       paired data.
 
     Examples
     --------
@@ -249,12 +253,8 @@ class _Study:
         numbers |= {f"budget_{name}": component for name, component in budget.items()}
         numbers["shared_alignment"] = self.alignment
         for name, values in self.per_unit.items():
-            mean, n = min(float(np.mean(values)), 1.0), len(values)
-            variance = float(np.var(values)) / n
-            if not np.isin(values, (0.0, 1.0)).all():  # hits and misses are n trials, and have no uncertain variance
-                variance = widened_variance(variance * n / max(n - 1, 1), n - 1)
-            interval = share_interval(mean, variance, n)
-            numbers[name] = Estimate(mean, *interval, unit="share", sampled=self.sampled)
+            mean = min(float(np.mean(values)), 1.0)
+            numbers[name] = Estimate(mean, *mean_share_interval(values), unit="share", sampled=self.sampled)
         if self.dependence is None:
             return numbers
         return {name: replace(e, low=NAN, high=NAN, note=self.dependence) for name, e in numbers.items()}
@@ -372,7 +372,7 @@ def _differences(
         if a.dependence or b.dependence:
             low = high = NAN
         elif paired and name in a.per_unit:
-            _, low, high = mean_interval(b.per_unit[name] - a.per_unit[name])
+            low, high = mean_change_interval(b.per_unit[name] - a.per_unit[name])
         elif paired and name in a.left_out and len(a.left_out[name]) == len(b.left_out[name]):
             left_out = b.left_out[name] - a.left_out[name]
             plug_in = b.plug_in[name] - a.plug_in[name]
@@ -382,8 +382,8 @@ def _differences(
             if name == "centroid_angle" and not (_is_regular(estimate) and _is_regular(other)):
                 low = high = NAN
         else:
-            half_widths = [(e.high - e.low) / 2 for e in (estimate, other)]
-            variance = sum((half_width / Z95) ** 2 for half_width in half_widths)
-            low, high = normal_interval(value, variance) if math.isfinite(variance) else (NAN, NAN)
+            # Distances of the ends add up like standard errors, so that an interval near 0 or 1 stays asymmetric.
+            low = value - math.hypot(other.value - other.low, estimate.high - estimate.value)
+            high = value + math.hypot(other.high - other.value, estimate.value - estimate.low)
         differences[name] = Estimate(value, low, high, unit=estimate.unit, sampled=sampled)
     return differences
