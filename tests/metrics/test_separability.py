@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics.separability import Probe, _share_interval, logistic_regression
+from isthmus.metrics.separability import Probe, logistic_regression
 from isthmus.statistics.intervals import wilson_interval
 
 NAMES = ["linear_separability", "separability_auc"]
@@ -112,27 +111,45 @@ def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.r
         assert abs(end - share) == pytest.approx(1.959963984540054 * np.sqrt(end * (1 - end) / trials), abs=1e-10)
 
 
-def test_wilson_interval_has_at_least_one_trial_per_item() -> None:
-    assert _share_interval(0.5, 10.0, 40) == pytest.approx(_share_interval(0.5, 0.25, 40))
-    assert _share_interval(0.5, 0.0, 40) == pytest.approx(_share_interval(0.5, 0.125, 40))
-    assert _share_interval(1.0, 0.0, 40)[0] == pytest.approx(0.025 ** (1 / 80))
+def accuracy(errors: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> isthmus.Estimate:
+    """Return the accuracy of a probe that errs on 0, 1 or 2 rows of each item."""
+    rows = np.arange(2.0 * len(errors)).reshape(2, -1) + 1
+    probe = Probe(np.where(errors > 0, -1.0, 1.0), np.where(errors > 1, 1.0, -1.0))
+    monkeypatch.setattr(Probe, "from_context", lambda context: probe)
+    return isthmus.measure(rows[0][:, None] ** [0, 1], rows[1][:, None] ** [0, 1], metrics=NAMES[:1])[NAMES[0]]
 
 
-def test_accuracy_with_more_errors_has_a_lower_interval() -> None:
-    ends = []
-    for n_errors in range(12):
-        correct = np.where(np.arange(150) < n_errors, 0.5, 1.0)
-        ends.append(_share_interval(correct.mean(), correct.var(ddof=1), 150))
-    assert np.all(np.diff(ends, axis=0)[:, 0] < 0)
-    assert np.all(np.diff(ends, axis=0)[:, 1] <= 0)
+def test_accuracy_without_errors_counts_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert accuracy(np.zeros(40), monkeypatch).low == pytest.approx(0.025 ** (1 / 40))
 
 
-def test_rows_of_an_item_are_few_trials_if_there_are_few_errors() -> None:
-    trials = 100 * np.exp(1 / 20)  # one error among the rows of 50 items
-    assert _share_interval(0.99, 1e-6, 50) == pytest.approx(wilson_interval(0.99 * trials, trials))
-    correct = np.where(np.arange(50) < 10, 0.5, 1.0)  # no item has two errors, which counts as more than two trials
-    trials = 50 * 0.09 / correct.var(ddof=1)
-    assert _share_interval(0.9, correct.var(ddof=1), 50) == pytest.approx(wilson_interval(0.9 * trials, trials))
+def test_accuracy_of_items_with_one_error_each_counts_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimate = accuracy(np.ones(40), monkeypatch)
+    assert (estimate.low, estimate.high) == pytest.approx(wilson_interval(20, 40))
+
+
+@pytest.mark.parametrize("rows_of_an_item", [1, 2])
+def test_accuracy_with_more_errors_has_a_lower_interval(rows_of_an_item: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimates = [accuracy(rows_of_an_item * (np.arange(150) < n), monkeypatch) for n in range(25)]
+    assert np.all(np.diff([e.low for e in estimates]) < 0)
+    assert np.all(np.diff([e.high for e in estimates[: 15 if rows_of_an_item == 2 else 25]]) < 1e-3)
+
+
+@pytest.mark.parametrize("expected_errors", [0.5, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("are_together", [False, True])
+def test_interval_of_few_errors_covers_whether_or_not_rows_of_an_item_err_together(
+    are_together: bool, expected_errors: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If both rows of an item count as trials where no error is seen, 4 expected errors are covered in .85."""
+    rng, n, intervals, is_covered = np.random.default_rng(7), 100, {}, []
+    rate = expected_errors / (2 * n)
+    for _ in range(1000):
+        errors = 2 * (rng.random(n) < rate) if are_together else (rng.random((n, 2)) < rate).sum(axis=1)
+        counts = tuple(np.bincount(errors, minlength=3).tolist())
+        if counts not in intervals:
+            intervals[counts] = accuracy(errors, monkeypatch)
+        is_covered.append(intervals[counts].low <= 1 - rate <= intervals[counts].high)
+    assert np.mean(is_covered) >= 0.93
 
 
 @pytest.mark.parametrize(("n", "is_defined"), [(7, False), (8, True)])
@@ -157,18 +174,9 @@ def test_separability_of_clip_is_one(clip_coco: Pairs) -> None:
     assert [estimates[name].value for name in NAMES] == [1, 1]
 
 
-@pytest.mark.parametrize("failures", [1, 2, 14])
-def test_accuracy_with_few_errors_has_the_interval_of_their_count(failures: int) -> None:
-    share = 1 - failures / 300
-    expected = binomtest(300 - failures, 300).proportion_ci(method="exact")
-    variance = share * (1 - share) / 2  # the rows of an item are independent
-    assert _share_interval(share, variance, 150) == pytest.approx((expected.low, expected.high), rel=1e-9)
-
-
-def test_wilson_interval_counts_items_as_trials_if_their_rows_agree() -> None:
-    assert _share_interval(0.5, 0.25 * 10 / 9, 10) == pytest.approx(wilson_interval(5, 10), rel=1e-12)
-    assert _share_interval(0.5, 0.125, 10) == pytest.approx(wilson_interval(10, 20), rel=1e-12)  # independent rows
-    assert _share_interval(0.5, 0.25 / 1.2, 10) == pytest.approx(wilson_interval(6, 12), rel=1e-12)
+def test_accuracy_counts_items_as_trials_if_their_rows_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimate = accuracy(2 * (np.arange(60) < 20), monkeypatch)
+    assert (estimate.low, estimate.high) == pytest.approx(wilson_interval(40, 60))
 
 
 def test_rows_that_equal_those_of_a_constant_modality_are_ties(rng: np.random.Generator) -> None:

@@ -14,6 +14,7 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import Z95, wilson_interval
 from isthmus.statistics.result import Estimate
+from isthmus.statistics.shares import share_interval
 
 #: Weight of the log loss against |w|^2 / 2, the default of scikit-learn.
 C = 1.0
@@ -28,8 +29,6 @@ MIN_ITEMS = 8
 #: Steps that approximate the Hessian, most steps, entry of the gradient at which the fit ends, and shortest part of a
 #: step.
 MEMORY, MAX_STEPS, TOLERANCE, MIN_SHARE = 30, 10_000, 1e-9, 1e-10
-#: Errors that multiply the largest number of trials by e, and the largest logarithm of that factor.
-ERRORS_OF_TRIALS, MAX_EXPONENT = 20.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -153,16 +152,19 @@ def linear_separability(context: MetricContext) -> Estimate:
     It is fitted on a random half of at most 10,000 random items, and evaluated on the other half. Both rows of one pair
     of each item are used. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because
     the means of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted
-    probe. The two rows of an item are not independent, and count as one trial or more. With fewer than 15 errors it is
-    exact.
+    probe. The two rows of an item are not independent. Without errors they count as one trial, and with several errors
+    as one or two, by the variance between items. With fewer than 15 errors the interval is exact.
     """
     probe = context.shared(Probe)
     boundary = np.zeros(1)
     per_item = (
         _share_below(probe.x, boundary, probe.rounding) + 1 - _share_below(probe.y, boundary, probe.rounding)
     ) / 2
-    value = float(per_item.mean())
-    return Estimate(value, *_share_interval(value, float(per_item.var(ddof=1)), len(per_item)), null=0.5)
+    value, n = float(per_item.mean()), len(per_item)
+    variance = min(float(per_item.var(ddof=1)), value * (1 - value))  # one trial per item or more
+    if variance == 0 and 0 < value < 1:  # each item has one error
+        return Estimate(value, *wilson_interval(value * n, n), null=0.5)
+    return Estimate(value, *share_interval(value, variance / n, n), null=0.5)
 
 
 @metric(
@@ -232,13 +234,3 @@ def _share_below(values: np.ndarray, reference: np.ndarray, rounding: float) -> 
     ordered = np.sort(reference)
     ranks = np.searchsorted(ordered, values - rounding, "left") + np.searchsorted(ordered, values + rounding, "right")
     return ranks / (2 * len(reference))
-
-
-def _share_interval(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Return the interval of a share for as many independent trials as give the variance between items."""
-    # Without errors there is no variance to judge by, and both rows of an item count. A variance of few errors is
-    # uncertain, so that more errors may count more: one error has a lower end below that of none.
-    n_errors = 2 * n * min(share, 1 - share)
-    most = 2 * math.exp(min(n_errors / ERRORS_OF_TRIALS, MAX_EXPONENT))
-    trials = n * min(max(share * (1 - share) / variance, 1.0), most) if variance > 0 else 2.0 * n
-    return wilson_interval(share * trials, trials)
