@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+import isthmus
+from command_line import isthmus_
 from isthmus.cli import printing
 from isthmus.cli.diagnosis import _print_matrices
 from isthmus.cli.fit_facts import fit_lines
@@ -28,6 +32,40 @@ def test_wrap_line_indents_later_lines_and_keeps_percentages() -> None:
     assert max(map(len, lines)) <= 24
     assert not any(line.strip().startswith("%") for line in lines)
     assert printing.wrap_line(WORDS, None) == [WORDS]
+
+
+def test_split_message_ends_at_sentences_and_not_at_abbreviations() -> None:
+    text = "Liang et al. 2022 measure the gap. It is 0.5 wide. `isthmus fit` closes it."
+    assert printing.split_message(text, 55) == [text[:50], text[51:]]
+    assert printing.split_message(text) == [text]
+    assert printing.split_message(text, 10)[0] == "Liang et al. 2022 measure the gap."
+
+
+def test_no_message_of_explain_compare_and_report_is_longer_than_300_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words about a collapsed run, a narrow one, and rows without a match are the longest."""
+    monkeypatch.chdir(tmp_path)
+    for run in ("collapsed", "warm"):
+        rows = isthmus.demo.arrays(run, split="test")
+        for name, table in (("image", rows.image), ("text", rows.text)):
+            np.save(f"{run}_{name}.npy", table[:300])
+    for name, table in zip(("image", "text"), np.random.default_rng(0).normal(size=(2, 60, 40)), strict=True):
+        np.save(f"random_{name}.npy", table)
+    collapsed, warm, random = ([f"{run}_image.npy", f"{run}_text.npy"] for run in ("collapsed", "warm", "random"))
+    calls = [
+        ["explain", *collapsed, "--cosine", "0.25"],
+        ["explain", *warm, "--cosine", "0.25"],
+        ["explain", *random, "--unpaired"],
+        ["explain", *random],
+        ["compare", *collapsed, "--splits", "2", "--aligners", "ScoreCalibration,Centering"],
+        ["report", *collapsed],
+    ]
+    for call in calls:
+        process = isthmus_(*call)
+        assert process.returncode == 0, process.stderr
+        lengths = {line: len(line) for line in [*process.stdout.splitlines(), *process.stderr.splitlines()]}
+        assert {line for line, length in lengths.items() if length > printing.MAX_MESSAGE} == set()
 
 
 def test_print_table_wider_than_the_terminal_is_printed_in_blocks(

@@ -86,7 +86,7 @@ def test_components_are_defined_before_they_are_named(unpaired: bool, rng: np.ra
     assert unpaired or "have no intervals, because 100 items are few for 40 dimensions" in verdict
     for name in COMPONENT_PHRASES:
         assert not re.search(rf"\b{name} (is|downward|would)|{name},", verdict)
-        assert f"{name}: {COMPONENTS[name]}" in lines[definitions].replace("Spectrum", "spectrum")
+        assert f"{name.capitalize()}: {COMPONENTS[name]}." in lines[definitions]
         assert next(n for n, line in enumerate(lines) if line.startswith(f"  {name} ")) > definitions
 
 

@@ -1,7 +1,8 @@
-"""Lines, lists and tables of the terminal: they fit its width. A pipe gets each sentence on one line."""
+"""Lines, lists and tables of the terminal: they fit its width. A pipe gets each message on one line."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -10,6 +11,8 @@ from typing import Any
 
 import typer
 
+#: Most characters of a message, and the ends of sentences at which a longer one is split.
+MAX_MESSAGE, SENTENCE_END = 300, re.compile(r"(?<=[^.]\.)(?<!et al\.) (?=[A-Z0-9`])")
 #: Characters to which a line of a table may grow where there is no terminal.
 MAX_TABLE_WIDTH = 10_000
 #: Characters from which a column is text that may wrap, and the fewest that it wraps to.
@@ -37,16 +40,35 @@ def wrap_line(line: str, width: int | None) -> list[str]:
     return [wrapped.replace(JOINT, " ") for wrapped in lines]
 
 
+def split_message(text: str, max_length: int = MAX_MESSAGE) -> list[str]:
+    """Return sentences as messages of at most `max_length` characters, as far as no sentence is longer.
+
+    >>> split_message("One is here. Two are there. This is more.", 30)
+    ['One is here. Two are there.', 'This is more.']
+    """
+    messages: list[str] = []
+    for sentence in SENTENCE_END.split(text):
+        if messages and len(messages[-1]) + 1 + len(sentence) <= max_length:
+            messages[-1] += f" {sentence}"
+        else:
+            messages.append(sentence)
+    return messages
+
+
 def print_line(line: str = "") -> None:
-    """Print a line, wrapped at the width of a terminal."""
-    for part in wrap_line(line, terminal_width()):  # the terminal itself would break words
-        typer.echo(part)
+    """Print a line, split where a message ends and wrapped at the width of a terminal."""
+    indent = line[: len(line) - len(line.lstrip())]
+    first, *others = split_message(line, MAX_MESSAGE - len(indent))
+    for message in (first, *(f"{indent}{other}" for other in others)):
+        for part in wrap_line(message, terminal_width()):  # the terminal itself would break words
+            typer.echo(part)
 
 
 def print_bullets(sentences: Sequence[str]) -> None:
-    """Print each sentence as a list item, wrapped at the width of a terminal."""
+    """Print each message as a list item, wrapped at the width of a terminal."""
     for sentence in sentences:
-        print_line(f"- {sentence}")
+        for message in split_message(sentence, MAX_MESSAGE - len("- ")):
+            print_line(f"- {message}")
 
 
 def print_table(

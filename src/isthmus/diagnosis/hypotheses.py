@@ -93,15 +93,19 @@ class Hypothesis:
         return next((verdict for verdict in (REFUTED, UNDECIDED) if verdict in verdicts), SUPPORTED)
 
     def sentence(self) -> str:
-        """Return one sentence with the verdict and the measured results that decide.
+        """Return the verdict and the measured results that decide.
 
         Returns
         -------
         str
-            For example 'The data refute a constant offset orthogonal to the data (...): ...'.
+            For example 'The data refute a constant offset orthogonal to the data (...): ...'. Several results are one
+            sentence each.
         """
         deciding = dict.fromkeys(p.measured for p in self.predictions if p.verdict == self.verdict)
-        return f"The data {VERBS[self.verdict]} {self.name} ({self.source}): {'; '.join(deciding)}."
+        verdict = f"The data {VERBS[self.verdict]} {self.name} ({self.source})"
+        if len(deciding) == 1:
+            return f"{verdict}: {next(iter(deciding))}."
+        return f"{verdict}. {' '.join(f'{measured[0].upper()}{measured[1:]}.' for measured in deciding)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values.

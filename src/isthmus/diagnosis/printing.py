@@ -79,8 +79,8 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
 
 def _component_definitions(budget: Mapping[str, Estimate]) -> Iterator[str]:
     """Yield what the components and the numbers behind them are."""
-    defined = "; ".join(f"{name}: {COMPONENTS[name]}" for name in budget)
-    yield f"  1 minus the mean cosine is the sum of these components. {defined[0].upper()}{defined[1:]}."
+    defined = " ".join(f"{name.capitalize()}: {COMPONENTS[name]}." for name in budget)
+    yield f"  1 minus the mean cosine is the sum of these components. {defined}"
     is_corrected = any(component.plugin != component.value for component in budget.values() if not component.undefined)
     plugin = " Plug-in: without the correction of sampling bias." if is_corrected else ""
     yield f"  Chance: the component where no such difference exists, from swapped or shuffled rows.{plugin}"

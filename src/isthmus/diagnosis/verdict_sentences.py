@@ -23,6 +23,8 @@ COMPONENT_PHRASES = {
     "orientation": "the different orientation of the two clouds",
     "pairing": "matching rows that still differ when the two clouds agree",
 }
+#: Characters of the causes of the deficit from which on the smaller ones are a sentence of their own.
+MAX_AMOUNTS = 200
 #: Share of the deficit below which a component is not named.
 NEGLIGIBLE_SHARE = 0.02
 #: Distance between the means of unit rows below which the gap is negligible.
@@ -287,7 +289,13 @@ def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, st
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
     remainder = total - sum(budget[name].value for name in phrases)
     ending = f". The remainder ({fixed(remainder, 3)}) is negligible" if remainder >= 0.0005 else ""
-    return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1]))) + ending
+    if len(_listed(amounts)) > MAX_AMOUNTS and len(amounts) > 2:
+        ending, amounts = f". Smaller parts are {_listed(amounts[2:])}{ending}", amounts[:2]
+    return _listed(amounts) + ending
+
+
+def _listed(amounts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1])))
 
 
 def _amount(component: Estimate) -> str:
