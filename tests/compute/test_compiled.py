@@ -166,7 +166,7 @@ def test_running_top_of_tiles_is_that_of_a_sort(rng: np.random.Generator, axis: 
     top = RunningTop(30, 5, np.float32, loops)
     for part in (slice(0, 40), slice(40, 77)):
         tile = tiles[:, part] if axis == 0 else tiles[part]
-        top.add(np.ascontiguousarray(tile), slice(0, 30), axis=axis)
+        top.add(np.ascontiguousarray(tile), **{"columns" if axis else "rows": slice(0, 30)})
     np.testing.assert_array_equal(top.values, -np.sort(-scores, axis=1)[:, :5])
 
 
@@ -235,3 +235,13 @@ def test_without_a_folder_for_compiled_code_nothing_is_stored(monkeypatch: pytes
 
     monkeypatch.setattr(numba, "njit", njit)
     assert loops._compiled(lambda value: value + 1)(1) == 2
+
+
+@pytest.mark.parametrize("n_columns", [5, 8, 13, 16])
+def test_flags_behind_the_last_column_are_no_cells(n_columns: int) -> None:
+    scores = np.ones((3, n_columns), np.float32)
+    memory = np.full(n_columns // 8 + 1, np.iinfo(np.uint64).max)
+    cells = np.zeros((2, scores.size), np.int64)
+    bounds = (np.zeros(3, np.float32), np.full(n_columns, 2, np.float32))
+    assert loops.cells_above(scores, *bounds, memory, *cells) == (scores.size, 0)
+    assert (cells[0] & (2**32 - 1)).tolist() == 3 * list(range(n_columns))

@@ -154,5 +154,5 @@ def test_running_top_tiles_in_any_order_gives_the_largest_scores(axis):
     for start in (700, 0, 200, 1400):
         columns = slice(start, {700: 1400, 0: 200, 200: 700, 1400: 1500}[start])
         tile = scores[:, columns] if axis == 0 else scores[:, columns].T
-        top.add(np.ascontiguousarray(tile), slice(0, 90), axis=axis)
+        top.add(np.ascontiguousarray(tile), **{"columns" if axis else "rows": slice(0, 90)})
     np.testing.assert_array_equal(top.values, -np.sort(-scores, axis=1)[:, :7])

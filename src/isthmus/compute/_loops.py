@@ -11,6 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba import float32, int32, uint8
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 #: Coefficients of a polynomial for 2^f with f in [-1/2, 1/2]. Its error is below that of float32.
 _POWERS = np.polynomial.Chebyshev.interpolate(np.exp2, 6, [-0.5, 0.5]).convert(kind=np.polynomial.Polynomial).coef
@@ -24,6 +25,10 @@ _LOWEST = np.int64(np.iinfo(np.int64).min)
 #: A cell of a tile is one number: the row in the high bits, and the column in the low ones. Division takes longer.
 _HALF = np.int64(32)
 _COLUMN = np.int64(2**32 - 1)
+#: Flags of comparisons are bytes. A word of eight of them is skipped if it is 0, as most are.
+_FLAGS, _BITS_OF_FLAG, _ONE = 8, np.uint64(3), np.uint64(1)
+#: The lowest bit of each flag.
+_LOWEST_BITS = np.uint64(0x0101010101010101)
 #: Rows whose sums over a column are added in float32, before float64 takes them.
 _STRIP = 64
 
@@ -51,46 +56,61 @@ def _exp2(exponent):
     return np.int32(np.float32(power).view(np.int32) + scale).view(np.float32)
 
 
+@numba.njit(error_model="numpy")
+def _flags(memory, n_columns):
+    """Return the flags of one row, and the number of their words. Flags behind the last column are 0."""
+    memory[n_columns // _FLAGS] = 0
+    return memory.view(np.uint8), (n_columns + _FLAGS - 1) // _FLAGS
+
+
+@numba.njit(error_model="numpy")
+def _column(w, word):
+    """Return the column of the first flag that is set in word number w."""
+    return np.int64(_FLAGS * w) + np.int64(trailing_zeros(word) >> _BITS_OF_FLAG)
+
+
+@numba.njit(error_model="numpy")
+def _store_cells(word, i, w, cells, count):
+    """Store the cells of row i whose flags are set in word number w, from `count` on. Return how many are stored."""
+    while word != 0:
+        cells[count] = (np.int64(i) << _HALF) + _column(w, word)
+        count += 1
+        word &= word - _ONE
+    return count
+
+
 @_compiled
-def cells_above(scores, thresholds, axis, memory, out):
-    """Store the cells of the scores above the threshold of their row, or of their column.
+def cells_above(scores, bounds, bounds_columns, memory, by_row, by_column):
+    """Store the cells of the scores above the bound of their row, and those above the bound of their column.
 
     Parameters
     ----------
     scores : (n, m) float32 array
         The tile.
-    thresholds : (n,) or (m,) float32 array
-        Thresholds of the rows, or of the columns if `axis` is 1.
-    axis : int
-        Axis of the thresholds.
+    bounds, bounds_columns : (n,) and (m,) float32 arrays
+        Bounds of the rows and of the columns.
     memory : (m // 8 + 1,) uint64 array
         Memory for the comparisons of one row.
-    out : (n m,) int64 array
+    by_row, by_column : (n m,) int64 arrays
         Where cells are stored, the row in the high 32 bits and the column in the low ones.
 
     Returns
     -------
-    int
-        Number of cells.
+    tuple of int
+        Numbers of cells in `by_row` and in `by_column`.
     """
     n_rows, n_columns = scores.shape
-    flags, n_words, count = memory.view(np.uint8), n_columns // 8, 0
+    flags, n_words = _flags(memory, n_columns)
+    n_by_row, n_by_column = 0, 0
     for i in range(n_rows):
-        row = scores[i]
-        if axis == 1:
-            for j in range(n_columns):
-                flags[j] = uint8(row[j] > thresholds[j])
-        else:
-            threshold = thresholds[i]
-            for j in range(n_columns):
-                flags[j] = uint8(row[j] > threshold)
-        for w in range(n_words + 1):
-            if w == n_words or memory[w] != 0:
-                for j in range(8 * w, min(8 * w + 8, n_columns)):
-                    if flags[j] != 0:
-                        out[count] = (np.int64(i) << _HALF) + j
-                        count += 1
-    return count
+        row, bound = scores[i], bounds[i]
+        for j in range(n_columns):
+            flags[j] = uint8(row[j] > bound) | (uint8(row[j] > bounds_columns[j]) << uint8(1))
+        for w in range(n_words):
+            if memory[w] != 0:
+                n_by_row = _store_cells(memory[w] & _LOWEST_BITS, i, w, by_row, n_by_row)
+                n_by_column = _store_cells(memory[w] >> _ONE & _LOWEST_BITS, i, w, by_column, n_by_column)
+    return n_by_row, n_by_column
 
 
 @_compiled
@@ -120,7 +140,8 @@ def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_r
         Numbers of cells in `by_row` and in `by_column`. -1 if there are nearly k or more.
     """
     n_rows, n_columns = scores.shape
-    flags, n_words, n_by_row, n_by_column = memory.view(np.uint8), n_columns // 8, 0, 0
+    flags, n_words = _flags(memory, n_columns)
+    n_by_row, n_by_column = 0, 0
     for i in range(n_rows):
         row, row_top, row_match = scores[i], top[i], match[i]
         total, total_columns = int32(0), int32(0)
@@ -135,15 +156,13 @@ def find_neighbours(scores, top, top_columns, match, match_columns, memory, by_r
             flags[j] = uint8(score >= row_top) | (uint8(score >= top_columns[j]) << uint8(1))
         counts[0, i] += total
         counts[1, i] += total_columns
-        for w in range(n_words + 1):
-            if w == n_words or memory[w] != 0:
-                if n_by_row + 8 > len(by_row) or n_by_column + 8 > len(by_column):
-                    return -1, -1
-                for j in range(8 * w, min(8 * w + 8, n_columns)):  # no branches: what is not counted is overwritten
-                    by_row[n_by_row] = (np.int64(i) << _HALF) + j
-                    n_by_row += flags[j] & 1
-                    by_column[n_by_column] = (np.int64(i) << _HALF) + j
-                    n_by_column += flags[j] >> 1
+        for w in range(n_words):
+            if memory[w] == 0:
+                continue
+            if n_by_row + _FLAGS > len(by_row) or n_by_column + _FLAGS > len(by_column):
+                return -1, -1
+            n_by_row = _store_cells(memory[w] & _LOWEST_BITS, i, w, by_row, n_by_row)
+            n_by_column = _store_cells(memory[w] >> _ONE & _LOWEST_BITS, i, w, by_column, n_by_column)
     return n_by_row, n_by_column
 
 
@@ -297,7 +316,8 @@ def split_scores(scores, low, high, memory, out):
     """
     n_rows, n_columns = scores.shape
     low, high = float32(low), float32(high)
-    flags, n_words, n_above, n_stored = memory.view(np.uint8), n_columns // 8, 0, 0
+    flags, n_words = _flags(memory, n_columns)
+    n_above, n_stored = 0, 0
     largest = np.full(n_columns, -np.inf, np.float32)
     for i in range(n_rows):
         row, above_low, above_high = scores[i], int32(0), int32(0)
@@ -310,10 +330,10 @@ def split_scores(scores, low, high, memory, out):
         n_above += above_high
         if above_low == above_high:
             continue
-        for w in range(n_words + 1):
-            if w == n_words or memory[w] != 0:
-                for j in range(8 * w, min(8 * w + 8, n_columns)):
-                    if flags[j] != 0:
-                        out[n_stored] = row[j]
-                        n_stored += 1
+        for w in range(n_words):
+            word = memory[w]
+            while word != 0:
+                out[n_stored] = row[_column(w, word)]
+                n_stored += 1
+                word &= word - _ONE
     return n_above, n_stored, largest.max()

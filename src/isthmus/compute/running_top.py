@@ -41,7 +41,7 @@ class RunningTop:
     >>> top.add(np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), slice(0, 2))
     >>> top.values.tolist()
     [[3.0, 2.0], [5.0, 4.0]]
-    >>> top.add(np.array([[9.0, 0.0]]), slice(0, 2), axis=1)
+    >>> top.add(np.array([[9.0, 0.0]]), columns=slice(0, 2))
     >>> top.values.tolist()
     [[9.0, 3.0], [5.0, 4.0]]
     """
@@ -52,45 +52,52 @@ class RunningTop:
         self._workspace = Workspace()
         self._loops = loops
 
-    def add(self, scores: np.ndarray, queries: slice, *, axis: int = 0) -> None:
+    def add(self, scores: np.ndarray, rows: slice | None = None, columns: slice | None = None) -> None:
         """Add a tile of scores of consecutive queries.
 
         Parameters
         ----------
         scores : (b, m) array
             Scores, C-ordered.
-        queries : slice
-            The queries that they belong to.
-        axis : {0, 1}, default 0
-            Axis of the queries.
+        rows, columns : slice, optional
+            The queries that its rows are, and those that its columns are.
         """
         if not scores.size:
             return
-        bound = self.values[queries, -1]
-        if np.isneginf(bound).any():
-            bound = np.maximum(bound, self._lower_bound(scores, axis))
+        queries = {axis: numbers for axis, numbers in enumerate((rows, columns)) if numbers is not None}
+        bounds = {axis: self._bounds(scores, numbers, axis) for axis, numbers in queries.items()}
         if self._loops is not None:
-            self._insert(scores, bound, queries, axis)
+            self._insert(scores, bounds, queries)
             return
         mask = self._workspace.empty("mask", scores.shape, bool)
-        flat = true_positions(at_least(scores, bound, mask, axis=axis, strict=True))
-        if flat is None or not len(flat):
-            return
-        passing, query = scores.ravel()[flat], flat // scores.shape[1]
-        if axis:
-            query = flat - query * scores.shape[1]
-            order = np.argsort(query, kind="stable")
-            query, passing = query[order], passing[order]
-        with self._lock:
-            self._merge(query, passing, self.values[queries])
+        for axis, numbers in queries.items():
+            flat = true_positions(at_least(scores, bounds[axis], mask, axis=axis, strict=True))
+            if flat is None or not len(flat):
+                continue
+            passing, query = scores.ravel()[flat], flat // scores.shape[1]
+            if axis:
+                query = flat - query * scores.shape[1]
+                order = np.argsort(query, kind="stable")
+                query, passing = query[order], passing[order]
+            with self._lock:
+                self._merge(query, passing, self.values[numbers])
 
-    def _insert(self, scores: np.ndarray, bound: np.ndarray, queries: slice, axis: int) -> None:
+    def _bounds(self, scores: np.ndarray, queries: slice, axis: int) -> np.ndarray:
+        """Return a number for each query that its scores must exceed to be among the largest."""
+        bounds = self.values[queries, -1].copy()  # loops read consecutive numbers faster
+        if np.isneginf(bounds).any():
+            bounds = np.maximum(bounds, self._lower_bound(scores, axis))
+        return bounds
+
+    def _insert(self, scores: np.ndarray, bounds: dict[int, np.ndarray], queries: dict[int, slice]) -> None:
         """Insert the scores above the bounds of their queries, one after the other."""
         memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
-        cells = self._workspace.empty("cells", (1, scores.size), np.int64)[0]
-        count = self._loops.cells_above(scores, bound, axis, memory, cells)
+        cells = self._workspace.empty("cells", (2, scores.size), np.int64)
+        both = [bounds.get(axis, np.full(scores.shape[axis], np.inf, scores.dtype)) for axis in (0, 1)]
+        counts = self._loops.cells_above(scores, *both, memory, *cells)
         with self._lock:
-            self._loops.insert_values(scores, cells[:count], axis, self.values[queries])
+            for axis, numbers in queries.items():
+                self._loops.insert_values(scores, cells[axis, : counts[axis]], axis, self.values[numbers])
 
     def _lower_bound(self, scores: np.ndarray, axis: int) -> np.ndarray:
         """Return a number for each query that is below its k-th largest score of the tile.

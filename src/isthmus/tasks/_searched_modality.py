@@ -152,7 +152,7 @@ class SearchedModality:
                 self.above_best[queries] += counted
         if not searched:
             return
-        self.top[kind].add(scores, queries, axis=axis)
+        self.top[kind].add(scores, **{"columns" if axis else "rows": queries})
         most = self.relevant.shape[1]
         for number in range(most):
             if counted is None or number or not self.shares_bound:

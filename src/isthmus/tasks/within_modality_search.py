@@ -175,9 +175,7 @@ def _best_scores(
     ]
 
     def add(best: RunningTop, scores: np.ndarray, block: slice, columns: slice) -> None:
-        best.add(scores, block)
-        if is_symmetric and block != columns:
-            best.add(scores, columns, axis=1)
+        best.add(scores, block, columns if is_symmetric and block != columns else None)
 
     def search(tile: tuple[slice, slice]) -> None:
         block, columns = tile
