@@ -64,18 +64,18 @@ def _flags(memory, n_columns):
 
 
 @numba.njit(error_model="numpy")
-def _column(w, word):
+def _column(w, packed):
     """Return the column of the first flag that is set in word number w."""
-    return np.int64(_FLAGS * w) + np.int64(trailing_zeros(word) >> _BITS_OF_FLAG)
+    return np.int64(_FLAGS * w) + np.int64(trailing_zeros(packed) >> _BITS_OF_FLAG)
 
 
 @numba.njit(error_model="numpy")
-def _store_cells(word, i, w, cells, count):
+def _store_cells(packed, i, w, cells, count):
     """Store the cells of row i whose flags are set in word number w, from `count` on. Return how many are stored."""
-    while word != 0:
-        cells[count] = (np.int64(i) << _HALF) + _column(w, word)
+    while packed != 0:
+        cells[count] = (np.int64(i) << _HALF) + _column(w, packed)
         count += 1
-        word &= word - _ONE
+        packed &= packed - _ONE
     return count
 
 
@@ -271,8 +271,8 @@ def sum_across(scores, row_terms, column_terms, factors, row_sums, column_sums, 
         row, half, shift, weight = scores[i], row_terms[0, i], row_terms[1, i], row_terms[2, i]
         s0, s1, s2, s3 = float32(0), float32(0), float32(0), float32(0)
         s4, s5, s6, s7 = float32(0), float32(0), float32(0), float32(0)
-        for part in range(2 if is_diagonal else 1):  # before and after the diagonal
-            first, last = i + 1 if part else 0, i if is_diagonal and not part else n_columns
+        for section in range(2 if is_diagonal else 1):  # before and after the diagonal
+            first, last = i + 1 if section else 0, i if is_diagonal and not section else n_columns
             for j in range(np.uint64(first), np.uint64(last)):  # an index below 0 would count from the end
                 h = half + column_terms[0, j] - row[j]
                 centred = max(h + (shift + column_terms[1, j]), float32(0))
@@ -331,9 +331,9 @@ def split_scores(scores, low, high, memory, out):
         if above_low == above_high:
             continue
         for w in range(n_words):
-            word = memory[w]
-            while word != 0:
-                out[n_stored] = row[_column(w, word)]
+            packed = memory[w]
+            while packed != 0:
+                out[n_stored] = row[_column(w, packed)]
                 n_stored += 1
-                word &= word - _ONE
+                packed &= packed - _ONE
     return n_above, n_stored, largest.max()

@@ -93,8 +93,8 @@ class RunningTop:
         """Insert the scores above the bounds of their queries, one after the other."""
         memory = self._workspace.empty("memory", (1, scores.shape[1] // 8 + 1), np.uint64)[0]
         cells = self._workspace.empty("cells", (2, scores.size), np.int64)
-        both = [bounds.get(axis, np.full(scores.shape[axis], np.inf, scores.dtype)) for axis in (0, 1)]
-        counts = self._loops.cells_above(scores, *both, memory, *cells)
+        limits = [bounds.get(axis, np.full(scores.shape[axis], np.inf, scores.dtype)) for axis in (0, 1)]
+        counts = self._loops.cells_above(scores, *limits, memory, *cells)
         with self._lock:
             for axis, numbers in queries.items():
                 self._loops.insert_values(scores, cells[axis, : counts[axis]], axis, self.values[numbers])

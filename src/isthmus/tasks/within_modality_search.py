@@ -190,9 +190,9 @@ def _best_scores(
     with tile_map(n * len(rows)) as run:
         for _ in run(search, tiles):
             pass
-    places = np.empty(n, dtype=np.int64)
-    places[order] = np.arange(n)
-    return relevant.values[places[rows]], irrelevant.values[places[rows]]
+    position = np.empty(n, dtype=np.int64)
+    position[order] = np.arange(n)
+    return relevant.values[position[rows]], irrelevant.values[position[rows]]
 
 
 @task(
