@@ -249,6 +249,35 @@ def test_unknown_option_names_the_verbs_that_have_it(capsys: pytest.CaptureFixtu
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "compare a b third",
+            "got a third file, expected two: third; compare two modalities at a time, or all with `is",
+        ),
+        ("intervene a b third", "and give files of matching rows as --index and of classes as --labels; run"),
+        ("demo a b", "expected no argument, got a b; run"),
+        ("export a b c", "expected no more than ALIGNER FOLDER, got c; run"),
+    ],
+)
+def test_further_arguments_name_what_is_expected(arguments: str, message: str) -> None:
+    process = isthmus_(*arguments.split())
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert len(process.stderr) <= 300
+
+
+def test_row_numbers_as_a_third_file_name_the_option(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.npy" for name in ("image", "text", "index")]
+    for path, rows in zip(paths, (X, Y, np.arange(len(X))), strict=True):
+        np.save(path, rows)
+    for verb in ("measure", "explain", "report"):
+        process = isthmus_(verb, *paths)
+        assert process.returncode == 2
+        assert "--index or --labels (index=, labels=) takes one number for each row" in process.stderr
+
+
 def test_raw_dtype_without_a_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.bin").write_bytes(X.tobytes())
     with pytest.raises(InputError, match="float has no size, expected a dtype such as float32:16"):

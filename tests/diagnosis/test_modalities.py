@@ -125,7 +125,9 @@ def test_json_names_modalities_and_pairs(rows_by_name: dict[str, np.ndarray]) ->
 def test_modalities_of_invalid_input_are_an_error(rows_by_name: dict[str, np.ndarray]) -> None:
     with pytest.raises(InputError, match="got 1 modality, expected two or more"):
         Modalities(image=rows_by_name["image"])
-    with pytest.raises(InputError, match="has 120 rows and audio has 119"):
+    with pytest.raises(
+        InputError, match=r"rows: 120 \(image\), 120 \(text\), 119 \(audio\); .* two at a time: .*--unpaired"
+    ):
         Modalities(image=rows_by_name["image"], text=rows_by_name["text"], audio=rows_by_name["audio"][1:])
     measured = Modalities(**rows_by_name).measure(metrics=["centroid_angle"])
     with pytest.raises(InputError, match="unknown number 'centroid_angel': did you mean 'centroid_angle'"):
@@ -188,3 +190,11 @@ def test_progress_names_the_pair_of_modalities(rows_by_name: dict[str, np.ndarra
         Modalities(rows_by_name).measure(metrics="centroid_angle")
     x, y, z = rows_by_name
     assert list(dict.fromkeys(stages)) == [f"measuring {a} and {b}" for a, b in ((x, y), (x, z), (y, z))]
+
+
+def test_invalid_rows_name_the_argument_of_the_method(rows_by_name: dict[str, np.ndarray]) -> None:
+    rows_by_name["text"][3] = np.nan
+    modalities = isthmus.Modalities(**rows_by_name)
+    for method in (modalities.measure, modalities.explain):
+        with pytest.raises(InputError, match=r"row 3 .* --drop-bad \(drop_bad=True\)$"):
+            method()

@@ -28,6 +28,9 @@ TEXT_OPTIONS = ("--title",)
 #: Verbs that a message about an option of other verbs lists.
 MAX_LISTED_VERBS = 4
 
+#: Characters of further arguments that a message repeats.
+MAX_EXTRA = 60
+
 #: Patterns of messages of typer, and the words of our own messages for them.
 _WORDS = (
     (r"^No such command", "unknown command"),
@@ -165,9 +168,11 @@ def _end_interrupted() -> NoReturn:
 def _usage_message(error: Any) -> str:
     """Return a message of typer as one sentence that names the help to read."""
     message = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", ": did you").rstrip("?")
+    context = getattr(error, "ctx", None)
+    if extra := re.fullmatch(r"Got unexpected extra argument\S* \((.*)\)", message):
+        message = _extra_message(extra[1], context)
     for pattern, replacement in _WORDS:
         message = re.sub(pattern, replacement, message)
-    context = getattr(error, "ctx", None)
     similar = re.fullmatch(r"(unknown option '([^']*)')(?: \(Possible options?: ([^)]*)\))?", message)
     if similar:
         verbs = _verbs_with(similar[2], context)
@@ -182,6 +187,19 @@ def _usage_message(error: Any) -> str:
     called = "isthmus" if sys.argv[1:2] == [] or sys.argv[1] not in VERBS else f"isthmus {sys.argv[1]}"
     verb = called if context is None else context.command_path
     return f"{message[:1].lower()}{message[1:]}; run `{verb} --help`"
+
+
+def _extra_message(extra: str, context: Any) -> str:
+    """Return what a verb expects in place of these further arguments, and how three modalities are given."""
+    names = [entry.name for entry in context.command.params if entry.param_type_name == "argument"]
+    shortened = extra if len(extra) <= MAX_EXTRA else f"{extra[:MAX_EXTRA]} ..."
+    if names != ["x", "y"]:
+        expected = f"no more than {' '.join(names).upper()}" if names else "no argument"
+        return f"expected {expected}, got {shortened}"
+    return (
+        f"got a third file, expected two: {shortened}; compare two modalities at a time, or all with `isthmus "
+        "measure`, and give files of matching rows as --index and of classes as --labels"
+    )
 
 
 def _verbs_with(option: str, context: Any) -> list[str]:

@@ -27,9 +27,12 @@ from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import counted
 from isthmus.utils.progress import as_stages_of
 from isthmus.utils.tabular import Tabular
+from isthmus.utils.validation import OPENING_WITHOUT_BAD_ROWS
 from isthmus.utils.version import __version__
 
 T = TypeVar("T", Result, Explanation)
+#: Modalities that a message lists.
+MAX_LISTED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,6 +249,7 @@ class Modalities:
             )
         self.names = tuple(modalities)
         self._sources = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
+        _check_same_lengths(self._sources)
         self.pairs = _pairs_of(self._sources)
 
     @classmethod
@@ -343,12 +347,29 @@ class Modalities:
     ) -> PairwiseResults[T]:
         results = {}
         for names, pair in pairs.items():
-            with as_stages_of(" and ".join(names)):
-                results[names] = function(pair, **options)
+            try:
+                with as_stages_of(" and ".join(names)):
+                    results[names] = function(pair, **options)
+            except InputError as error:
+                if OPENING_WITHOUT_BAD_ROWS not in str(error):
+                    raise
+                raise InputError(str(error).replace(OPENING_WITHOUT_BAD_ROWS, "drop_bad=True")) from error
         return PairwiseResults(self.names, results)
 
     def __repr__(self) -> str:
         return f"Modalities({', '.join(self.names)})"
+
+
+def _check_same_lengths(sources: Mapping[str, Source]) -> None:
+    """Raise `InputError` if more than two modalities have different numbers of rows."""
+    sizes = {name: source.shape[0] for name, source in sources.items()}
+    if len(sizes) > 2 and len(set(sizes.values())) > 1:
+        counts = ", ".join(f"{size:,} ({name})" for name, size in list(sizes.items())[:MAX_LISTED])
+        raise InputError(
+            f"got modalities of different numbers of rows: {counts}; give one row for each item in every modality, or "
+            "two at a time: with --index or --key (index=, key= of open_pairs), or without pairs (--unpaired, "
+            "unpaired=True of measure)"
+        )
 
 
 def _pairs_of(sources: Mapping[str, Source]) -> dict[tuple[str, str], Pairs]:

@@ -82,7 +82,7 @@ def integer_dtype(dtype: str, address: str) -> InputError:
         )
     return InputError(
         f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings; codes become "
-        "floats as scale * rows + offset, with the scale and offset of their quantiser"
+        "floats as scale * rows + offset, and --index or --labels (index=, labels=) takes one number for each row"
     )
 
 
@@ -330,9 +330,9 @@ def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = 
             for address, rows in invalid.items()
             if any(map(len, rows))
         ]
-        advice = "remove these pairs, or leave them out with --drop-bad (open_pairs(x, y, drop_bad=True))"
+        advice = f"remove these pairs, or leave them out with --drop-bad ({OPENING_WITHOUT_BAD_ROWS})"
         if message:
-            advice = "leave these pairs out with --drop-bad (open_pairs(x, y, drop_bad=True))"
+            advice = f"leave these pairs out with --drop-bad ({OPENING_WITHOUT_BAD_ROWS})"
         message = "; ".join(
             [*clauses, advice if paired else "embed them again, or leave them out with --drop-bad (drop_bad=True)"]
         )
@@ -341,6 +341,8 @@ def invalid_rows(invalid: Mapping[str, Sequence[np.ndarray]], *, paired: bool = 
     return InputError(message)
 
 
+#: Call that leaves out invalid rows, for functions of pairs that have no `drop_bad`.
+OPENING_WITHOUT_BAD_ROWS = "open_pairs(x, y, drop_bad=True)"
 #: States of invalid rows, for one row and for several, whose ends are left out in few words.
 INVALID_STATES = (
     ("holds null, NaN or infinite values", "hold null, NaN or infinite values", ""),
