@@ -91,7 +91,7 @@ def test_mean_interval_of_unequal_items_sums_each_item() -> None:
     residuals = [1 + 2 - 2 * 3, 6 - 3]
     assert mean == 3
     variance = sum(r * r for r in residuals) / 9 * 2 / 1
-    assert 3 - low == pytest.approx(student.ppf(0.975, 3) * math.sqrt(variance))
+    assert 3 - low == pytest.approx(student.ppf(0.975, 1) * math.sqrt(variance))
 
 
 def test_pair_mean_without_each_item_equals_a_loop(rng: np.random.Generator) -> None:

@@ -36,8 +36,22 @@ def test_mean_interval_adds_up_the_values_of_an_item_first(rng: np.random.Genera
     assert high - low == pytest.approx(2 * student.ppf(0.975, 3) * variance**0.5, rel=1e-10)
 
 
-def test_mean_interval_of_one_value_has_no_width() -> None:
-    assert mean_interval(np.array([2.0])) == (2.0, 2.0, 2.0)
+@pytest.mark.parametrize("owner", [None, np.zeros(1, dtype=int)])
+def test_mean_interval_of_one_item_is_undefined(owner: np.ndarray | None) -> None:
+    mean, low, high = mean_interval(np.array([2.0]), owner)
+    assert mean == 2
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_intervals_of_few_values_have_the_quantile_of_their_degrees_of_freedom(n: int) -> None:
+    """Three degrees of freedom instead of one and two cover .81 of means of two values, and .91 of three."""
+    samples = np.random.default_rng(4).normal(size=(4000, n))
+    intervals = np.array([mean_interval(sample)[1:] for sample in samples])
+    assert np.mean((intervals[:, 0] <= 0) & (intervals[:, 1] >= 0)) == pytest.approx(0.95, abs=0.01)
+    left_out = (samples[0].sum() - samples[0]) / (n - 1)
+    assert jackknife_interval(float(samples[0].mean()), left_out) == pytest.approx(intervals[0])
 
 
 def test_pair_mean_without_each_item_is_that_of_the_smaller_table(rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus.statistics.intervals import Z95
 
-#: Fewest degrees of freedom of an estimated variance.
+#: Fewest degrees of freedom of a variance, if they are themselves estimated.
 MIN_FREEDOM = 3.0
 
 
@@ -63,7 +63,7 @@ def freedom_of_parts(parts: np.ndarray, /) -> float:
     return min(2 * float(parts.sum()) ** 2 / spread, most) if spread > 0 else most
 
 
-def widened_variance(variance: float, freedom: float, /) -> float:
+def widened_variance(variance: float, freedom: float, /, *, min_freedom: float = MIN_FREEDOM) -> float:
     """Return a variance that gives the 95 % interval of Student's t if an interval takes 1.96 standard errors.
 
     Parameters
@@ -71,7 +71,9 @@ def widened_variance(variance: float, freedom: float, /) -> float:
     variance : float
         Estimated variance. A negative one counts as 0.
     freedom : float
-        Degrees of freedom of the estimate. Fewer than three count as three.
+        Degrees of freedom of the estimate.
+    min_freedom : float, default 3
+        Fewer degrees of freedom count as this number. If they are known, it is 1.
 
     Returns
     -------
@@ -85,4 +87,4 @@ def widened_variance(variance: float, freedom: float, /) -> float:
     """
     from scipy.special import stdtrit
 
-    return max(variance, 0.0) * (float(stdtrit(max(freedom, MIN_FREEDOM), 0.975)) / Z95) ** 2
+    return max(variance, 0.0) * (float(stdtrit(max(freedom, min_freedom), 0.975)) / Z95) ** 2

@@ -45,7 +45,7 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
     >>> bool(np.isclose(high - 3.0, 3.1824 * sample.std(ddof=1) / 2, rtol=1e-4))  # Student's t, 3 degrees of freedom
     True
     """
-    return normal_interval(value, widened_variance(jackknife_variance(left_out), len(left_out) - 1))
+    return normal_interval(value, widened_variance(jackknife_variance(left_out), len(left_out) - 1, min_freedom=1))
 
 
 def jackknife_variance(left_out: np.ndarray, *, with_tails: bool = False) -> float:
@@ -87,7 +87,7 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
     Returns
     -------
     tuple of float
-        Mean and ends of the 95 % interval.
+        Mean and ends of the 95 % interval of Student's t. The ends are NaN if all values are of one item.
 
     Examples
     --------
@@ -100,8 +100,10 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
     if owner is not None:
         residuals = np.bincount(owner, weights=residuals)[np.bincount(owner) > 0]
     count = len(residuals)
-    variance = float(residuals @ residuals) / len(values) ** 2 * count / max(count - 1, 1)
-    return mean, *normal_interval(mean, widened_variance(variance, count - 1))
+    if count < 2:
+        return mean, math.nan, math.nan
+    variance = float(residuals @ residuals) / len(values) ** 2 * count / (count - 1)
+    return mean, *normal_interval(mean, widened_variance(variance, count - 1, min_freedom=1))
 
 
 def pair_mean(sums: np.ndarray) -> tuple[float, np.ndarray]:
