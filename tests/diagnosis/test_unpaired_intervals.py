@@ -48,7 +48,23 @@ def test_explain_of_large_sets_states_the_random_rows_behind_intervals(
     monkeypatch.setattr("isthmus.diagnosis.unpaired_intervals.MAX_ITEMS", 150)
     explanation = isthmus.explain(sets)
     (note,) = explanation.budget.notes
-    assert "are those of 150 random rows of each larger set, scaled to all rows" in note
+    assert "are those of 150 random rows of each larger set (--sample), scaled to all rows" in note
     assert any(note in line for line in explanation_lines(explanation))
     centre = explanation.to_dict()["budget"]["parts"]["centre"]
     assert (centre["sampled"], centre["standard_error"] > 0) == (150, True)
+
+
+def test_sample_sets_the_random_rows_of_explain(rng: np.random.Generator) -> None:
+    sets = draw(300, 220, rng)
+    for sample in (100, 150):
+        explanation = isthmus.explain(sets, sample=sample)
+        assert f"are those of {sample} random rows of each larger set (--sample)" in explanation.budget.notes[0]
+        assert {explanation.budget[name].sampled for name in UNPAIRED_COMPONENTS} == {sample}
+    nulls = [isthmus.explain(sets, sample=sample).budget["centre"].null for sample in (100, 150, 300)]
+    assert len(set(nulls)) == 3
+
+
+def test_a_sample_of_more_than_10000_rows_is_drawn(rng: np.random.Generator) -> None:
+    sets = draw(12_000, 11_500, rng)
+    measured = isthmus.measure(sets, metrics=["linear_separability"], sample=11_000)
+    assert measured["linear_separability"].sampled == 11_000

@@ -59,6 +59,7 @@ class UnpairedSets:
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         #: True if equal rows of a set have been looked for, as in `Pairs`.
         self.rows_are_items = False
+        self._random_pairs: dict[int, Pairs] = {}
         check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
 
     @property
@@ -82,14 +83,28 @@ class UnpairedSets:
         """Sizes of the sets, which have no pairs, as plain values."""
         return {"by": "none", "rows": dict(zip(self.names, self.sizes, strict=True))}
 
-    @cached_property
-    def random_pairs(self) -> Pairs:
-        """As many random rows of x as of y, at most 10,000, in random order.
+    def random_pairs(self, sample: int | None = None) -> Pairs:
+        """Return as many random rows of x as of y, in random order.
 
         Rows i are as independent of each other as any other two rows. Statistics of two sets that leave out equal row
         numbers are therefore right for them.
+
+        Parameters
+        ----------
+        sample : int, optional
+            Rows that are needed. Default: 10,000, which is also the least.
+
+        Returns
+        -------
+        Pairs
+            The rows of the same number as pairs.
         """
-        count = min(*self.sizes, MAX_SAMPLED_ROWS)
+        count = min(*self.sizes, max(sample or 0, MAX_SAMPLED_ROWS))
+        if count not in self._random_pairs:
+            self._random_pairs[count] = self._drawn_pairs(count)
+        return self._random_pairs[count]
+
+    def _drawn_pairs(self, count: int) -> Pairs:
         x, y = (sample_rows(source, count, seed) for source, seed in zip((self.x, self.y), self.seeds, strict=True))
         pairs = Pairs(**dict(zip(self.names, (x, y), strict=True)))
         pairs.rows_are_items = True

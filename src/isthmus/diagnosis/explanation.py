@@ -352,7 +352,7 @@ def explain(
         if isinstance(data, Pairs):
             budget = decompose_pairs(data, normalize=normalize, sample=sample)
         else:
-            budget = decompose_sets(data, normalize=normalize)
+            budget = decompose_sets(data, normalize=normalize, sample=sample)
         report_progress(1, 3, "explaining")
         moments = moments_of_rows(data, normalize=normalize).numpy()
         tasks: list[Callable[[], Any]] = [

@@ -73,18 +73,20 @@ def few_rows_note(sets: UnpairedSets, /) -> str:
     )
 
 
-def _max_rows(sets: UnpairedSets) -> int:
+def _max_rows(sets: UnpairedSets, sample: int | None) -> int:
     """Return the number of rows of a set from which more are sampled."""
-    return max(MAX_ITEMS, MIN_ITEMS_PER_DIM * sets.dim)
+    return max(MAX_ITEMS if sample is None else sample, MIN_ITEMS_PER_DIM * sets.dim)
 
 
-def sampled_rows(sets: UnpairedSets, /) -> int:
+def sampled_rows(sets: UnpairedSets, /, sample: int | None = None) -> int:
     """Return the number of random rows of each larger set that bias and intervals come from, 0 if no set is larger.
 
     Parameters
     ----------
     sets : UnpairedSets
         The sets.
+    sample : int, optional
+        Largest number of rows, which is at least 5 per dimension. Default: 10,000.
 
     Returns
     -------
@@ -96,10 +98,13 @@ def sampled_rows(sets: UnpairedSets, /) -> int:
     >>> sampled_rows(UnpairedSets(image=np.eye(300, 4) + 1, text=np.eye(30, 4) + 1))
     0
     """
-    return _max_rows(sets) if max(sets.sizes) > _max_rows(sets) else 0
+    max_rows = _max_rows(sets, sample)
+    return max_rows if max(sets.sizes) > max_rows else 0
 
 
-def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int = 0) -> dict[str, tuple[float, ...]]:
+def set_intervals(
+    sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int = 0, sample: int | None = None
+) -> dict[str, tuple[float, ...]]:
     """Return the components without bias, and their 95 % intervals.
 
     Parameters
@@ -110,6 +115,8 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
         Moments of all rows.
     rng : int, default 0
         Seed of the groups.
+    sample : int, optional
+        Largest number of random rows of a set, as in `sampled_rows`.
 
     Returns
     -------
@@ -131,7 +138,7 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
     differences: list[np.ndarray] = []
     spectra: list[SampledSpectrum] = []
     for number, (source, size, seed) in enumerate(zip((sets.x, sets.y), sets.sizes, sets.seeds, strict=True)):
-        rows = sample_rows(source, _max_rows(sets), seed).astype(np.float64)
+        rows = sample_rows(source, _max_rows(sets, sample), seed).astype(np.float64)
         rows = unit_rows(rows) if moments.normalize else rows
         other_mean = np.broadcast_to(moments.mean_x if number else moments.mean_y, rows.shape)
         scores = influence(moments, *((other_mean, rows) if number else (rows, other_mean)))[:, :n_components]
@@ -144,8 +151,8 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
         spectra.append(spectrum)
     x, y = spectra
     corrections = (spread_corrections(x, y.without_sampling()), spread_corrections(x.without_sampling(), y))
-    samples = [HalfSampleBias(*columns) for columns in zip(differences, corrections, strict=True)]
-    terms = [sample.bias_and_variance(scale) for sample, scale in zip(samples, scales, strict=True)]
+    biases = [HalfSampleBias(*columns) for columns in zip(differences, corrections, strict=True)]
+    terms = [bias.bias_and_variance(scale) for bias, scale in zip(biases, scales, strict=True)]
     bias, bias_variance = (np.sum(columns, axis=0)[:n_components] for columns in zip(*terms, strict=True))
     debiased = _values(moments) - bias
     bounds = [np.maximum(ends, 0.0) for ends in (debiased, *component_interval(debiased, variance + bias_variance))]

@@ -23,7 +23,7 @@ from isthmus.statistics.unpaired_moments import UnpairedMoments, moments_of_rows
 from isthmus.utils.format import cosine_text, counted, fixed
 
 
-def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
+def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True, sample: int | None = None) -> CosineDecomposition:
     """Decompose what any pairing of two sets must lose of the cosine. Components of the pairing are undefined.
 
     Parameters
@@ -32,6 +32,9 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
         The sets, of one width.
     normalize : bool, default True
         Whether rows are divided by their norms.
+    sample : int, optional
+        Random rows of each larger set that give bias, intervals and nulls, which are scaled to all rows. Default:
+        10,000. There are at least 5 per dimension.
 
     Returns
     -------
@@ -50,11 +53,12 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
     moments = moments_of_rows(sets, normalize=normalize)
     plug_in = decompose_cosine(moments)
     note = few_rows_note(sets)
-    sampled = sampled_rows(sets)
-    intervals = set_intervals(sets, moments) if not note and isinstance(moments, UnpairedMoments) else {}
-    sample = sets.random_pairs
-    nulls = swap_null(sample, moments_of(sample, normalize=normalize).numpy())
-    scale = (1 / sets.sizes[0] + 1 / sets.sizes[1]) * sample.n_items / 2
+    sampled = sampled_rows(sets, sample)
+    intervals = set_intervals(sets, moments, sample=sample) if not note and isinstance(moments, UnpairedMoments) else {}
+    pairs = sets.random_pairs(sample)
+    pairs = pairs if sample is None else pairs.sample(sampled or pairs.n_items)
+    nulls = swap_null(pairs, moments_of(pairs, normalize=normalize).numpy())
+    scale = (1 / sets.sizes[0] + 1 / sets.sizes[1]) * pairs.n_items / 2
     missing = Estimate(NAN, undefined=NO_PAIRS)
     components = {
         name: _with_interval(dataclasses.replace(component, null=scale * nulls[name]), intervals.get(name), sampled)
@@ -78,8 +82,8 @@ def _sample_note(sampled: int, *, has_intervals: bool) -> str:
     if not sampled or not has_intervals:
         return ""
     return (
-        f"Sampling bias and intervals of the components are those of {sampled:,} random rows of each larger set, "
-        "scaled to all rows. --json states the standard errors."
+        f"Sampling bias and intervals of the components are those of {sampled:,} random rows of each larger set "
+        "(--sample), scaled to all rows. --json states the standard errors."
     )
 
 

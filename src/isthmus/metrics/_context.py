@@ -166,7 +166,7 @@ class MetricContext:
         self.sample_items = MAX_ROW_ITEMS if sample_items is None else sample_items
         #: The sets without pairs, or None.
         self.sets = pairs if isinstance(pairs, UnpairedSets) else None
-        self.pairs = pairs.random_pairs if isinstance(pairs, UnpairedSets) else pairs
+        self.pairs = pairs.random_pairs(sample_items) if isinstance(pairs, UnpairedSets) else pairs
         self.names = names or (pairs.names if pairs is not None else ("x", "y"))
         self.normalize = normalize
         rounding = FLOAT32_ROUNDING if moments.matmul_dtype == "float32" else ROUNDING
