@@ -18,6 +18,7 @@ from broken_pairs import (
 )
 from isthmus.statistics.expected_ranks import RankModel
 from isthmus.statistics.learned_ranks import learned_ranks
+from isthmus.statistics.pairing import looks_paired
 from isthmus.statistics.pairing_ranges import find_breaks
 from isthmus.statistics.row_samples import RowSample, local_ranks
 
@@ -176,3 +177,18 @@ def test_find_breaks_of_clip_coco_names_a_tenth_out_of_order(real: Callable[[str
         alarms += bool(find_breaks(source(x[order]), source(y[order])))
     assert found >= 38
     assert alarms == 0
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 300), (400, 700), (900, 1200)])
+def test_a_range_with_changed_signs_points_away_from_its_matches(
+    start: int, stop: int, rng: np.random.Generator
+) -> None:
+    x, y = clip_like_rows(rng, 1200, 48)
+    y[start:stop] *= -1
+    pairing = looks_paired(source(x), source(y))
+    (entry,) = pairing.breaks
+    assert (entry.start, entry.stop) == (pytest.approx(start, abs=3), pytest.approx(stop, abs=3))
+    assert entry.is_negated
+    assert not entry.matches_as_group
+    assert "point away from their matches (mean cosine -0." in pairing.reason
+    assert pairing.reason.endswith("; multiply these rows of one file by -1")

@@ -19,9 +19,10 @@ from statistics import NormalDist
 import numpy as np
 
 from isthmus.statistics.break_evidence import ends_around, order_evidence, strongest_range
+from isthmus.statistics.break_judgement import INSIDE_Z, MIN_WINDOW, State, Window, judge_rows, mean_and_error
 from isthmus.statistics.expected_ranks import RankModel
 from isthmus.statistics.learned_ranks import learned_ranks, learned_score
-from isthmus.statistics.row_samples import RowSample, local_ranks, ranks_among
+from isthmus.statistics.row_samples import RowSample, local_ranks
 
 #: Probability of a break in a file whose rows match, over all windows.
 FAMILY_LEVEL = 0.01
@@ -33,30 +34,20 @@ BETWEEN_SHARE, SIDE_LENGTHS, SIDE_Z = 0.9, 2, 2.6
 OVERLAP, MAX_BETWEEN_WINDOWS = 5, 24
 #: Standard errors by which ranks of a wide range, but not of a narrow one in it, must exceed a random order.
 BESIDE_Z = 4.0
-#: Ranks of a break are below this share of those around it, and below the second share if its rows match as a group.
-BREAK_SHARE, GROUP_SHARE = 0.5, 0.37
-#: Fewest ranks in a window.
-MIN_WINDOW = 16
 #: Quotient of the lengths of windows.
 _QUOTIENT = 1.25
-#: Limit of the level of a break in standard errors: below one side, below both sides, and if it matches as a group.
-INSIDE_Z, BETWEEN_Z, LEVEL_Z = 3.3, 1.64, 3.0
+#: Limit of the level of a break in standard errors below both sides.
+BETWEEN_Z = 1.64
 #: Share of the level farther away that the ranks next to a break are below if they fall towards it.
 FALL_SHARE = 0.75
 #: Standard errors by which the ranks outside a break exceed those of a random order.
 MATCHING_Z = 5.0
-#: Sum of the squared deviations of mean, trend and variance of the ranks in a random order, which 0.5 % exceed.
-MAX_DEVIATION = 12.84
 #: Fewest ranks for expected levels, and the least evidence of a range against them.
 MIN_MODEL_RANKS, MIN_EVIDENCE = 280, 11.0
 #: Share of a window that its range keeps at least if the expected levels move its ends.
 MIN_KEPT = 0.65
 #: Least variance of ranks. That of a random order is 1/3.
 MIN_VARIANCE = 0.1
-#: Rows of a break that are ranked among each other.
-MAX_INSIDE_ROWS = 1024
-#: Random rows of the file that the rows of a break are ranked among.
-COMPARED_ROWS = 128
 #: Breaks that are searched for.
 MAX_BREAKS = 8
 #: Rows that are read at once to find the first row of a break, and readings at most.
@@ -77,6 +68,8 @@ class BrokenRows:
     matches_as_group : bool
         Whether each row is nearer to the rows of the range than to others, although not to its own match. Rows of one
         class in a wrong order are an example.
+    is_negated : bool
+        Whether the rows point away from their matches, as after a change of signs. Default: False.
 
     Examples
     --------
@@ -87,25 +80,7 @@ class BrokenRows:
     start: int
     stop: int
     matches_as_group: bool
-
-
-@dataclass(frozen=True)
-class _Window:
-    """Range of ranks, the level of those around it, and the limit of its own in standard errors below half of it.
-
-    With a model, it has the least level that its rows may have in their right order, and the evidence against it.
-    """
-
-    start: int
-    stop: int
-    level: float
-    limit: float
-    expected: float | None = None
-    evidence: float = 0.0
-
-    def moved(self, count: int) -> _Window:
-        """Return the window with another origin of its positions."""
-        return replace(self, start=self.start + count, stop=self.stop + count)
+    is_negated: bool = False
 
 
 def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.ndarray | None = None) -> list[BrokenRows]:
@@ -133,7 +108,7 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
     >>> x = rng.normal(size=(500, 16)).astype(np.float32)
     >>> y = np.concatenate([x[:300], rng.permutation(x[300:])])
     >>> find_broken_rows(RowSample(x, y, np.arange(500)), 500, lambda ranges: None)
-    [BrokenRows(start=300, stop=500, matches_as_group=False)]
+    [BrokenRows(start=300, stop=500, matches_as_group=False, is_negated=False)]
     """
     informative = np.flatnonzero(~np.isnan(ranks := local_ranks(sample)))
     if len(informative) < 2 * MIN_WINDOW:
@@ -145,10 +120,10 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
     shards = _shard_windows(sample.numbers, ends)
     model: RankModel | None = None
 
-    def judge(window: _Window) -> bool | None:
-        """Return whether rows in random order match as a group. None if the pairing does not break there."""
+    def judge(window: Window) -> State | None:
+        """Return the state of the rows of a window. None if the pairing does not break there."""
         start, stop, length = window.start, window.stop, window.stop - window.start
-        mean, error = _mean_and_error(np.concatenate([ranks[:start], ranks[stop:]]))
+        mean, error = mean_and_error(np.concatenate([ranks[:start], ranks[stop:]]))
         if mean < MATCHING_Z * error:  # nothing else matches either
             return None
         if window.expected is None and (
@@ -158,7 +133,7 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
         next_to_it = (ranks[max(start - length, 0) : start], ranks[stop : stop + length])
         group_level = min(float(levels.mean()) for levels in next_to_it if len(levels))
         score = None if ranks is by_product else learned_score(sample, start, stop)
-        return _judge_inside(sample, window, group_level, score)
+        return judge_rows(sample, window, group_level, score)
 
     ranges: list[BrokenRows] = []
     known: list[tuple[int, int]] = []
@@ -176,18 +151,18 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
         candidates = [window for window in candidates if (window.start, window.stop) != (0, len(ranks))]
         if not candidates:
             continue
-        accepted = [(window, group) for window in candidates if (group := judge(window)) is not None]
-        window, matches_as_group = accepted[0] if accepted else (candidates[-1], None)
+        accepted = [(window, state) for window in candidates if (state := judge(window)) is not None]
+        window, state = accepted[0] if accepted else (candidates[-1], None)
         if accepted and window.expected is not None:
-            window, matches_as_group = max(accepted, key=lambda entry: entry[0].evidence)
+            window, state = max(accepted, key=lambda entry: entry[0].evidence)
         elif len(accepted) == 2 and _has_matches_beside(ranks, *(entry for entry, _ in accepted)):
-            window, matches_as_group = accepted[1]
+            window, state = accepted[1]
         start, stop = window.start, window.stop
         segments += [(first, start), (stop, last)]
-        if matches_as_group is not None:
+        if state is not None:
             begin = _first_row(sample, start, window.level, read, n, falling=True) if start else 0
             end = _first_row(sample, stop, window.level, read, n, falling=False) if stop < len(ranks) else n
-            ranges.append(BrokenRows(begin, end, matches_as_group))
+            ranges.append(BrokenRows(begin, end, state == "group", state == "negated"))
             known.append((start, stop))
     return sorted(ranges, key=lambda rows: rows.start)
 
@@ -212,7 +187,7 @@ def _windows(count: int, min_length: int) -> np.ndarray:
     return np.concatenate(windows) if windows else np.empty((0, 2), dtype=np.int64)
 
 
-def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_Window]:
+def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[Window]:
     """Return the ranges of ranks that are lowest against one side, and against both sides, if they are too low."""
     count = len(ranks)
     windows = np.concatenate([_windows(count, max(MIN_WINDOW, total // 64)), shards])
@@ -238,7 +213,7 @@ def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_
     def deviations(share: float, level: np.ndarray, level_error: np.ndarray) -> np.ndarray:
         return (share * level - mean) / np.sqrt(error + share**2 * level_error)
 
-    candidates: list[_Window] = []
+    candidates: list[Window] = []
     before, after = moments(begin - lengths, begin), moments(end, end + lengths)
     levels, level_errors, level_lengths = np.where(before[0] >= after[0], before, after)
     deviation = deviations(WINDOW_SHARE, levels, level_errors)
@@ -260,12 +235,12 @@ def _lowest_windows(ranks: np.ndarray, shards: np.ndarray, total: int) -> list[_
     return candidates
 
 
-def _ends_below_level(ranks: np.ndarray, start: int, stop: int, level: float, spread: float) -> _Window:
+def _ends_below_level(ranks: np.ndarray, start: int, stop: int, level: float, spread: float) -> Window:
     """Return the change points around a window from the level of one side."""
-    return _Window(*ends_around(order_evidence(ranks, level, spread), start, stop), level, INSIDE_Z)
+    return Window(*ends_around(order_evidence(ranks, level, spread), start, stop), level, INSIDE_Z)
 
 
-def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
+def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> Window:
     """Return the change points at both ends of a window, each from the level on its side."""
     for _ in range(2):
         length, middle = stop - start, (start + stop) // 2
@@ -278,10 +253,10 @@ def _ends_between_levels(ranks: np.ndarray, start: int, stop: int) -> _Window:
         if min(first, last - first, len(ranks) - last) < MIN_WINDOW // 2:
             break
         start, stop = first, last
-    return _Window(start, stop, float(before.mean() + after.mean()) / 2, BETWEEN_Z)
+    return Window(start, stop, float(before.mean() + after.mean()) / 2, BETWEEN_Z)
 
 
-def _below_expected(model: RankModel, ranks: np.ndarray, first: int, last: int) -> list[_Window]:
+def _below_expected(model: RankModel, ranks: np.ndarray, first: int, last: int) -> list[Window]:
     """Return the range of a segment with the strongest evidence against the expected levels, [] if it is too short."""
     levels, _ = model.fit() or (ranks, 0.0)
     evidence = order_evidence(ranks, levels)[first:last]
@@ -289,10 +264,10 @@ def _below_expected(model: RankModel, ranks: np.ndarray, first: int, last: int) 
     is_long = stop - start >= max(MIN_WINDOW, len(ranks) // MAX_BETWEEN_WINDOWS)
     if not is_long or evidence[start:stop].sum() < MIN_EVIDENCE:
         return []
-    return [_Window(start, stop, float(levels[first + start : first + stop].mean()), BETWEEN_Z).moved(first)]
+    return [Window(start, stop, float(levels[first + start : first + stop].mean()), BETWEEN_Z).moved(first)]
 
 
-def _against_expected(model: RankModel, ranks: np.ndarray, window: _Window, first: int, last: int) -> _Window:
+def _against_expected(model: RankModel, ranks: np.ndarray, window: Window, first: int, last: int) -> Window:
     """Return a window of a segment with its ends, level and evidence against the levels that the other rows imply."""
     for _ in range(2):
         fitted = model.fit(window.start, window.stop)
@@ -310,13 +285,13 @@ def _against_expected(model: RankModel, ranks: np.ndarray, window: _Window, firs
     return replace(window, expected=float(lowered.mean()), evidence=total)
 
 
-def _has_matches_beside(ranks: np.ndarray, wide: _Window, narrow: _Window) -> bool:
+def _has_matches_beside(ranks: np.ndarray, wide: Window, narrow: Window) -> bool:
     """Return whether the ranks of one range that the other leaves out are clearly above zero."""
     rows = np.arange(wide.start, wide.stop)
     rows = rows[(rows < narrow.start) | (rows >= narrow.stop)]
     if len(rows) < MIN_WINDOW // 2:
         return False
-    mean, error = _mean_and_error(ranks[rows])
+    mean, error = mean_and_error(ranks[rows])
     return mean > BESIDE_Z * error
 
 
@@ -326,57 +301,9 @@ def _falls_towards(ranks: np.ndarray, length: int) -> bool:
     distant = ranks[2 + len(adjacent) : 2 + max(length, MIN_WINDOW)]
     if min(len(adjacent), len(distant)) < MIN_WINDOW // 2:
         return False
-    (adjacent_mean, adjacent_error), (distant_mean, distant_error) = _mean_and_error(adjacent), _mean_and_error(distant)
+    (adjacent_mean, adjacent_error), (distant_mean, distant_error) = mean_and_error(adjacent), mean_and_error(distant)
     is_fall = distant_mean - adjacent_mean > INSIDE_Z * math.hypot(adjacent_error, distant_error)
     return is_fall and adjacent_mean < FALL_SHARE * distant_mean
-
-
-def _judge_inside(sample: RowSample, window: _Window, group_level: float, score: np.ndarray | None) -> bool | None:
-    """Return whether rows in random order match as a group. None if they are not in random order."""
-    start, stop = window.start, window.stop
-    edge = (stop - start) // 20  # a change point is a few rows off
-    rows = np.arange(start + edge, stop - edge)
-    if len(rows) < MIN_WINDOW // 2:
-        return None
-    rng = np.random.default_rng(0)
-    if len(rows) > MAX_INSIDE_ROWS:
-        rows = np.sort(rng.choice(rows, MAX_INSIDE_ROWS, replace=False))
-    both_ranks = _ranks_inside(inside := RowSample(sample.x[rows], sample.y[rows], sample.numbers[rows]), score)
-    usable = ~np.isnan(both_ranks).any(axis=0)
-    count = int(usable.sum())
-    if count < MIN_WINDOW // 2:
-        return None
-    ranks = both_ranks[:, usable].mean(axis=0)
-    mean, error = _mean_and_error(ranks)
-    # In a random order ranks are uniform from -1 to 1. Pairs that are sorted by their own cosine have a trend and vary
-    # less, and pairs that match have a mean.
-    trend = np.corrcoef(np.arange(count), ranks)[0, 1] * math.sqrt(count)
-    low_variance = min((float(both_ranks[:, usable].var(axis=1).mean()) - 1 / 3) / math.sqrt(4 / 45 / count), 0.0)
-    if (mean / error) ** 2 + trend**2 + low_variance**2 > MAX_DEVIATION:
-        return None
-    limit, group_limit = BREAK_SHARE * window.level - window.limit * error, GROUP_SHARE * group_level
-    if window.expected is not None:
-        limit = group_limit = BREAK_SHARE * window.expected
-    if max(mean, 0.0) > limit:
-        return None
-    compared = rng.choice(len(sample.x), min(COMPARED_ROWS, len(sample.x)), replace=False)
-    ranks_in_file = ranks_among(inside, sample.x[compared], sample.y[compared]).mean(axis=0)
-    file_mean, file_error = _mean_and_error(ranks_in_file[~np.isnan(ranks_in_file)])
-    if abs(file_mean) <= INSIDE_Z * file_error:
-        return False
-    # Rows of one class may have nothing in common but the class. Only strong matches next to them exclude this.
-    return True if max(mean, 0.0) + LEVEL_Z * error < group_limit else None
-
-
-def _ranks_inside(inside: RowSample, score: np.ndarray | None) -> np.ndarray:
-    """Return the ranks of the pairs of a range among its own rows, each minus the mean of the range, (2, k)."""
-    x, y = inside.x - inside.x.mean(axis=0), inside.y - inside.y.mean(axis=0)
-    x = x if score is None else x @ score
-    return ranks_among(RowSample(x, y, inside.numbers), x, y)
-
-
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    return float(values.mean()), max(float(values.std()), 1e-9) / math.sqrt(len(values))
 
 
 def _first_row(sample: RowSample, position: int, level: float, read: Reader, n: int, *, falling: bool) -> int:

@@ -84,7 +84,9 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
     first, last, following = (int(row) for row in x.numbers(np.array([start, stop - 1, stop - is_open])))
     last = max(last, following - 1)  # rows of the file that repeat the last one belong to it
     numbered = tuple((int(x.numbers(np.array([row]))[0]), value) for row, value in steps) if len(steps) > 1 else ()
-    return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, numbered)
+    return PairingBreak(
+        first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, numbered, rows.is_negated
+    )
 
 
 def _shard_ends(source: Source) -> list[int]:

@@ -18,6 +18,12 @@ MAX_STEPS, MAX_RANGES, MAX_CLAUSE = 3, 3, 200
 MovedPart = tuple[int, int, int]
 #: Largest error of the ends of ranges in another order, as a share of the shortest one.
 MAX_MISPLACED = 0.05
+#: Clauses about rows and about a shard, by their state.
+STATES = {
+    "unordered": ("do not match", "does not match"),
+    "group": ("match as a group and not row by row", "matches as a group and not row by row"),
+    "negated": ("point away from their matches", "points away from its matches"),
+}
 #: Standard errors from which on a difference that shows no pairing is called a weak sign of one.
 WEAK_Z = 2.0
 
@@ -42,6 +48,8 @@ class PairingBreak:
         Mean cosine of the pairs in the range, and of the pairs outside all ranges.
     steps : tuple of tuple of int
         First row and offset of each part of the range, if rows are missing in several places. Default: ().
+    is_negated : bool
+        Whether the rows point away from their matches, as after a change of signs. Default: False.
 
     Examples
     --------
@@ -58,6 +66,7 @@ class PairingBreak:
     cosine: float
     other_cosine: float
     steps: tuple[tuple[int, int], ...] = ()
+    is_negated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values.
@@ -87,8 +96,8 @@ class PairingBreak:
         if self.offset:
             where = f"from row {self.start:,} on, " if self.is_open else f"in {name} "
             return f"{where if self.start or not self.is_open else ''}{offset_clause(self.offset, second, self.steps)}"
-        verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
-        verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
+        plural, singular = STATES["negated" if self.is_negated else "group" if self.matches_as_group else "unordered"]
+        verb = singular if self.shard else plural
         return f"{name} {verb} (mean cosine {self.cosine:z.3f}, others {self.other_cosine:z.3f})"
 
 
@@ -147,6 +156,8 @@ def offset_clause(offset: int, second: str, steps: Sequence[tuple[int, int]] = (
 
 def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     """Return what to do about ranges that do not match."""
+    if all(entry.is_negated for entry in breaks):
+        return "multiply these rows of one file by -1"
     if not all(entry.offset for entry in breaks):
         return "check the order of these rows"
     ranges = [(entry.start, entry.stop, entry.steps or ((entry.start, entry.offset),)) for entry in breaks]
