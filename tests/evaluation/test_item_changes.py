@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus.evaluation.item_changes import NEIGHBOUR_FACTOR, item_changes
+from isthmus.evaluation.pair_groups import N_PAIR_GROUPS
 from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.tasks import TaskScores
 
@@ -40,9 +41,10 @@ def test_item_changes_of_a_score_without_items_have_a_variance_only_from_its_inf
 def test_item_changes_leave_out_effects_of_stored_rows_if_few_queries_change(n_changes: int, is_counted: bool) -> None:
     """Rare changes of queries have rules of their own, which look for few contributions."""
     scores, raw_scores = (TaskScores({"mixed_R@1": (np.arange(100) < n).astype(float)}) for n in (n_changes, 0))
-    effect = StoredEffect(np.linspace(-5.0, 5.0, 100), 0.0)
+    effect = StoredEffect(np.linspace(-5.0, 5.0, 100), np.full(N_PAIR_GROUPS, 1e-3))
     changes = [
         item_changes(scores, raw_scores, np.arange(100), np.arange(100) % 64, as_stored=effects)["mixed_R@1"]
         for effects in ({}, {"mixed_R@1": effect})
     ]
     assert (changes[1].variance != changes[0].variance) == is_counted
+    assert bool(changes[1].pair_sums) == is_counted

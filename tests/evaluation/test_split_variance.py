@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from isthmus.evaluation.pair_groups import PairGroups
 from isthmus.evaluation.reduced_fits import N_FIT_GROUPS
 from isthmus.evaluation.split_variance import (
     EXPECTED_FITS,
     FITTING_FACTOR,
     N_GROUPS,
+    in_parts,
     interval_of_mean,
     random_groups,
     share_of_one_change,
@@ -54,6 +56,30 @@ def test_variance_of_mean_of_many_items_is_known_from_their_random_groups(rng: n
         variances, sums, _ = contributions_of_splits(values, held_out)
         expected = FITTING_FACTOR * variances.mean() * (correlation + (1 - correlation) / 5)
         assert variance_of_mean(np.zeros(5), variances, sums, shared=0.5) == pytest.approx((expected, 0), rel=0.12)
+
+
+def test_variance_of_mean_counts_pairs_of_held_out_items_once(rng: np.random.Generator) -> None:
+    """Each pair of a query and a stored row has an effect. Both items contribute it, and two splits share a quarter."""
+    n, n_splits = 80, 4
+    groups, first, second = PairGroups.random(n, 0), *np.triu_indices(n, 1)
+    variances_of_mean = []
+    for seed in range(30):
+        effects = np.random.default_rng(seed).normal(size=len(first))
+        tables, sums = np.zeros((n_splits, n)), []
+        for table, mask in zip(tables, halves(rng, n, n_splits), strict=True):
+            is_held_out = mask[first] & mask[second]
+            held_out = first[is_held_out], second[is_held_out], effects[is_held_out]
+            table += sum(np.bincount(items, weights=held_out[2], minlength=n) for items in held_out[:2])
+            sums.append(groups.sums(*held_out))
+        variance = float(len(first) / 4)  # of the pairs of one split
+        stored = stored_sums(tables, random_groups(n, 7), np.full(n_splits, variance))
+        pair_sums = [in_parts(row, variance) for row in sums]
+        variances_of_mean.append(
+            variance_of_mean(np.zeros(n_splits), np.full(n_splits, variance), stored, pair_sums, shared=0.5)[0]
+        )
+    # A pair that one split holds out is held out by another one with the probability 1 / 4.
+    expected = FITTING_FACTOR * variance * (1 / 4 + 3 / 4 / n_splits)
+    assert np.mean(variances_of_mean) == pytest.approx(expected, rel=0.08)
 
 
 def test_variance_of_mean_adds_what_items_do_not_explain() -> None:

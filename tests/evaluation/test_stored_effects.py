@@ -7,6 +7,8 @@ import pytest
 
 from isthmus.evaluation import stored_effects as module
 from isthmus.evaluation.item_changes import item_changes
+from isthmus.evaluation.pair_groups import N_PAIR_GROUPS, PairGroups
+from isthmus.evaluation.split_variance import PARTS
 from isthmus.evaluation.stored_effects import StoredEffect, stored_effects
 from isthmus.statistics.median import median_influence
 from isthmus.tasks import TaskData, TaskScores
@@ -101,6 +103,53 @@ def test_stored_effects_of_captions_are_summed_over_the_rows_of_an_item(rng: np.
         assert effect.pair_variance == pytest.approx(effects[name].pair_variance, rel=1e-5)
 
 
+def test_stored_effects_of_captions_are_those_of_searches_without_all_rows_of_the_item(
+    rng: np.random.Generator,
+) -> None:
+    n = 20
+    latent = rng.normal(size=(n, 4))
+    x, y = (
+        unit(latent + rng.normal(size=(n, 4))),
+        unit(np.repeat(latent + 1, 3, axis=0) + 0.3 * rng.normal(size=(60, 4))),
+    )
+    owner, raw_y = np.repeat(np.arange(n), 3), unit(y - 1)
+    data = TaskData(x, y, owner=owner, raw_x=x, raw_y=raw_y, seed=SEED, tasks=["mixed_search"])
+    half, expected = stored_items(n, 0.5, SEED), np.zeros(n)
+    for sign, captions in ((1, y), (-1, raw_y)):
+        for queries, targets, of_queries, of_targets in (
+            (x, captions, np.arange(n), owner),
+            (captions, x, owner, np.arange(n)),
+        ):
+            same_half = half[of_queries][:, None] == half
+            scores = queries @ targets.T
+            best = np.where(of_queries[:, None] == of_targets, scores, -np.inf).max(axis=1, keepdims=True)
+            ahead = np.concatenate(
+                [
+                    (scores > best) & same_half[:, of_targets] & (of_queries[:, None] != of_targets),
+                    (queries @ queries.T > best) & ~same_half[:, of_queries] & (of_queries[:, None] != of_queries),
+                ],
+                axis=1,
+            )
+            items, ranks = np.concatenate([of_targets, of_queries]), 1 + ahead.sum(axis=1)
+            for item in range(n):
+                without = 1 + ahead[:, items != item].sum(axis=1)
+                expected[item] += sign * np.mean(1 / ranks - 1 / without) / 2
+    assert stored_effects(data)["mixed_MRR"].values == pytest.approx(n * expected, abs=1e-5)
+    assert np.abs(expected).max() > 0.01
+
+
+def test_sums_of_pairs_have_the_variance_of_pairs_whatever_their_random_groups(
+    rows: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x, y = rows
+    data = TaskData(x, y, raw_x=unit(x - 2), raw_y=y, seed=SEED, tasks=["retrieval", "mixed_search"])
+    draws = [stored_effects(data, pair_groups=PairGroups.random(N, seed)) for seed in range(40)]
+    for name, effect in draws[0].items():
+        squares = [float(draw[name].pair_sums @ draw[name].pair_sums) for draw in draws]
+        assert effect.pair_variance > 0, name
+        assert np.mean(squares) == pytest.approx(effect.pair_variance, rel=0.15), name
+
+
 def test_stored_effects_of_many_rows_and_of_rows_of_several_items_are_empty(
     rows: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +163,8 @@ def test_stored_effects_of_many_rows_and_of_rows_of_several_items_are_empty(
 
 def test_item_changes_with_effects_of_stored_rows_add_them_and_subtract_the_variance_of_pairs() -> None:
     scores, raw_scores = (TaskScores({"R@1": np.array(hits)}) for hits in ([1.0, 1.0, 0.0], [0.0, 1.0, 0.0]))
-    effect = StoredEffect(np.array([-1.0, 2.0, 0.5]), pair_variance=0.1)
+    effect = StoredEffect(np.array([-1.0, 2.0, 0.5]), 0.1**0.5 * np.eye(N_PAIR_GROUPS)[0])
     change = item_changes(scores, raw_scores, np.arange(3), np.arange(3), as_stored={"R@1": effect})["R@1"]
     expected = np.array([1.0 - 1.0, 0.0 + 2.0, 0.0 + 0.5]).var(ddof=1) / 3 - 0.1
     assert (change.value, change.variance) == pytest.approx((1 / 3, expected))
+    assert change.pair_sums[:2] == [round(PARTS * (0.1 / expected) ** 0.5), 0]

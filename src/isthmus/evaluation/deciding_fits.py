@@ -64,7 +64,8 @@ def _fits_decide(name: str, trials: Sequence[Trial], level: float) -> bool:
 
     values, variances = np.array([trial.changes[name] for trial in trials]).T
     sums, n_splits = [trial.group_sums.get(name, []) for trial in trials], len(trials)
-    of_items, of_fits = variance_of_mean(values, variances, sums, shared=shared_items(trials[0]))
+    pair_sums = [trial.pair_sums.get(name, []) for trial in trials]
+    of_items, of_fits = variance_of_mean(values, variances, sums, pair_sums, shared=shared_items(trials[0]))
     of_splits = float(values.var(ddof=1))
     of_items_in_splits = of_splits - n_splits * of_fits
     is_larger = (n_splits - 1) * of_splits > float(chdtri(n_splits - 1, level)) * of_items_in_splits

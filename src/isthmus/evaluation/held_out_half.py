@@ -16,6 +16,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.data.shared_rows import computed_once
 from isthmus.evaluation.item_changes import ItemChange, item_changes
 from isthmus.evaluation.mapped_clouds import MappedClouds
+from isthmus.evaluation.pair_groups import PairGroups
 from isthmus.evaluation.split_variance import random_groups
 from isthmus.evaluation.stored_effects import StoredEffect
 from isthmus.tasks import Task, TaskData, TaskScores
@@ -54,6 +55,7 @@ class TestHalf:
         self.all_pairs, self.items, self.tasks, self.normalize, self.seed = all_pairs, items, tasks, normalize, seed
         groups, self.group = np.unique(group[items], return_inverse=True)
         self.random_group = random_groups(int(group.max()) + 1, group_seed)[groups]
+        self.pair_groups = PairGroups.random(int(group.max()) + 1, group_seed).take(group[items])
         self.raw_scores: dict[str, TaskScores] | None = None
         self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
         self.first: Any = None  # the first split that is judged on these pairs

@@ -29,11 +29,13 @@ class ItemChange(NamedTuple):
     value : the change
     variance : its variance from the items, NaN if they do not show it
     group_sums : what random groups of items contribute, see `isthmus.evaluation.split_variance.stored_sums`
+    pair_sums : what random groups of pairs of items contribute, which `group_sums` count twice
     """
 
     value: float
     variance: float = NAN
     group_sums: Sequence[int] = ()
+    pair_sums: Sequence[int] = ()
 
 
 def item_changes(
@@ -86,7 +88,8 @@ def item_changes(
     sums = stored_sums(contributions, random_group, variances)
     for name, variance, group_sums in zip(differences, variances.tolist(), sums, strict=True):
         factor = NEIGHBOUR_FACTOR if name in of_neighbours and name not in effects else 1.0
-        changes[name] = ItemChange(changes[name].value, factor * variance, group_sums)
+        pair_sums = in_parts(effects[name].pair_sums, variance) if name in effects and variance > 0 else ()
+        changes[name] = ItemChange(changes[name].value, factor * variance, group_sums, pair_sums)
     return changes
 
 
@@ -112,7 +115,7 @@ def stored_changes(changes: Mapping[str, ItemChange], of_fit: Mapping[str, FitEf
     Returns
     -------
     dict of str to dict
-        'changes', 'group_sums' and 'fit_effects' of `isthmus.evaluation.trial.Trial`.
+        'changes', 'group_sums', 'pair_sums' and 'fit_effects' of `isthmus.evaluation.trial.Trial`.
 
     Examples
     --------
@@ -122,6 +125,7 @@ def stored_changes(changes: Mapping[str, ItemChange], of_fit: Mapping[str, FitEf
     return {
         "changes": {name: (change.value, change.variance) for name, change in changes.items()},
         "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
+        "pair_sums": {name: list(change.pair_sums) for name, change in changes.items() if change.pair_sums},
         "fit_effects": {
             name: (of_fit[name].variance, in_parts(of_fit[name].sums, change.variance))
             for name, change in changes.items()

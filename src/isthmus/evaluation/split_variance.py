@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isthmus.evaluation.pair_groups import N_PAIR_GROUPS
 from isthmus.statistics.intervals import Z95, normal_interval, skewed_interval
 
 #: Random groups of items by which trials store their contributions. Products of 64 sums give the shared variance well
@@ -164,6 +165,7 @@ def interval_of_mean(
     values: np.ndarray,
     variances: np.ndarray,
     sums: Sequence[Sequence[int]],
+    pair_sums: Sequence[Sequence[int]] = (),
     /,
     *,
     n_units: int,
@@ -179,6 +181,9 @@ def interval_of_mean(
         Change of a score in each split, and its variance from the items.
     sums : sequence of sequence of int
         Result of `stored_sums` in each split.
+    pair_sums : sequence of sequence of int, optional
+        Sums over random groups of pairs in each split, in the same unit. The products of contributions count pairs
+        twice, so that the products of these sums are subtracted.
     n_units : int
         Number of independent units in all splits.
     shared : float
@@ -214,7 +219,7 @@ def interval_of_mean(
     """
     mean = float(values.mean())
     of_items, of_fits = variance_of_mean(
-        values, variances, sums, shared=shared, corrects_scores=corrects_scores, fits=fits
+        values, variances, sums, pair_sums, shared=shared, corrects_scores=corrects_scores, fits=fits
     )
     contributions = _mean_contributions(variances, sums)
     largest = float(np.abs(contributions).max(initial=0.0))
@@ -267,6 +272,7 @@ def variance_of_mean(
     values: np.ndarray,
     variances: np.ndarray,
     sums: Sequence[Sequence[int]],
+    pair_sums: Sequence[Sequence[int]] = (),
     /,
     *,
     shared: float,
@@ -281,6 +287,9 @@ def variance_of_mean(
         Change of a score in each split, and its variance from the items.
     sums : sequence of sequence of int
         Result of `stored_sums` in each split.
+    pair_sums : sequence of sequence of int, optional
+        Sums over random groups of pairs in each split, in the same unit. The products of contributions count pairs
+        twice, so that the products of these sums are subtracted.
     shared : float
         Share of the items of a split that another split holds out, too. It is the correlation of splits without sums.
     corrects_scores : bool, default False
@@ -312,8 +321,8 @@ def variance_of_mean(
     if len(fits) == n_splits:
         table = _contributions(variances, sums)
         if table is not None:
-            return _variance_with_fits(values, variances, table, fits)
-    common = _common_variance(variances, sums, shared)
+            return _variance_with_fits(values, variances, table, pair_sums, fits)
+    common = _common_variance(variances, sums, pair_sums, shared)
     single = total - common
     of_items = common + single / n_splits
     excess, weight = float(values.var(ddof=1)) - single, 1 / n_splits
@@ -332,16 +341,30 @@ def _contributions(variances: np.ndarray, sums: Sequence[Sequence[int]]) -> np.n
     return np.array(filled, dtype=np.float64) / PARTS * np.sqrt(variances)[:, None]
 
 
-def _common_variance(variances: np.ndarray, sums: Sequence[Sequence[int]], shared: float) -> float:
+def _of_shared_pairs(variances: np.ndarray, pair_sums: Sequence[Sequence[int]]) -> float:
+    """Return the mean product of what pairs of items that two splits hold out contribute to both."""
+    if not any(pair_sums):
+        return 0.0
+    table = np.array([row or [0] * N_PAIR_GROUPS for row in pair_sums], dtype=np.float64)
+    return _of_two_splits(table / PARTS * np.sqrt(variances)[:, None])
+
+
+def _common_variance(
+    variances: np.ndarray, sums: Sequence[Sequence[int]], pair_sums: Sequence[Sequence[int]], shared: float
+) -> float:
     """Return the mean covariance of two splits, from the items that both hold out."""
     table, total = _contributions(variances, sums), float(variances.mean())
     if table is None:
         return shared * total
-    return min(max(_of_two_splits(table), 0.0), total)
+    return min(max(_of_two_splits(table) - _of_shared_pairs(variances, pair_sums), 0.0), total)
 
 
 def _variance_with_fits(
-    values: np.ndarray, variances: np.ndarray, table: np.ndarray, fits: Sequence[FitSums]
+    values: np.ndarray,
+    variances: np.ndarray,
+    table: np.ndarray,
+    pair_sums: Sequence[Sequence[int]],
+    fits: Sequence[FitSums],
 ) -> tuple[float, float]:
     """Return the variance of the mean that two splits share and the rest, with the effects of fitting items known."""
     n_splits, df = len(values), len(values) - 1
@@ -352,7 +375,8 @@ def _variance_with_fits(
     of_two_splits, with_fits = (_by_group(sums) for sums in (of_items, of_items + of_fits))
     difference = with_fits - of_two_splits
     total = float(variances.mean()) + max(float(np.mean([variance for variance, _ in fits])), 0.0)
-    common = min(max(_of_two_splits(table) + factor * float(difference.sum()), 0.0), total)
+    of_held_out = _of_two_splits(table) - _of_shared_pairs(variances, pair_sums)
+    common = min(max(of_held_out + factor * float(difference.sum()), 0.0), total)
     of_splits = float(values.var(ddof=1))
     over_splits = (
         max(of_splits, (df * of_splits + EXPECTED_SPLITS * (total - common)) / (df + EXPECTED_SPLITS)) / n_splits

@@ -241,7 +241,7 @@ class Split:
         if not is_raw:
             task_data = self.test.task_data(x, y, (None, None), correction)
             task_data.shared["terms"] = self.test.terms.pop(id(correction), None)
-            as_stored = stored_effects(task_data, pairs=self.test.pairs)
+            as_stored = stored_effects(task_data, pairs=self.test.pairs, pair_groups=self.test.pair_groups)
             if self.design.fit is None:
                 groups = random_groups(int(self.design.group.max()) + 1, self.design.rng)[self.design.group]
                 of_fit = fit_effects(task_data, fitted, self.test.rows, self.fit_pairs, groups[self.fit_items])

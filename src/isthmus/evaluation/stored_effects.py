@@ -16,6 +16,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.data.shared_rows import computed_once
+from isthmus.evaluation.pair_groups import PairGroups
 from isthmus.statistics.median import linear_median
 from isthmus.tasks import TaskData
 from isthmus.tasks._mixed_corpus import TOP, discounted_gain, stored_items
@@ -44,14 +45,29 @@ class StoredEffect(NamedTuple):
     Attributes
     ----------
     values : (n_items,), effect of each item times the number of items, so that it adds to the value of a query
-    pair_variance : variance of the change that belongs to pairs of a query and a stored row
+    pair_sums : (N_PAIR_GROUPS,), sums of the effects of pairs of a query and a stored row over random groups of pairs
     """
 
     values: np.ndarray
-    pair_variance: float
+    pair_sums: np.ndarray
+
+    @property
+    def pair_variance(self) -> float:
+        """Return the variance of the change that belongs to pairs of items."""
+        return float(self.pair_sums @ self.pair_sums)
+
+    def times(self, factor: float) -> StoredEffect:
+        """Return the effect on a multiple of the score."""
+        return StoredEffect(*(factor * effects for effects in self))
+
+    def plus(self, other: StoredEffect) -> StoredEffect:
+        """Return the effect on the sum of two scores."""
+        return StoredEffect(*(mine + others for mine, others in zip(self, other, strict=True)))
 
 
-def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str, StoredEffect]:
+def stored_effects(
+    data: TaskData, /, *, pairs: Pairs | None = None, pair_groups: PairGroups | None = None
+) -> dict[str, StoredEffect]:
     """Return the effects of items, as stored rows, on the changes of scores.
 
     Parameters
@@ -60,6 +76,8 @@ def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str
         Mapped rows and raw rows.
     pairs : Pairs, optional
         Test pairs. The search of their raw rows is computed once in a block of `sharing_rows`.
+    pair_groups : PairGroups, optional
+        Random groups of the pairs of items, of shape (n_items,). They are the same for items of several splits.
 
     Returns
     -------
@@ -69,10 +87,11 @@ def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str
 
     Notes
     -----
-    The effect of a stored row on a query is the score of the query with it minus the score without it. This belongs to
-    the pair of both. It is in the value of the query already, so that the sum over the roles of an item counts it
-    twice. `StoredEffect.pair_variance` is its variance, which is to be subtracted once. If a query has several matches,
-    NDCG@10 is taken to be that of the best one.
+    The effect of an item on a query is the score of the query minus the score without the rows of the item. This
+    belongs to the pair of both. It is in the value of the query already, so that the sum over the roles of an item
+    counts it twice. `StoredEffect.pair_variance` is its variance, which is to be subtracted once. The products of the
+    `pair_sums` of two splits are to be subtracted from their covariance. If a query has several matches, NDCG@10 is
+    taken to be that of the best one.
 
     Examples
     --------
@@ -87,36 +106,40 @@ def stored_effects(data: TaskData, /, *, pairs: Pairs | None = None) -> dict[str
         return {}
     n = int(owners["x"].max()) + 1
     half = stored_items(n, 0.5, data.seed)
-    sums: dict[str, tuple[np.ndarray, float]] = {}
+    pair_groups = PairGroups.random(data.n_items, 0) if pair_groups is None else pair_groups
+    of_items = pair_groups.take(np.unique(owners["x"], return_index=True)[1])
+    sums: dict[str, StoredEffect] = {}
     y_rows = data.matches.y_rows
     (x, y), terms = (data.x, data.y[y_rows]), {}
     if data.correction is not None:
         (x, y), terms = data.shared.get("terms") or data.correction.score_terms(x, y)
-    mapped_directions = _directions({"x": to_numpy(x), "y": to_numpy(y)}, owners, half, terms)
+    mapped_directions = _directions({"x": to_numpy(x), "y": to_numpy(y)}, owners, half, of_items, terms)
 
     def search_raw() -> dict[str, _Direction]:
         raw_rows = {"x": to_numpy(data.raw_x), "y": to_numpy(data.raw_y[y_rows])}
-        return _directions(raw_rows, owners, half, {}, searched=data.tasks)
+        return _directions(raw_rows, owners, half, of_items, {}, searched=data.tasks)
 
     key = ("raw directions", data.seed, *data.tasks)
     raw_directions = search_raw() if pairs is None else computed_once(pairs, key, search_raw)
     for query, mapped in mapped_directions.items():
         raw, effects = raw_directions[query], {}
         if "retrieval" in data.tasks:
-            effects["median_rank"] = mapped.effect_on_median(raw)
+            effects["median_rank"] = mapped.median_effects["median_rank"].plus(
+                raw.median_effects["median_rank"].times(-1)
+            )
         if "mixed_search" in data.tasks:
-            effects |= mapped.effects_on_mixed_ranks(raw)
-            share, variance = mapped.effect_on_share(raw)
-            effects["same_modality_share"] = share, variance
-            expected = mapped.expected_share
-            effects["same_modality_ratio"] = share / expected, variance / expected**2
-        scale = 2 * len(owners[query])  # the mean over queries, and over both directions
-        for name, (effect, variance) in effects.items():
-            values, pair_variance = sums.get(name, (np.zeros(n), 0.0))
-            sums[name] = values + n / scale * effect, pair_variance + variance / scale**2
+            effects |= {n: effect.plus(raw.mixed_effects[n].times(-1)) for n, effect in mapped.mixed_effects.items()}
+            of_share = mapped.effect_on_share.plus(raw.effect_on_share.times(-1))
+            effects |= {
+                "same_modality_share": of_share,
+                "same_modality_ratio": of_share.times(1 / mapped.expected_share),
+            }
+        for name, effect in effects.items():
+            of_mean = effect.times(1 / (2 * len(owners[query])))  # the mean over queries, and over both directions
+            sums[name] = sums[name].plus(of_mean) if name in sums else of_mean
     # Rows of x that share a row of y also share its effect.
-    weights = data.n_items / n / np.bincount(owners["x"])[owners["x"]]
-    return {name: StoredEffect(values[owners["x"]] * weights, variance) for name, (values, variance) in sums.items()}
+    weights = data.n_items / np.bincount(owners["x"])[owners["x"]]
+    return {name: effect._replace(values=weights * effect.values[owners["x"]]) for name, effect in sums.items()}
 
 
 def items_of_rows(matches: Matches, /) -> dict[str, np.ndarray] | None:
@@ -163,6 +186,7 @@ def _directions(
     rows: Mapping[str, np.ndarray],
     items: Mapping[str, np.ndarray],
     half: np.ndarray,
+    pair_groups: PairGroups,
     terms: Mapping[tuple[str, str], Terms],
     *,
     searched: Collection[str] = (),
@@ -172,14 +196,15 @@ def _directions(
     directions = {
         query: _Direction(
             *(rows[query], rows[target], items[query], items[target], half, products if query == "x" else products.T),
+            pair_groups=pair_groups,
             between=terms.get((query, target), PLAIN),
             within=terms.get((query, query), PLAIN),
         )
         for query, target in (("x", "y"), ("y", "x"))
     }
     for direction in directions.values():
-        _ = "retrieval" in searched and direction.median_steps
-        _ = "mixed_search" in searched and (direction.best, direction.mixed_steps)
+        _ = "retrieval" in searched and direction.median_effects
+        _ = "mixed_search" in searched and (direction.effect_on_share, direction.mixed_effects)
     return directions
 
 
@@ -196,6 +221,8 @@ class _Direction:
         Which of two corpora of mixed search stores each item as x.
     products : (k, m) array
         Products of the queries and the rows of the other modality.
+    pair_groups : PairGroups
+        Random numbers and signs of the n items.
     between, within : tuple
         Terms of the scores of the queries and stored rows of the other and of their own modality: scale, a term for
         each stored row and one for each query. A score is product / scale + both terms.
@@ -210,12 +237,14 @@ class _Direction:
         half: np.ndarray,
         products: np.ndarray,
         *,
+        pair_groups: PairGroups,
         between: Terms,
         within: Terms,
     ):
         dtype = np.result_type(queries, targets)
         self.queries, self.targets = queries.astype(dtype, copy=False), targets.astype(dtype, copy=False)
         self.query_items, self.target_items, self.half = query_items, target_items, half
+        self.all_items, self.pair_groups = np.concatenate([target_items, query_items]), pair_groups
         self.scores, self.within = _with_terms(products, between), within
         self.slack = tie_slack(self.queries, self.targets) / between[0]
 
@@ -244,69 +273,56 @@ class _Direction:
         return ahead
 
     @cached_property
-    def median_steps(self) -> np.ndarray:
-        """Return what the last row ahead of each query adds to the median rank, (1, k)."""
-        ranks = 1 + self.ahead.sum(axis=1)
-        of_ranks = linear_median(ranks)
-        steps: np.ndarray = of_ranks[ranks] - of_ranks[ranks - 1]
-        return steps[None]
+    def median_effects(self) -> dict[str, StoredEffect]:
+        """Return the effect on the sum of what the queries add to the median rank."""
+        of_rank = linear_median(1 + self.ahead.sum(axis=1))
+        return self._effects_of_ranks(self.ahead, self.target_items, {"median_rank": lambda ranks: of_rank[ranks]})
 
     @cached_property
-    def mixed_steps(self) -> np.ndarray:
-        """Return what the last row ahead of each query adds to each of `MIXED_RANK_SCORES`, (scores, k)."""
-        ranks = 1 + self.mixed_ahead.sum(axis=1)
-        before = np.maximum(ranks - 1, 1)  # no row is ahead of rank 1
-        return np.stack([of_rank(ranks) - of_rank(before) for of_rank in MIXED_RANK_SCORES.values()])
+    def mixed_effects(self) -> dict[str, StoredEffect]:
+        """Return the effects on the sums over queries of `MIXED_RANK_SCORES`."""
+        return self._effects_of_ranks(self.mixed_ahead, self.all_items, MIXED_RANK_SCORES)
+
+    def _effects_of_ranks(
+        self, ahead: np.ndarray, items: np.ndarray, scores: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+    ) -> dict[str, StoredEffect]:
+        """Return the effects on the sums over queries of functions of ranks, from the rows ahead of each query."""
+        n_items = len(self.half)
+        queries, columns = np.nonzero(ahead)
+        rows_ahead = np.bincount(queries * n_items + items[columns], minlength=len(ahead) * n_items)
+        pairs = np.flatnonzero(rows_ahead)
+        queries, items = np.divmod(pairs, n_items)
+        ranks = 1 + ahead.sum(axis=1)[queries]
+        ranks_without = ranks - rows_ahead[pairs]
+        return {
+            name: self._effect(queries, items, of_rank(ranks) - of_rank(ranks_without))
+            for name, of_rank in scores.items()
+        }
+
+    def _effect(self, queries: np.ndarray, items: np.ndarray, values: np.ndarray) -> StoredEffect:
+        """Return the effect on the sum over queries, from what items add to queries."""
+        n_items = len(self.half)
+        pair_sums = self.pair_groups.sums(self.query_items[queries], items, values)
+        # All other items together add the rank of a query, which does not depend on who they are.
+        of_others = np.bincount(queries, weights=values, minlength=len(self.query_items)) / max(n_items - 1, 1)
+        pair_sums = pair_sums - self.pair_groups.sums_with_others(self.query_items, of_others)
+        return StoredEffect(np.bincount(items, weights=values, minlength=n_items), pair_sums)
 
     @property
     def expected_share(self) -> float:
         """Return the share of stored rows that have the modality of the query."""
         return float(np.mean(self.half[self.query_items][:, None] != self.half))
 
-    def effect_on_median(self, raw: _Direction) -> tuple[np.ndarray, float]:
-        """Return the effects of items on the median rank (n,), and the sum of the squared effects of pairs."""
-        steps, aheads = (self.median_steps, raw.median_steps), (self.ahead, raw.ahead)
-        return self._effects_of_rows_ahead(steps, aheads, self.target_items)[0]
-
-    def effects_on_mixed_ranks(self, raw: _Direction) -> dict[str, tuple[np.ndarray, float]]:
-        """Return the effects on `MIXED_RANK_SCORES`."""
-        steps, aheads = (self.mixed_steps, raw.mixed_steps), (self.mixed_ahead, raw.mixed_ahead)
-        items = np.concatenate([self.target_items, self.query_items])
-        return dict(zip(MIXED_RANK_SCORES, self._effects_of_rows_ahead(steps, aheads, items), strict=True))
-
-    def _effects_of_rows_ahead(
-        self, steps: tuple[np.ndarray, np.ndarray], aheads: tuple[np.ndarray, np.ndarray], items: np.ndarray
-    ) -> list[tuple[np.ndarray, float]]:
-        """Return the result of `effect_on_median` for each score.
-
-        `steps` (scores, k) and `aheads` (k, m) are those of the mapped and of the raw rows.
-        """
-        by_row = [step.astype(np.float32) @ ahead.astype(np.float32) for step, ahead in zip(steps, aheads, strict=True)]
-        counts, raw_counts, overlap = (rows.sum(axis=1) for rows in (*aheads, aheads[0] & aheads[1]))
-        squares = steps[0] ** 2 @ counts + steps[1] ** 2 @ raw_counts - 2 * (steps[0] * steps[1]) @ overlap
-        # All stored rows together add the rank of a query, which does not depend on who they are.
-        sums = steps[0] * counts - steps[1] * raw_counts
-        of_pairs = squares - (sums**2).sum(axis=1) / max(len(items) - 1, 1)
-        n_items = len(self.half)
-        return [
-            (np.bincount(items, weights=weights, minlength=n_items), float(of_pair))
-            for weights, of_pair in zip(by_row[0] - by_row[1], of_pairs, strict=True)
-        ]
-
-    def effect_on_share(self, raw: _Direction) -> tuple[np.ndarray, float]:
-        """Return the effects of items (n,), and the sum of the squared effects of pairs.
+    @cached_property
+    def effect_on_share(self) -> StoredEffect:
+        """Return the effect on the sum over queries of the shares of their own modality.
 
         Without one of the ten best rows the eleventh takes its place.
         """
-        n_best = raw.best[0].shape[1]
-        rows = np.concatenate([np.repeat(np.arange(len(best)), best.shape[1]) for best, _ in (self.best, raw.best)])
-        column = np.concatenate([self.best[0].ravel(), raw.best[0].ravel()])
-        flat = np.concatenate([self.best[1].ravel(), -raw.best[1].ravel()])
-        items, size = np.concatenate([self.target_items, self.query_items]), max(n_best - 1, 1)
-        effects = np.bincount(items[column], weights=flat, minlength=len(self.half)) / size
-        pairs = np.unique(rows * len(items) + column, return_inverse=True)[1]
-        by_pair = np.bincount(pairs, weights=flat) / size
-        return effects, float(by_pair @ by_pair)
+        best, own = self.best
+        n_best = best.shape[1]
+        queries = np.repeat(np.arange(len(best)), n_best)
+        return self._effect(queries, self.all_items[best.ravel()], own.ravel() / max(n_best - 1, 1))
 
     @cached_property
     def best(self) -> tuple[np.ndarray, np.ndarray]:

@@ -243,6 +243,7 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
     if not np.isnan(variances).any():
         shared = shared_items(first)
         sums = [trial.group_sums.get(name, []) for trial in trials]
+        pair_sums = [trial.pair_sums.get(name, []) for trial in trials]
         corrects_scores = bool(get(first.aligner).corrects_scores)
         n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
         if not variances.any() and first.aligner != "Identity":
@@ -253,9 +254,8 @@ def pool_changes(name: str, trials: Sequence[Trial], /, *, n_items: int | None =
         fits = [trial.fit_effects[name] for trial in trials if name in trial.fit_effects]
         if not fits and len(trials) > 1 and first.aligner in FITS_OF_LEVELS:
             return Estimate(mean, note=UNKNOWN_FIT)
-        ends = interval_of_mean(
-            values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores, fits=fits
-        )
+        options: dict[str, Any] = {"n_units": n_units, "shared": shared, "corrects_scores": corrects_scores}
+        ends = interval_of_mean(values, variances, sums, pair_sums, fits=fits, **options)
         return Estimate(mean, *_possible(name, ends))
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")

@@ -37,6 +37,9 @@ class Trial:
         For each score with a variance the contributions of the items to its change, in thousandths of the standard
         error. They are summed over random groups of items, which are the same in all splits. The products of the sums
         of two splits show how far the items that both hold out move both.
+    pair_sums : dict of str to list of int
+        For scores that count items as stored rows, too, the contributions of pairs of a query and a stored row. They
+        are summed over random groups of pairs, in the same unit. The products of `group_sums` count them twice.
     fit_effects : dict of str to tuple of float and list of int
         For some scores the variance that the fit adds to the change, and the effects of 16 groups of fitting items.
         They are in thousandths of the standard error from the items. The groups are unions of those of `group_sums`.
@@ -67,6 +70,7 @@ class Trial:
     scores: dict[str, float] = field(default_factory=dict)
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
     group_sums: dict[str, list[int]] = field(default_factory=dict)
+    pair_sums: dict[str, list[int]] = field(default_factory=dict)
     fit_effects: dict[str, tuple[float, list[int]]] = field(default_factory=dict)
     selects_from_few_items: bool = False
     gap: float = NAN
