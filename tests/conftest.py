@@ -63,6 +63,6 @@ def fixture(name: str) -> Path:
     return Path(folder) / name
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real() -> Callable[[str], Path]:
     return fixture

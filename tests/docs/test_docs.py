@@ -97,7 +97,11 @@ OWN_PROCESS = "open_clip_train.main"
 
 @pytest.mark.filterwarnings("ignore")  # programs of other libraries
 @pytest.mark.parametrize(
-    ("page", "number", "needs", "program"), PROGRAMS, ids=[f"{p[0].name} {p[2]} {p[1]}" for p in PROGRAMS]
+    ("page", "number", "needs", "program"),
+    [
+        pytest.param(*p, id=f"{p[0].name} {p[2]} {p[1]}", marks=[pytest.mark.slow] if OWN_PROCESS in p[2] else [])
+        for p in PROGRAMS
+    ],
 )
 def test_programs_run(
     page: Path, number: int, needs: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

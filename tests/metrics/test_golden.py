@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,9 +45,9 @@ VALUES = {
 }
 
 
-@pytest.fixture
-def result(clip_coco: isthmus.Pairs) -> isthmus.Result:
-    return isthmus.measure(clip_coco)
+@pytest.fixture(scope="module")
+def result(real: Callable[[str], Path]) -> isthmus.Result:
+    return isthmus.measure(real("clip_coco/image.npy"), real("clip_coco/text.npy"))
 
 
 def test_values_of_clip_are_known(result: isthmus.Result) -> None:

@@ -62,10 +62,15 @@ def page(pairs: isthmus.Pairs, folder: Path, **options: object) -> tuple[str, is
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, isthmus.diagnosis.Explanation]:
+    """Return a page with the default comparison, and what `report` returned. Read the page, and leave it as it is."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    isthmus.report(shifted_pairs(), path)
-    return path, path.read_text(encoding="utf-8")
+    return path, isthmus.report(shifted_pairs(), path)
+
+
+@pytest.fixture(scope="module")
+def plain(explained: tuple[Path, isthmus.diagnosis.Explanation]) -> tuple[Path, str]:
+    return explained[0], explained[0].read_text(encoding="utf-8")
 
 
 def test_report_is_one_complete_small_page(plain):
@@ -111,25 +116,17 @@ def test_report_ids_are_unique_and_references_resolve(plain):
     assert targets <= set(ids)
 
 
-def test_report_of_the_same_pairs_is_the_same(tmp_path):
-    first, _ = page(shifted_pairs(), tmp_path)
-    second, _ = page(shifted_pairs(), tmp_path)
-    assert first == second
-
-
-def test_report_neither_uses_nor_changes_matplotlib_settings(tmp_path):
+def test_report_of_the_same_pairs_is_the_same_with_other_matplotlib_settings(plain, tmp_path):
     import matplotlib
 
-    before, _ = page(shifted_pairs(), tmp_path)
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30, "svg.fonttype": "path"}):
         settings = dict(matplotlib.rcParams)
-        assert page(shifted_pairs(), tmp_path)[0] == before
+        assert page(shifted_pairs(), tmp_path, comparison=None)[0] == plain[1]
         assert dict(matplotlib.rcParams) == settings
 
 
-def test_report_contains_verdict_and_headline_numbers(tmp_path):
-    text, explanation = page(shifted_pairs(), tmp_path)
-    shown = Page(text).text
+def test_report_contains_verdict_and_headline_numbers(explained, plain):
+    explanation, shown = explained[1], Page(plain[1]).text
     for sentence in explanation.verdict:
         if sentence.startswith("The match ranks first"):  # the numbers above say so
             continue
@@ -142,23 +139,18 @@ def test_report_contains_verdict_and_headline_numbers(tmp_path):
         assert row.name in shown.replace("\u200b", "")
 
 
-def test_report_escapes_names_and_title(tmp_path):
-    names = ('<b>&"', "$x_1$ {{ 1 }}")
-    pairs = shifted_pairs(names=names)
+def test_report_escapes_names_and_title_and_file_names(tmp_path):
+    pairs = shifted_pairs()
+    paths = [tmp_path / name for name in ("<i>a.npy", "b & c.npy")]
+    for path, source in zip(paths, (pairs.x, pairs.y), strict=True):
+        np.save(path, source.rows)
+    pairs = isthmus.open_pairs(*paths, names=('<b>&"', "$x_1$ {{ 1 }}"))
     text, _ = page(pairs, tmp_path, title="<script>alert('&')</script>")
     assert "<b>&" not in text
     assert "alert('&')" not in text
     assert [attrs.get("type") for attrs in Page(text).all("script")] == ["application/json"] * 2 + [None]
     assert "&lt;b&gt;&amp;" in text
     assert "$x_1$ {{ 1 }}" in Page(text).text
-
-
-def test_report_escapes_file_names(tmp_path):
-    pairs = shifted_pairs()
-    paths = [tmp_path / name for name in ("<i>a.npy", "b & c.npy")]
-    for path, source in zip(paths, (pairs.x, pairs.y), strict=True):
-        np.save(path, source.rows)
-    text, _ = page(isthmus.open_pairs(*paths, names=("image", "text")), tmp_path)
     assert "<i>a" not in text
     assert "b &amp; c.npy" in text
 
@@ -258,19 +250,15 @@ def test_report_to_a_path_that_cannot_be_written_fails_first(bad, tmp_path, monk
     assert not os.listdir(tmp_path)
 
 
-def test_report_failure_leaves_no_file(tmp_path, monkeypatch):
+def test_report_failure_leaves_no_file_and_keeps_the_old_page(tmp_path, monkeypatch):
     monkeypatch.setattr("isthmus.reporting.page.render", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         page(shifted_pairs(), tmp_path)
     assert not os.listdir(tmp_path)
-
-
-def test_report_failure_keeps_the_old_page(tmp_path, monkeypatch):
-    old = page(shifted_pairs(), tmp_path)[0]
-    monkeypatch.setattr("isthmus.reporting.page.render", lambda *_, **__: 1 / 0)
+    (tmp_path / "report.html").write_text("the old page", encoding="utf-8")
     with pytest.raises(ZeroDivisionError):
         page(shifted_pairs(), tmp_path)
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == old
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "the old page"
 
 
 @pytest.mark.slow
@@ -331,9 +319,9 @@ def test_report_in_a_browser_offline_is_readable(browser, plain, width, scheme):
         context.close()
 
 
-def test_report_contains_intervals_bounds_collapse_and_thresholds(plain):
+def test_report_contains_intervals_bounds_collapse_and_thresholds(explained, plain):
     """Compare the page with the explanation of the same pairs."""
-    explanation = isthmus.explain(shifted_pairs())
+    explanation = explained[1]
     text = Page(plain[1]).text
     for name, part in explanation.budget.items():
         plugin = f"plug-in {formatting.plugin(part)}, " if formatting.plugin(part) else ""

@@ -14,7 +14,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    names = ["certificate", "clouds_in_hyperplanes", "affine"]
+    names = ["batch_size", "saturated_loss", "circles"]
     return page.run_all(tmp_path_factory.mktemp("page"), names=names, quick=True)
 
 

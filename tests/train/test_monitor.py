@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import types
 import warnings
@@ -314,41 +313,6 @@ def test_monitor_logs_to_weights_and_biases(rng: np.random.Generator, monkeypatc
     assert logged == [{**monitor.last.to_dict(), "gap/step": 3}]
     make_logger(run)({"a": 1.0}, 7)
     assert logged[1] == {"a": 1.0, "gap/step": 7}
-
-
-TWO = """
-import json, sys, torch, torch.distributed as dist
-from isthmus.train import GapMonitor
-rank, folder = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-rows = torch.load(f"{folder}/rows.pt", weights_only=True)
-monitor = GapMonitor(every=3, window=2)
-for x, y in zip(rows["x"], rows["y"]):
-    half = slice(rank * len(x) // 2, (rank + 1) * len(x) // 2)
-    monitor(x[half], y[half])
-with open(f"{folder}/{rank}.json", "w") as file:
-    json.dump([reading.to_dict() for reading in monitor.snapshots], file)
-dist.destroy_process_group()
-"""
-
-
-def test_monitor_in_two_processes_equals_one_process(rng: np.random.Generator, tmp_path: Path) -> None:
-    batches = [clouds(rng) for _ in range(4)]
-    torch.save({name: [b[side] for b in batches] for side, name in enumerate("xy")}, tmp_path / "rows.pt")
-    code = [sys.executable, "-c", TWO]
-    both = [subprocess.Popen([*code, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
-    for process in both:
-        _, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, errors
-    monitor = GapMonitor(every=3, window=2)
-    for batch in batches:
-        monitor(*batch)
-    expected = [reading.to_dict() for reading in monitor.snapshots]
-    for rank in (0, 1):
-        found = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert len(found) == 2
-        for one, two in zip(expected, found, strict=True):
-            assert one == pytest.approx(two, abs=1e-9)
 
 
 def test_snapshot_of_demo_moments_has_the_imposed_angle() -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+if not hasattr(os, "fork"):
+    pytest.skip("there is no fork", allow_module_level=True)
 
 from isthmus import train  # noqa: E402
 
@@ -47,39 +53,42 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+def batches() -> list[Any]:
+    """Return unit rows of two modalities for four steps of a monitor."""
+    rng = np.random.default_rng(7)
+    latent = rng.normal(size=(4, 1, 60, 8)) + 0.4 * rng.normal(size=(4, 2, 60, 8))
+    rows = torch.tensor(latent + 4 * np.eye(8)[:2, None])
+    return [tuple(sides) for sides in torch.nn.functional.normalize(rows, dim=-1)]
+
+
+@pytest.fixture(scope="module")
+def folder(batches: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the files of two processes."""
     folder = tmp_path_factory.mktemp("processes")
-    names = {"first": (0, 2), "second": (1, 2)}
-    processes_started = []
-    for rank, processes in names.values():
-        command = [sys.executable, worker.__file__, str(rank), str(processes), str(folder)]
-        processes_started.append(
-            subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-        )
+    torch.save(batches, folder / "rows.pt")
+    process = subprocess.Popen(
+        [sys.executable, worker.__file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
     try:
-        for process in processes_started:
-            assert process.stdin is not None
-            process.stdin.write("\n".join(CASES))
-            process.stdin.close()
-            process.stdin = None
-        seen = {"alone": run_here()}  # while the others start
-        for process in processes_started:
-            output, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, output
+        output, _ = process.communicate("\n".join(CASES), timeout=600)
+        assert process.returncode == 0, output
     finally:
-        for process in processes_started:
-            process.kill()
-            process.wait()
-    for name, (rank, processes) in names.items():
-        seen[name] = dict(np.load(folder / f"{rank}-of-{processes}.npz"))
-    return seen
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    seen = {name: dict(np.load(folder / f"{rank}.npz")) for rank, name in enumerate(("first", "second"))}
+    return seen | {"alone": run_here()}
 
 
 def run_here() -> dict[str, np.ndarray]:
@@ -117,6 +126,15 @@ def test_loss_without_gather_uses_pairs_of_each_process(runs: dict[str, dict[str
     assert abs(one - two) > 1e-3
     # Half as many negatives make a smaller loss.
     assert max(one, two) < together
+
+
+def test_monitor_in_two_processes_equals_one_process(batches: list[Any], folder: Path) -> None:
+    expected = worker.watch(batches, 0, 1)
+    assert len(expected) == 2
+    for rank in (0, 1):
+        found = json.loads((folder / f"{rank}.json").read_text())
+        for one, two in zip(expected, found, strict=True):
+            assert one == pytest.approx(two, abs=1e-9)
 
 
 def test_registry_losses_all_have_a_case() -> None:

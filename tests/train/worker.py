@@ -1,11 +1,14 @@
-"""One process of a training run: python worker.py RANK PROCESSES FOLDER, the losses as expressions on standard input.
+"""Two processes of a training run: python worker.py FOLDER, the losses as expressions on standard input.
 
-Trains a small pair of encoders for three steps with each loss on its share of the pairs and writes what it saw to
-FOLDER/RANK-of-PROCESSES.npz. Run by test_processes.py.
+Each process trains a small pair of encoders for three steps with each loss on its share of the pairs, and writes what
+it saw to FOLDER/RANK.npz. A monitor sees its share of the rows in FOLDER/rows.pt, and its snapshots are in
+FOLDER/RANK.json. Run by test_processes.py.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,18 +71,32 @@ def run(case: str, rank: int, processes: int, own: bool) -> dict[str, np.ndarray
     return seen
 
 
+def watch(batches: list[Any], rank: int, processes: int) -> list[dict[str, float]]:
+    """Return the snapshots of a monitor that sees its share of each batch."""
+    monitor = train.GapMonitor(every=3, window=2)
+    for x, y in batches:
+        mine = slice(rank * len(x) // processes, (rank + 1) * len(x) // processes)
+        monitor(x[mine], y[mine])
+    return [snapshot.to_dict() for snapshot in monitor.snapshots]
+
+
 def main() -> None:
-    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    folder, cases, processes = Path(sys.argv[1]), sys.stdin.read().splitlines(), 2
     torch.set_num_threads(1)
-    if processes > 1:
-        dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=processes)
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))])  # loads most of the libraries, once for both processes
+    child = os.fork()  # before a gradient, whose threads do not survive in the child
+    rank = int(child == 0)
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=processes)
     out = {}
-    for case in sys.stdin.read().splitlines():
+    for case in cases:
         out.update({f"{case}|{name}": value for name, value in run(case, rank, processes, own=False).items()})
-    if processes > 1:
-        out["own|loss"] = run("InfoNCE()", rank, processes, own=True)["0 loss"]
-        dist.destroy_process_group()
-    np.savez(folder / f"{rank}-of-{processes}.npz", **out)
+    out["own|loss"] = run("InfoNCE()", rank, processes, own=True)["0 loss"]
+    np.savez(folder / f"{rank}.npz", **out)
+    batches = torch.load(folder / "rows.pt", weights_only=True)
+    (folder / f"{rank}.json").write_text(json.dumps(watch(batches, rank, processes)))
+    dist.destroy_process_group()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 if __name__ == "__main__":
