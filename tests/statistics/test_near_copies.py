@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import isthmus
+from broken_pairs import source
 from isthmus.statistics.near_copies import NEAR_COPIES, count_near_copies
-from isthmus.statistics.pairing import judge_pairing
+from isthmus.statistics.pairing import judge_pairing, looks_paired
 
 RNG = np.random.default_rng(0)
 
@@ -80,3 +81,12 @@ def test_measure_explain_compare_and_fit_name_near_copies_and_a_key_groups_them(
     assert not judge_pairing(pairs).degenerate
     grouped = isthmus.measure(pairs, metrics="centroid_angle")["centroid_angle"]
     assert grouped.high - grouped.low > 1.5 * (result["centroid_angle"].high - result["centroid_angle"].low)
+
+
+def test_near_copies_of_files_of_unequal_length_are_named():
+    image, text, _ = videos()
+    assert [entry.kind for entry in looks_paired(source(image), source(text[:100])).degenerate] == [NEAR_COPIES]
+    assert looks_paired(source(text), source(text[:100])).degenerate == ()
+    (entry,) = looks_paired(source(text[:100]), source(image), names=("text", "image")).degenerate
+    assert entry.message.startswith("a row of image has 7.0 near copies on average")
+    assert entry.message.endswith("keep one row of each item")

@@ -23,6 +23,7 @@ from isthmus.statistics.degeneracy import (
     find_degeneracies,
     negated_rows_clause,
 )
+from isthmus.statistics.later_matches import later_matches
 from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.mean_variance import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
@@ -255,18 +256,31 @@ def _judge_unequal(x: Source, y: Source, names: tuple[str, str]) -> Pairing:
     reason = f"no: {counted(x.shape[0], 'row')} against {y.shape[0]:,}"
     if count < MIN_PAIRS or not (x.is_numpy and y.is_numpy):
         return Pairing(False, reason)
+    samples = (_sampled_rows(x), _sampled_rows(y))
+    near_copies = tuple(find_near_copies(samples, (x.shape[0], y.shape[0]), names, paired=False))
+
+    def judged(clause: str, kind: str = "unjudged", breaks: tuple[PairingBreak, ...] = ()) -> Pairing:
+        return Pairing(False, f"{reason}{clause}", kind=kind, breaks=breaks, degenerate=near_copies)
+
     first, other = (select_rows(source, np.arange(count)) for source in (x, y))
     breaks = find_breaks(first, other)
     if breaks:
-        clauses = f"{ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}"
-        return Pairing(False, f"{reason}; {clauses}", kind="broken", breaks=breaks)
+        return judged(f"; {ranges_clause(breaks, names[1])}; {break_advice(breaks, names)}", "broken", breaks)
     if offset := matching_offset(first, other):
         steps = offset_steps(first, other, offset, 0, count)
-        clause = offset_clause(steps[0][1] or offset, names[1], steps)
-        return Pairing(False, f"{reason}; {clause}", kind="shifted")
+        return judged(f"; {offset_clause(steps[0][1] or offset, names[1], steps)}", "shifted")
     if clause := common_rows_clause(x, y, names):
-        return Pairing(False, f"{reason}; {clause}", kind="reordered")
-    return Pairing(False, reason)
+        return judged(f"; {clause}", "reordered")
+    return judged("")
+
+
+def _sampled_rows(source: Source) -> np.ndarray:
+    """Return the unit rows of at most 2,000 random rows, without those that have no direction."""
+    rows = np.arange(source.shape[0])
+    if len(rows) > MAX_SAMPLED_PAIRS:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), MAX_SAMPLED_PAIRS, replace=False))
+    unit = unit_rows(to_numpy(source.take(rows)).astype(np.float64))
+    return np.asarray(unit[np.isfinite(unit).all(axis=1) & unit.any(axis=1)])
 
 
 def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
@@ -298,7 +312,7 @@ def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
 
 
 def judge_items(pairs: Pairs, /, *, names: tuple[str, str]) -> Pairing:
-    """Judge pairs by the first pair of each item, and by all pairs of the items if those show no pairing.
+    """Judge pairs by the first pair of each item, and by its next four if those match, or by all if they do not.
 
     Parameters
     ----------
@@ -319,6 +333,21 @@ def judge_items(pairs: Pairs, /, *, names: tuple[str, str]) -> Pairing:
     'paired'
     """
     pairing = looks_paired(*first_pairs(pairs), names=names, n_pairs=pairs.n_pairs)
+    if pairing.kind == "paired":
+        for number, x, y in later_matches(pairs):
+            later = looks_paired(x, y, names=names)
+            is_weak = pairing.z * math.sqrt(x.shape[0] / pairs.n_components) < 2 * Z_THRESHOLD
+            if later.kind in REPORTED_KINDS and not (later.kind == "unpaired" and is_weak):
+                which = f"the matches number {number} of the items"
+                clause = f"{which} do not match (mean cosine {later.paired:z.3f}, first ones {pairing.paired:z.3f})"
+                advice = "check their order"
+                if later.breaks:
+                    clause, advice = (
+                        f"among {which}, {ranges_clause(later.breaks, names[1])}",
+                        break_advice(later.breaks, names),
+                    )
+                reason = f"only in part: {clause}; {advice}"
+                return replace(later, reason=reason, kind="broken", degenerate=pairing.degenerate)
     if pairing.kind != "unpaired" or pairs.dependence is not None or pairs.n_pairs == pairs.n_components:
         return pairing
     sample = pairs.sample(MAX_SAMPLED_PAIRS)
