@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,25 @@ PAGES: dict[str, Callable[[Path, tuple[str, str]], None]] = {
 }
 if importlib.util.find_spec("torch") is not None:
     PAGES["training"] = write_training
+
+
+@contextlib.contextmanager
+def heard(view: Any) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield what the console of a window says meanwhile, errors of the page too, and what it asks the network for."""
+    messages: list[str] = []
+    requests: list[str] = []
+    listeners = {
+        "console": lambda message: messages.append(message.text),
+        "pageerror": lambda error: messages.append(str(error)),
+        "request": lambda request: requests.append(request.url),
+    }
+    for event, listener in listeners.items():
+        view.on(event, listener)
+    try:
+        yield messages, requests
+    finally:
+        for event, listener in listeners.items():
+            view.remove_listener(event, listener)
 
 
 def violations(view: Any) -> list[str]:

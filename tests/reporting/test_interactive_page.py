@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import isthmus
 from isthmus.reporting.page_data import PairExamples, item_texts, plain_text
 from isthmus.reporting.recommended_commands import commands, files_of
-from report_pages import HOSTILE, smallest_text
+from report_pages import HOSTILE, heard, smallest_text
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
@@ -96,43 +97,51 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-def opened(browser: Any, page: Path, *, width: int = 1280, **options: Any) -> tuple[Any, list[str], list[str]]:
-    """Return the opened page, what its console says, and what it asks the network for."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
-    view = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    view.on("console", lambda message: said.append(message.text))
-    view.on("pageerror", lambda error: said.append(str(error)))
-    view.on("request", lambda request: asked.append(request.url))
-    view.goto(page.as_uri())
-    return view, said, [url for url in asked if url != page.as_uri()]
+@pytest.fixture(scope="module")
+def windows(browser: Any) -> dict[bool, Any]:
+    """Return a window with scripts and one without. All tests have the same ones, because their start takes long."""
+    options = {"offline": True, "accept_downloads": True}
+    return {on: browser.new_context(java_script_enabled=on, **options).new_page() for on in (True, False)}
+
+
+@pytest.fixture
+def opened(windows: dict[bool, Any], page: Path) -> Iterator[Callable[..., tuple[Any, list[str], list[str]]]]:
+    """Yield a function that opens the page. It returns the window, what its console says, and what it asks for."""
+    with contextlib.ExitStack() as stack:
+
+        def open_page(
+            *, width: int = 1280, scheme: str = "light", scripted: bool = True
+        ) -> tuple[Any, list[str], list[str]]:
+            view = windows[scripted]
+            view.set_viewport_size({"width": width, "height": 900})
+            view.emulate_media(color_scheme=scheme)
+            said, asked = stack.enter_context(heard(view))
+            view.goto(page.as_uri())
+            return view, said, [url for url in asked if url != page.as_uri()]
+
+        yield open_page
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("scripted", [True, False])
-def test_page_is_quiet_readable_and_not_too_wide(
-    browser: Any, page: Path, width: int, scheme: str, scripted: bool
-) -> None:
-    view, said, asked = opened(browser, page, width=width, color_scheme=scheme, java_script_enabled=scripted)
+def test_page_is_quiet_readable_and_not_too_wide(opened: Any, width: int, scheme: str, scripted: bool) -> None:
+    view, said, asked = opened(width=width, scheme=scheme, scripted=scripted)
     assert (said, asked) == ([], [])
     if scripted:
         assert view.evaluate("document.documentElement.scrollWidth") <= width
         assert smallest_text(view) >= 12
-    view.context.close()
 
 
-def test_page_is_short_before_anything_is_unfolded(browser: Any, page: Path) -> None:
-    view, _, _ = opened(browser, page)
+def test_page_is_short_before_anything_is_unfolded(opened: Any) -> None:
+    view, _, _ = opened()
     assert view.evaluate("document.documentElement.scrollHeight") <= 4000
     words = view.evaluate("document.body.innerText.split(/\\s+/).length")
     assert words <= 1220
-    view.context.close()
 
 
-def test_controls_do_what_they_say(browser: Any, page: Path) -> None:
-    view, said, _ = opened(browser, page)
+def test_controls_do_what_they_say(opened: Any) -> None:
+    view, said, _ = opened()
     clouds = view.locator("#cloud-views figure").first.locator("svg")
     box = clouds.bounding_box()
     point = view.locator("#cloud-views figure svg path.row").nth(5)
@@ -159,11 +168,10 @@ def test_controls_do_what_they_say(browser: Any, page: Path) -> None:
     view.locator(".scheme").click()
     assert view.evaluate("document.documentElement.dataset.scheme") == "light"
     assert said == []
-    view.context.close()
 
 
-def test_slider_starts_at_a_threshold_with_matches_and_says_its_value(browser: Any, page: Path) -> None:
-    view, _, _ = opened(browser, page)
+def test_slider_starts_at_a_threshold_with_matches_and_says_its_value(opened: Any) -> None:
+    view, _, _ = opened()
     meaning = view.locator("#cosine-meaning").inner_text()
     recall, precision = (float(share) for share in re.findall(r"(?:Recall|Precision): ([\d.]+) %", meaning))
     assert min(recall, precision) > 10
@@ -171,11 +179,10 @@ def test_slider_starts_at_a_threshold_with_matches_and_says_its_value(browser: A
     assert slider.get_attribute("aria-valuetext") == view.locator("#cosine-value").inner_text()
     slider.fill(slider.get_attribute("max"))
     assert "too few pairs to judge the precision" in view.locator("#cosine-meaning").inner_text()
-    view.context.close()
 
 
-def test_controls_above_the_clouds_do_not_overlap_on_a_phone(browser: Any, page: Path) -> None:
-    view, _, _ = opened(browser, page, width=390)
+def test_controls_above_the_clouds_do_not_overlap_on_a_phone(opened: Any) -> None:
+    view, _, _ = opened(width=390)
     figure = view.locator("#cloud-views figure").nth(1)
     boxes = [control.bounding_box() for control in figure.locator("select, button").all()]
     assert len(boxes) == 3
@@ -184,12 +191,11 @@ def test_controls_above_the_clouds_do_not_overlap_on_a_phone(browser: Any, page:
             wide = min(a["x"] + a["width"], b["x"] + b["width"]) - max(a["x"], b["x"])
             high = min(a["y"] + a["height"], b["y"] + b["height"]) - max(a["y"], b["y"])
             assert min(wide, high) <= 0
-    view.context.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_buttons_of_figures_do_not_cover_their_headings(browser: Any, page: Path, width: int) -> None:
-    view, _, _ = opened(browser, page, width=width)
+def test_buttons_of_figures_do_not_cover_their_headings(opened: Any, width: int) -> None:
+    view, _, _ = opened(width=width)
     view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     headings, covered = view.evaluate(
         """() => {
@@ -206,11 +212,10 @@ def test_buttons_of_figures_do_not_cover_their_headings(browser: Any, page: Path
     )
     assert headings >= 4
     assert covered == []
-    view.context.close()
 
 
-def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
-    view, said, _ = opened(browser, page, accept_downloads=True)
+def test_tables_are_sorted_filtered_and_saved(opened: Any, page: Path) -> None:
+    view, said, _ = opened()
     table = view.locator("section[aria-labelledby=s-table] table").first
     table.locator("button.sort", has_text="Mixed NDCG@10").click()
     values = [float(text) for text in table.locator("tbody td:nth-child(7) span").all_inner_texts()]
@@ -241,11 +246,10 @@ def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
     search.fill("hubness")
     assert 1 <= view.locator(".measure:visible").count() <= 10
     assert said == []
-    view.context.close()
 
 
-def test_buttons_of_a_cloud_stand_between_its_heading_and_the_picture_on_a_phone(browser: Any, page: Path) -> None:
-    view, _, _ = opened(browser, page, width=390)
+def test_buttons_of_a_cloud_stand_between_its_heading_and_the_picture_on_a_phone(opened: Any) -> None:
+    view, _, _ = opened(width=390)
     figure = "[...document.querySelectorAll('#cloud-views figure')].at(-1)"
     tops = [
         view.evaluate(f"{figure}.querySelector({part!r}).getBoundingClientRect().top")
