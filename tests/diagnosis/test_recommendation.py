@@ -57,6 +57,27 @@ def test_aligner_that_improves_beyond_its_interval_comes_before_a_higher_uncerta
     assert recommendation_sentence(table).endswith("%) measurably on unseen pairs.")
 
 
+def test_few_pairs_of_noise_are_called_too_few_to_choose() -> None:
+    """A gap is closed without any gain: no correction may be recommended, and a small gain could not be seen."""
+    endings = []
+    for n, seed in ((8, 0), (12, 1), (20, 2)):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(2, n, 16)) + 6 * np.eye(16)[:2, None]
+        sentence = recommendation_sentence(isthmus.compare(x, y, tasks=["retrieval", "mixed_search"]))
+        assert not sentence.startswith("Recommended")
+        endings.append(sentence)
+    assert any(" held-out pairs are too few to choose: changes below " in sentence for sentence in endings), endings
+
+
+@pytest.mark.parametrize(("high", "is_named"), [(0.04, False), (0.13, True)])
+def test_wide_interval_names_the_changes_that_do_not_show(comparison: Comparison, high: float, is_named: bool) -> None:
+    uncertain = Estimate(0.01, -0.02, high)
+    rows = [replace(row, changes=row.changes | {"exchange_R@1": uncertain}) for row in comparison.rows]
+    sentence = recommendation_sentence(replace(comparison, rows=rows))
+    assert ("60 held-out pairs are too few to choose: changes below 8 points do not show." in sentence) is is_named
+    assert sentence.startswith("None of the corrections tested raises the exchange score")
+
+
 def test_recommendation_does_not_call_recall_in_a_mixed_corpus_cross_modal_recall() -> None:
     table = isthmus.compare(
         isthmus.demo.load("collapsed", split="test"), aligners=["ScoreCalibration"], tasks=["mixed_search"], splits=1

@@ -13,7 +13,7 @@ from isthmus.statistics.intervals import chance_limit
 from isthmus.statistics.result import Estimate
 from isthmus.utils.arguments import shown
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import fixed, percent
+from isthmus.utils.format import fixed, percent, too_few
 
 #: Scores that can decide which aligner is recommended, the most trustworthy first, and their names in sentences.
 SCORE_TITLES = {
@@ -22,6 +22,8 @@ SCORE_TITLES = {
     "R@1": "cross-modal R@1",
 }
 DECIDING_SCORES = tuple(SCORE_TITLES)
+#: Half width of an interval from which on the held-out pairs are too few to choose.
+WIDE_INTERVAL = 0.05
 #: Why a score decides, after its name.
 REASONS = {
     "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
@@ -204,7 +206,10 @@ def recommendation_sentence(comparison: Comparison) -> str:
         )
     if change.low <= 0:
         raw_value = percent(raw[score].value)
-        return f"None of the corrections tested raises the {title} ({raw_value}) measurably on unseen pairs."
+        return (
+            f"None of the corrections tested raises the {title} ({raw_value}) measurably on unseen pairs."
+            f"{_resolution(comparison, change)}"
+        )
     if _is_at_chance(comparison, best_summary):
         before, after = (percent(scores["R@1"].value) for scores in (raw, best_summary.scores))
         return (
@@ -253,6 +258,15 @@ def index_advice(row: Summary, names: Sequence[str]) -> str:
         f'correction.query(rows, modality="{y}"), and merge the lists of hits. Each stored row has {len(names)} more '
         "coordinates."
     )
+
+
+def _resolution(comparison: Comparison, change: Estimate) -> str:
+    """Return that the held-out pairs are too few to show a moderate change, "" if they are not."""
+    half_width = (change.high - change.low) / 2
+    if half_width < WIDE_INTERVAL:
+        return ""
+    limit = f"changes below {100 * half_width:.0f} points do not show"
+    return f" {too_few(comparison.n_test, 'held-out pair')} to choose: {limit}."
 
 
 def _recall_change(title: str, change: Estimate) -> str:
