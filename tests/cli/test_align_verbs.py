@@ -390,3 +390,11 @@ def test_explain_cosine_states_the_relevance_of_the_corrected_score(files: Path)
     values = json.loads(said("explain", "few.npy", "few-texts.npy", "--cosine", 0.6, "--json"))
     assert "25 items are too few to calibrate the relevance of hits" in values["relevance"][0]
     assert "relevance" not in json.loads(said("explain", "few.npy", "few-texts.npy", "--json"))
+
+
+def test_fit_of_auto_takes_the_size_of_its_sample(files: Path) -> None:
+    text = said("fit", "Auto", "image.npy", "text.npy", "--sample", 150, "-o", "a.safetensors")
+    assert "of 150 items" in text
+    assert "--sample 150: is for Auto; Centering" in refused(
+        "fit", "Centering", "image.npy", "text.npy", "--sample", 150
+    )

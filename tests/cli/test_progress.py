@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,3 +226,33 @@ def test_every_verb_has_an_example_and_the_options_of_progress(verb: str) -> Non
     assert "--verbose" in text
     own_help = CliRunner().invoke(app, [verb, "--help"]).stdout
     assert f"Example: {VERBS[verb].example.split(' -')[0]}"[:60] in " ".join(own_help.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "image.npy", "text.npy"],
+        ["fit", "Centering", "image.npy", "text.npy", "--unpaired"],
+        ["fit", "Centering", "image.npy", "text.npy", "audio.npy"],
+        ["adapt", "aligner.safetensors", "image.npy", "text.npy"],
+        ["apply", "aligner.safetensors", "image.npy", "aligned.npy"],
+    ],
+)
+def test_files_are_opened_while_progress_is_shown(
+    words: list[str], files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image, text = (np.load(path) for path in files)
+    np.save("audio.npy", image[::-1])
+    isthmus.align.Centering().fit(image=image, text=text).save("aligner.safetensors")
+    shown: list[bool] = []
+
+    def open_source(*arguments: Any, **options: Any) -> Any:
+        shown.append(progress._display.get() is not None)
+        return opened(*arguments, **options)
+
+    opened = isthmus.data.sources.open_source
+    monkeypatch.setattr(isthmus.data.sources, "open_source", open_source)
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert shown
+    assert all(shown)

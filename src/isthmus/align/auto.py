@@ -34,12 +34,11 @@ from isthmus.statistics.pairing import judge_pairing
 from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.format import too_few
+from isthmus.utils.validation import check_sample
 from isthmus.utils.warning import warn, without_warnings
 
 #: Fewer items than this are not cross-validated.
 MIN_ITEMS = 40
-#: Larger numbers of items are sampled for the cross-validation. The chosen aligner is fitted to all of them.
-MAX_ITEMS = 2_000
 #: Smallest number of items of a fold if the number of folds is not given. Smaller test sets are too easy to search.
 MIN_FOLD_ITEMS = 125
 #: Largest number of folds if it is not given.
@@ -77,6 +76,8 @@ class Auto(ChosenAligner):
         Number of random partitions into folds. With 0 it is 3 for two folds, and otherwise 1.
     rng : int, default 0
         Seed of the partitions.
+    sample : int, default 2000
+        Number of items of the random sample that candidates are judged on, at least 100.
 
     Attributes
     ----------
@@ -92,9 +93,9 @@ class Auto(ChosenAligner):
     Notes
     -----
     Candidates are row maps, `ScoreStandardization`, `ScoreCalibration`, and `ScoreCalibration` behind a row map. Each
-    is fitted to all folds but one and judged on that one, as a corpus of its own. If there are more than 2,000 items, a
-    random sample of 2,000 is used. Items with the same row of x are one item and stay in one fold. After each
-    fold, candidates that will hardly win any more are dropped. The chosen aligner is fitted to all pairs.
+    is fitted to all folds but one and judged on that one, as a corpus of its own. Items with the same row of x are one
+    item and stay in one fold. After each fold, candidates that will hardly win any more are dropped. The chosen aligner
+    is fitted to all pairs.
 
     - 'search' starts from `ScoreCalibration`, which does well without any choice. It is refused if it loses more recall
       than `max_recall_loss` by more than two standard errors. Another candidate replaces it under two conditions. Its
@@ -127,13 +128,15 @@ class Auto(ChosenAligner):
     folds: int = 0
     repeats: int = 0
     rng: int = 0
+    sample: int = 2_000
 
     uses_means: ClassVar[bool] = True
     supports_partial_fit: ClassVar[bool] = False
     source: ClassVar[str] = "this package"
 
     def check_options(self) -> None:
-        """Raise `InputError` for an unknown aim or constraint, or too small numbers of folds or repeats."""
+        """Raise `InputError` for an unknown aim or constraint, or too small numbers of folds, repeats or items."""
+        check_sample(self.sample)
         if self.aim not in AIMS:
             raise InputError(f"aim={self.aim!r}, expected 'search', 'retrieval' or 'classification'")
         if self.constraint not in CONSTRAINTS:
@@ -237,12 +240,9 @@ class Auto(ChosenAligner):
             )
         if class_texts is not None:
             ZeroShot.check_class_texts(class_texts, pairs.y.shape[1], labels=pairs.labels)
-        constraint = self.constraint
-        if not data.has_hub_pairs:  # of a modality after the second
-            constraint = "no_pairs" if constraint == "none" else constraint
         options = {"normalize": self.normalize, "has_hub_pairs": data.has_hub_pairs}
         aligners = candidates(self.aim, self.constraint, **options)
-        sample = _sample(pairs, self.rng)
+        sample = _sample(pairs, self.sample, self.rng)
         item_group = item_groups(sample)
         n_items = int(item_group.max()) + 1
         warn_of_rows = partial(
@@ -381,18 +381,18 @@ class Auto(ChosenAligner):
         return aligner.map_x_, aligner.map_y_
 
 
-def _sample(pairs: Pairs, rng: int) -> Pairs:
+def _sample(pairs: Pairs, size: int, rng: int) -> Pairs:
     """Return the pairs that candidates are judged on, the same whichever modality comes first.
 
     If components of pairs that share rows are too large to be folds, or too many of them depend on each other, these
     are pairs that share no row.
     """
-    if pairs.dependence is None or (pairs.split_groups is pairs.components and pairs.n_components <= MAX_ITEMS):
-        return pairs.sample(MAX_ITEMS, rng=rng)
+    if pairs.dependence is None or (pairs.split_groups is pairs.components and pairs.n_components <= size):
+        return pairs.sample(size, rng=rng)
     items, rows = pairs.first_pairs
     labels = None if pairs.labels is None else pairs.labels[items]
     x, y = (select_rows(source, numbers) for source, numbers in ((pairs.x, items), (pairs.y, rows)))
-    return Pairs(labels=labels, **dict(zip(pairs.names, (x, y), strict=True))).sample(MAX_ITEMS, rng=rng)
+    return Pairs(labels=labels, **dict(zip(pairs.names, (x, y), strict=True))).sample(size, rng=rng)
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:

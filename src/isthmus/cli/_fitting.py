@@ -7,7 +7,7 @@ from typing import Any
 
 import isthmus
 from isthmus.cli._common import open_pairs, read_class_texts, split_names, two_paths
-from isthmus.cli.progress import OPENING, stages
+from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import counted
@@ -48,19 +48,20 @@ def fit_to_files(
         return f"saved moments of {moments.n:,} pairs"
     if unpaired and given:
         raise InputError(f"{given[0]} is about pairs, and --unpaired rows have none; leave one out")
-    sources = open_sources([x, y])
-    if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
-        unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
-    if unpaired:
-        modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
-        sources = list(usable(dict(zip(modalities, sources, strict=True)), drop_bad).values())
-        with stages("fitting to unpaired rows", quiet=quiet):
-            _fit_and_solve(estimator, *sources, paired=False, names=modalities)
-        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
-        return f"unpaired rows, {' and '.join(counts)}"
-    same_dim = not estimator.allows_different_dims
-    reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": getattr(estimator, "normalize", True)}
     with stages(OPENING, quiet=quiet):
+        sources = open_sources([x, y])
+        if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
+            unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
+        reading: dict[str, Any] = {"drop_bad": drop_bad}
+        if unpaired:
+            modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
+            sources = list(usable(dict(zip(modalities, sources, strict=True)), **reading).values())
+            describe("fitting to unpaired rows")
+            _fit_and_solve(estimator, *sources, paired=False, names=modalities)
+            counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
+            return f"unpaired rows, {' and '.join(counts)}"
+        reading |= {"as_is": as_is, "normalize": getattr(estimator, "normalize", True)}
+        same_dim = not estimator.allows_different_dims
         pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, **reading)
         texts = read_class_texts(class_texts, pairs)
         _fit_and_solve(estimator, pairs, **({} if texts is None else {"class_texts": texts}))
@@ -101,7 +102,8 @@ def fit_to_modalities(
             f"got the names {', '.join(modalities)} for {counted(len(paths), 'file')}, expected as many different "
             "ones; name them with --names image,text,audio"
         )
-    sources = usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
-    with stages(f"fitting to {counted(len(paths), 'modality')}", quiet=quiet):
+    with stages(OPENING, quiet=quiet):
+        sources = usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
+        describe(f"fitting to {counted(len(paths), 'modality')}")
         _fit_and_solve(estimator, **sources, paired=not unpaired, group=not as_is)
     return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())

@@ -29,7 +29,7 @@ from isthmus.cli._common import (
 from isthmus.cli._fitting import ALIGNER_SUFFIXES, fit_to_files, fit_to_modalities, usable
 from isthmus.cli.fit_facts import fit_lines
 from isthmus.cli.printing import print_bullets, print_line, print_table
-from isthmus.cli.progress import WorkNoted, stages
+from isthmus.cli.progress import OPENING, WorkNoted, describe, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.format import fixed
@@ -71,11 +71,19 @@ def fit(
     names: Names = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", help="number of items in the random sample that Auto chooses by; default: 2000"),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Fit a correction (an aligner) to embeddings and save it."""
     check_output(output, ALIGNER_SUFFIXES, "an aligner", [x, y, *(further or []), labels, class_texts, index])
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
+    if sample is not None:
+        if not isinstance(estimator, isthmus.align.Auto):
+            raise InputError(f"--sample {sample}: is for Auto; {type(estimator).__name__} is fitted to all items")
+        estimator.set_params(sample=sample)
     estimator.validate_options()
     check_classes_used(estimator, labels, class_texts)
     if relevance is not None and (further or unpaired or y is None or not hasattr(estimator, "relevance")):
@@ -218,9 +226,9 @@ def apply(
         if find_store(path) is None:
             check_aligned_output(path, rows)
     modality = modality or modality_name_among(rows, loaded.modalities)
-    source = usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
-    path = outputs[0] if outputs else column_beside(rows, source)
     with stages("aligning", quiet=json_) as progress:
+        source = usable({modality: open_sources([rows], min_rows=1)[0]}, drop_bad, min_rows=1)[modality]
+        path = outputs[0] if outputs else column_beside(rows, source)
         work = WorkNoted(progress)
         shape = apply_to_source(
             loaded,
@@ -277,9 +285,10 @@ def adapt(
     names = loaded.modalities[:2]
     if y is None:
         names = (loaded.modalities[modality_number(loaded, modality or modality_name_among(x, loaded.modalities))],)
-    sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
-    rows = {name: source.read(0, source.shape[0]) for name, source in usable(sources, drop_bad).items()}
-    with stages("adapting", quiet=json_):
+    with stages(OPENING, quiet=json_):
+        sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
+        rows = {name: source.read(0, source.shape[0]) for name, source in usable(sources, drop_bad).items()}
+        describe("adapting")
         drift = loaded.drift(**rows)
         loaded.adapt(**rows).save(output)
     if json_:

@@ -14,7 +14,7 @@ import typer
 import isthmus
 from isthmus.cli._common import DropBad, Index, Json, Key, modality_paths, open_pairs, print_verdict
 from isthmus.cli.printing import print_line
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.format import counted
@@ -92,18 +92,19 @@ def inspect(
     from isthmus.statistics.pairing import first_pairs, judge_items, looks_paired
 
     paths = modality_paths(paths)
-    sources = open_sources(paths)
     is_by_position = key is None and index is None
-    if len(sources) != 2:
+    if len(paths) != 2:
         for option, value in (("--index", index), ("--key", key), ("--drop-bad", drop_bad or None)):
             if value is not None:
-                raise InputError(f"{option}: got {counted(len(sources), 'path')}, expected two")
+                raise InputError(f"{option}: got {counted(len(paths), 'path')}, expected two")
     pairs = None
-    if not is_by_position or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
-        names = ",".join(name.replace(",", " ") for name in _names_of(sources))
-        options: dict[str, Any] = {"index": index, "drop_bad": drop_bad, "as_is": is_by_position}
-        pairs = open_pairs(paths[0], paths[1], names, key, same_dim=False, **options)
-    with stages("reading", quiet=json_):
+    with stages(OPENING, quiet=json_):
+        sources = open_sources(paths)
+        if not is_by_position or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
+            names = ",".join(name.replace(",", " ") for name in _names_of(sources))
+            options: dict[str, Any] = {"index": index, "drop_bad": drop_bad, "as_is": is_by_position}
+            pairs = open_pairs(paths[0], paths[1], names, key, same_dim=False, **options)
+        describe("reading")
         pairing = cosines = None
         if len(sources) == 2:
             *inspections, cosines = inspect_pair(*sources)
