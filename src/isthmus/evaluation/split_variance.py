@@ -32,12 +32,10 @@ FITTING_FACTOR = 1.15
 #: If an effect belongs to pairs of items, one in each half, a quarter of its variance is shared, and the rest varies.
 CORRECTION_COVARIANCE = 1 / 3
 #: Degrees of freedom of the expectation that fits of score corrections add as much variance to a split as the items to
-#: the mean over splits. A few splits show the variance of their fits badly. It is simulated.
+#: the mean over splits. It is simulated.
 EXPECTED_FITS = 4
 #: Degrees of freedom of the variance over splits that items and known effects of fitting items explain.
 EXPECTED_SPLITS = 8
-#: Largest part of the variance that is added because it is known badly.
-MAX_WIDENING = 0.4
 #: Largest 1 / k for which k rare changes still show the error of their sum.
 MAX_SHARE_OF_ONE_CHANGE = 0.25
 #: Changes that are added to rare ones, two up and two down, because a few changes show their variance badly.
@@ -370,22 +368,24 @@ def _variance_with_fits(
     n_splits, df = len(values), len(values) - 1
     of_fits = np.array([sums for _, sums in fits], dtype=np.float64) / PARTS * np.sqrt(variances)[:, None]
     n_groups = of_fits.shape[1]
+    by_group = _by_group(table)
     of_items = table.reshape(n_splits, -1, n_groups).sum(axis=1)
+    difference = _by_group(of_items + of_fits) - _by_group(of_items)
     factor = n_groups / (n_groups - 1)
-    of_two_splits, with_fits = (_by_group(sums) for sums in (of_items, of_items + of_fits))
-    difference = with_fits - of_two_splits
     total = float(variances.mean()) + max(float(np.mean([variance for variance, _ in fits])), 0.0)
-    of_held_out = _of_two_splits(table) - _of_shared_pairs(variances, pair_sums)
+    of_held_out = float(by_group.sum()) - _of_shared_pairs(variances, pair_sums)
     common = min(max(of_held_out + factor * float(difference.sum()), 0.0), total)
-    of_splits = float(values.var(ddof=1))
-    over_splits = (
-        max(of_splits, (df * of_splits + EXPECTED_SPLITS * (total - common)) / (df + EXPECTED_SPLITS)) / n_splits
-    )
-    # A variance with an error of its own needs a quantile of t. This is its expansion in 1 / degrees of freedom.
-    noise = factor * float(np.sum((difference - difference.mean()) ** 2))
+    of_splits, expected = float(values.var(ddof=1)), total - common
+    over_splits = (df * of_splits + EXPECTED_SPLITS * expected) / (df + EXPECTED_SPLITS) / n_splits
     variance_sum = common + over_splits
-    widening = min((Z95**2 + 1) / 4 * noise / variance_sum**2, MAX_WIDENING) if variance_sum > 0 else 0.0
-    return common + widening * variance_sum, over_splits
+    if variance_sum <= 0:
+        return common, over_splits
+    # A variance with an error of its own needs a quantile of t. This is its expansion in 1 / degrees of freedom, which
+    # are no fewer than those of the splits. Ratios are squared, as the squares of tiny variances are 0.
+    squared_error = 2 * (over_splits / variance_sum) ** 2 / (df + EXPECTED_SPLITS)
+    for weight, part in ((factor, difference), (1.0, by_group)):
+        squared_error += weight * float(np.sum(((part - part.mean()) / variance_sum) ** 2))
+    return common + (Z95**2 + 1) / 2 * min(squared_error / 2, 1 / df) * variance_sum, over_splits
 
 
 def _by_group(table: np.ndarray) -> np.ndarray:
