@@ -115,5 +115,5 @@ class PairGroups(NamedTuple):
         of_all = np.bincount(self.number, weights=self.sign, minlength=N_PAIR_GROUPS)
         # The numbers of two items add up, so that the sums of all pairs are a circular convolution.
         of_pairs = np.fft.irfft(np.fft.rfft(of_items) * np.fft.rfft(of_all), N_PAIR_GROUPS)
-        own = np.bincount(2 * self.number[items] % N_PAIR_GROUPS, weights=values, minlength=N_PAIR_GROUPS)
-        return np.asarray(of_pairs - own)
+        of_own_pairs = np.bincount(2 * self.number[items] % N_PAIR_GROUPS, weights=values, minlength=N_PAIR_GROUPS)
+        return np.asarray(of_pairs - of_own_pairs)

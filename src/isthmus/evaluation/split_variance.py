@@ -383,8 +383,8 @@ def _variance_with_fits(
     # A variance with an error of its own needs a quantile of t. This is its expansion in 1 / degrees of freedom, which
     # are no fewer than those of the splits. Ratios are squared, as the squares of tiny variances are 0.
     squared_error = 2 * (over_splits / variance_sum) ** 2 / (df + EXPECTED_SPLITS)
-    for weight, part in ((factor, difference), (1.0, by_group)):
-        squared_error += weight * float(np.sum(((part - part.mean()) / variance_sum) ** 2))
+    for weight, products in ((factor, difference), (1.0, by_group)):
+        squared_error += weight * float(np.sum(((products - products.mean()) / variance_sum) ** 2))
     return common + (Z95**2 + 1) / 2 * min(squared_error / 2, 1 / df) * variance_sum, over_splits
 
 

@@ -62,7 +62,7 @@ class StoredEffect(NamedTuple):
 
     def plus(self, other: StoredEffect) -> StoredEffect:
         """Return the effect on the sum of two scores."""
-        return StoredEffect(*(mine + others for mine, others in zip(self, other, strict=True)))
+        return StoredEffect(*(left + right for left, right in zip(self, other, strict=True)))
 
 
 def stored_effects(
