@@ -100,10 +100,19 @@ def docstring_errors(package: str) -> list[str]:
     return sorted(set(lines))
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements below `node`, without their expressions, which are many more."""
+    for part in ("body", "orelse", "handlers", "finalbody", "cases"):
+        for child in getattr(node, part, ()):
+            yield child
+            yield from statements(child)
+
+
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the docstrings and comments of a file with their lines."""
     source = path.read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in (tree, *statements(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
             yield getattr(node, "lineno", 1), text
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

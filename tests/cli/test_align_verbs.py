@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isthmus
+from command_line import isthmus_
 from isthmus import InputError, IsthmusWarning, Moments, align
 from isthmus.cli import app
 from isthmus.cli.alignment import _show_choice
@@ -289,15 +288,15 @@ def test_apply_to_shifted_rows_warns(files: Path) -> None:
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     run_ = isthmus.demo.arrays("plain", split="test")
     np.save("few.npy", run_.image[np.isin(run_.labels, (0, 6))])
-    command = [sys.executable, "-m", "isthmus", "apply", "a.safetensors", "few.npy", "out.npy", "--modality", "image"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = isthmus_("apply", "a.safetensors", "few.npy", "out.npy", "--modality", "image")
+    assert done.returncode == 0
     assert "standard errors" in done.stderr
     assert "of the spread of the new rows" in done.stderr
     assert done.stdout.startswith("Wrote 1")
-    command[5:7] = ["image.npy", "same.npy"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr.startswith("isthmus: aligning:")
-    command[5:7] = ["text.npy", "swapped.npy"]
-    assert "are they rows of text?" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    same_rows = isthmus_("apply", "a.safetensors", "image.npy", "same.npy", "--modality", "image")
+    assert same_rows.stderr.startswith("isthmus: aligning:")
+    swapped = isthmus_("apply", "a.safetensors", "text.npy", "swapped.npy", "--modality", "image")
+    assert "are they rows of text?" in swapped.stderr
 
 
 def test_apply_after_an_interruption_resumes(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

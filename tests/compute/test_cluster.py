@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from command_line import isthmus_
 from isthmus import InputError, Moments
 from isthmus.align import Centering, PartialWhitening
 
@@ -216,16 +217,14 @@ def test_cluster_with_unusable_arguments_raises(
 
 
 def test_command_line_with_workers_equals_one_process(paths: Any, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "isthmus", "fit", "Centering", *paths, "-o"]
-    completed = [
-        subprocess.run(
-            [*command, str(tmp_path / f"{n}.safetensors"), *options], capture_output=True, text=True, check=True
-        )
-        for n, options in enumerate((["--workers", "2"], ["--threads", "1", "--max-memory", "50 MB"]))
-    ]
-    assert "Fitted Centering to 60,000 pairs of image and text" in completed[0].stdout
-    stages = [line.rpartition(":")[0] for line in completed[0].stderr.splitlines()]
+    words = ["fit", "Centering", *paths, "-o"]
+    command = [sys.executable, "-m", "isthmus", *words, str(tmp_path / "0.safetensors"), "--workers", "2"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Fitted Centering to 60,000 pairs of image and text" in completed.stdout
+    stages = [line.rpartition(":")[0] for line in completed.stderr.splitlines()]
     assert stages == ["isthmus: reading rows", "isthmus: solving Centering"]
+    options = ["--threads", "1", "--max-memory", "50 MB"]
+    assert isthmus_(*words, tmp_path / "1.safetensors", *options).returncode == 0
     on_workers, alone = (isthmus.load(tmp_path / f"{n}.safetensors") for n in (0, 1))
     np.testing.assert_allclose(on_workers.bias_x, alone.bias_x, rtol=1e-12)
 

@@ -26,7 +26,7 @@ def test_report_without_a_recommendation_recommends_nothing(tmp_path: Path) -> N
 
 def test_report_of_changes_without_intervals_writes_no_empty_interval(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    x, y = isthmus.demo.load("plain", split="test").unit()
+    x, y = (rows[:300] for rows in isthmus.demo.load("plain", split="test").unit())
     isthmus.report(x, y[np.random.default_rng(0).permutation(len(y))], path)
     text = path.read_text(encoding="utf-8")
     assert "no interval" in text
@@ -61,7 +61,7 @@ def test_report_follows_the_score_that_decides(tmp_path: Path) -> None:
 def test_report_of_changes_that_are_no_improvement_states_what_is_known(
     change: Estimate, answer: str, is_chance: bool, tmp_path: Path
 ) -> None:
-    pairs, path = isthmus.demo.load("plain", split="test"), tmp_path / "report.html"
+    pairs, path = shifted_pairs(), tmp_path / "report.html"
     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval", "mixed_search"], splits=1)
     rows = [table.rows[0], replace(table.rows[1], changes=table.rows[1].changes | {"exchange_R@1": change})]
     table = replace(table, rows=rows)
@@ -72,7 +72,7 @@ def test_report_of_changes_that_are_no_improvement_states_what_is_known(
 
 
 def test_report_of_an_improvement_at_chance_does_not_call_the_change_chance(tmp_path: Path) -> None:
-    pairs, path = isthmus.demo.load("plain", split="test"), tmp_path / "report.html"
+    pairs, path = shifted_pairs(), tmp_path / "report.html"
     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval", "mixed_search"], splits=1)
     rows = [replace(row, scores=row.scores | {"R@1": Estimate(0.002)}) for row in table.rows]
     rows[1] = replace(rows[1], changes=rows[1].changes | {"exchange_R@1": Estimate(0.02, 0.01, 0.03)})

@@ -174,7 +174,9 @@ def test_apply_to_an_invalid_output_is_refused(rows: np.ndarray, aligner: Any, t
 def test_memory_of_parquet_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
     """A row group of 77 MB is read by two threads, sampled and written back without being held whole by Arrow."""
     rows = np.random.default_rng(0).normal(size=(150_000, 128)).astype(np.float32)
-    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=len(rows))
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 128)
+    table = pa.table({"number": np.arange(len(rows)), "embedding": lists})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=len(rows))
     code = (
         "import sys, numpy as np, pyarrow as pa, isthmus\n"
         "from isthmus.align.streaming import apply\n"
