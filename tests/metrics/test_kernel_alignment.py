@@ -75,8 +75,8 @@ def test_unbiased_cka_interval_equals_the_jackknife(cones: Any) -> None:
 
 def test_unbiased_cka_in_high_dimensions_has_the_null_mean(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 60, 100))
-    values = [measured(x, y[rng.permutation(60)], "unbiased_cka").value for _ in range(100)]
-    assert abs(np.mean(values)) < 4 * np.std(values) / 10
+    values = [measured(x, y[rng.permutation(60)], "unbiased_cka").value for _ in range(49)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / 7
     centred = [unit(modality) - unit(modality).mean(axis=0) for modality in (x, y)]
     kernels = [modality @ modality.T for modality in centred]
     biased = np.sum(kernels[0] * kernels[1]) / np.linalg.norm(kernels[0]) / np.linalg.norm(kernels[1])
