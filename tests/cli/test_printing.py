@@ -12,8 +12,8 @@ import pytest
 import isthmus
 from command_line import isthmus_
 from isthmus.cli import printing
-from isthmus.cli.diagnosis import _print_matrices
 from isthmus.cli.fit_facts import fit_lines
+from isthmus.cli.matrices import print_matrices
 from isthmus.cli.measure_table import print_measures
 from isthmus.diagnosis import COMPONENTS
 from isthmus.statistics.result import Estimate
@@ -124,11 +124,11 @@ def test_matrix_of_modalities_has_the_digits_of_its_intervals(capsys: pytest.Cap
     results: Any = SimpleNamespace(
         names=("a", "b"), estimates=lambda _: {("a", "b"): estimate, ("b", "a"): Estimate(2.0)}
     )
-    _print_matrices(results, ["share"])
+    print_matrices(results, ["share"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[2:5] == ["  a          0.0006", "  b  2.0000", "  a, b: 95 % 0.00002 to 0.0177; null 0.000615"]
     assert lines[-1] == "null: the value expected by chance."
-    _print_matrices(results, ["total", "centre"])
+    print_matrices(results, ["total", "centre"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "total: 1 minus the mean cosine, the sum of these four components"
     assert f"centre: {COMPONENTS['centre']}" in lines

@@ -126,7 +126,7 @@ def test_modalities_of_invalid_input_are_an_error(rows_by_name: dict[str, np.nda
     with pytest.raises(InputError, match="got 1 modality, expected two or more"):
         Modalities(image=rows_by_name["image"])
     with pytest.raises(
-        InputError, match=r"rows: 120 \(image\), 120 \(text\), 119 \(audio\); .* two at a time: .*--unpaired"
+        InputError, match=r"rows: 120 \(image\), 120 \(text\), 119 \(audio\); .* two at a time with .*--unpaired"
     ):
         Modalities(image=rows_by_name["image"], text=rows_by_name["text"], audio=rows_by_name["audio"][1:])
     measured = Modalities(**rows_by_name).measure(metrics=["centroid_angle"])
@@ -198,3 +198,25 @@ def test_invalid_rows_name_the_argument_of_the_method(rows_by_name: dict[str, np
     for method in (modalities.measure, modalities.explain):
         with pytest.raises(InputError, match=r"row 3 .* --drop-bad \(drop_bad=True\)$"):
             method()
+
+
+def test_unpaired_modalities_equal_two_sets_without_pairs(rows_by_name: dict[str, np.ndarray], tmp_path: Path) -> None:
+    rows_by_name["audio"] = rows_by_name["audio"][:-15]
+    rows_by_name["text"][3] = 0
+    modalities = isthmus.Modalities(**rows_by_name, unpaired=True)
+    two = {name: rows_by_name[name] for name in ("text", "audio")}
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 1 of 120 text rows"):
+        measured = modalities.measure(drop_bad=True)
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 1 of 120 text rows"):
+        alone = isthmus.measure(two, unpaired=True, drop_bad=True)
+    assert measured["text", "audio"]["centroid_distance"].value == alone["centroid_distance"].value
+    assert np.isnan(measured.matrix("R@1")).all()
+    assert np.isfinite(measured.matrix("centroid_distance")[np.triu_indices(3, 1)]).all()
+    del rows_by_name["text"]
+    explained = isthmus.Modalities(**rows_by_name, unpaired=True).explain()
+    assert not explained["image", "audio"].is_paired
+    from isthmus.reporting.modalities_page import modalities_page
+
+    with pytest.raises(InputError, match="explanations of sets without pairs, expected those of pairs"):
+        modalities_page(explained, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()

@@ -144,15 +144,6 @@ def open_sets(
     return open_unpaired(x, y, names=split_names(names), **reading)
 
 
-def check_two_unpaired(paths: Sequence[str], unpaired: bool) -> None:
-    """Raise `InputError` if more than two modalities are given with --unpaired."""
-    if unpaired and len(paths) > 2:
-        raise InputError(
-            f"got {len(paths)} modalities, expected two with --unpaired; run it for each two of them, such as "
-            f"{paths[0]} {paths[1]}"
-        )
-
-
 def split_names(names: str | None) -> list[str] | None:
     """Return the comma-separated names as a list, or None."""
     return None if names is None else names.split(",")

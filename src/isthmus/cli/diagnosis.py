@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +21,6 @@ from isthmus.cli._common import (
     Raw,
     Sample,
     Unpaired,
-    check_two_unpaired,
     modality_paths,
     open_pairs,
     open_sets,
@@ -30,12 +28,13 @@ from isthmus.cli._common import (
     split_names,
     two_paths,
 )
+from isthmus.cli.matrices import print_matrices
 from isthmus.cli.measure_table import print_measures
-from isthmus.cli.printing import print_bullets, print_line, print_table
+from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.progress import OPENING, describe, stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import common_decimals, counted, format_interval, number
+from isthmus.utils.format import counted
 from isthmus.utils.paths import PAGE_SUFFIXES, check_output, check_readable
 from isthmus.utils.tabular import SUFFIXES
 
@@ -64,11 +63,11 @@ HEADLINES = (
 )  # fmt: skip
 #: Default matrices for more than two modalities, and default numbers of each single modality.
 SUMMARY = ("centroid_angle", "centroid_distance", "relative_modality_gap", "mean_paired_cosine", "R@1")
+#: Default matrices of sets without pairs.
+UNPAIRED_SUMMARY = ("centroid_angle", "centroid_distance", "mean_unpaired_cosine")
 MODALITY_SUMMARY = ("mean_resultant_length", "effective_rank", "uniformity")
 #: Matrices of explanations.
 BUDGET = ("spectrum", "centre", "orientation", "pairing", "total", "reached")
-#: Absolute value below which a cell of a matrix is zero.
-ROUNDING = 1e-9
 
 
 def mount(app: typer.Typer) -> None:
@@ -103,9 +102,8 @@ def measure(
     if output is not None:
         check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
-    check_two_unpaired(paths, unpaired)
     if len(paths) > 2:
-        opened_modalities = _open_modalities(paths, names, labels, index, key)
+        opened_modalities = _open_modalities(paths, names, labels, index, key, unpaired=unpaired)
         with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             results = opened_modalities.measure(
                 metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad, sample=sample, group=not as_is
@@ -115,8 +113,9 @@ def measure(
         if json_:
             typer.echo(results.to_json())
         else:
-            _print_matrices(
-                results, *((SUMMARY, MODALITY_SUMMARY) if metrics in (None, "all") else _measure_names(results))
+            summary = UNPAIRED_SUMMARY if unpaired else SUMMARY
+            print_matrices(
+                results, *((summary, MODALITY_SUMMARY) if metrics in (None, "all") else _measure_names(results))
             )
         return
     data: Pairs | UnpairedSets
@@ -172,15 +171,15 @@ def explain(
 ) -> None:
     """Explain the gap: verdict, components of the cosine deficit, collapse, and the theorems that apply."""
     from isthmus.diagnosis.printing import explanation_lines
+    from isthmus.diagnosis.unpaired_intervals import UNPAIRED_COMPONENTS
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
     if output is not None:
         check_output(output, SUFFIXES, "a result", paths)
     paths = modality_paths(paths)
-    check_two_unpaired(paths, unpaired)
     if len(paths) > 2:
-        opened_modalities = _open_modalities(paths, names, None, index, key)
+        opened_modalities = _open_modalities(paths, names, None, index, key, unpaired=unpaired)
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
         with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
@@ -194,7 +193,7 @@ def explain(
             return
         _print_verdicts(explanations)
         typer.echo("")
-        _print_matrices(explanations, ("centroid_angle", *BUDGET))
+        print_matrices(explanations, ("centroid_angle", *(UNPAIRED_COMPONENTS if unpaired else BUDGET)))
         return
     from isthmus.data.shared_rows import sharing_rows
 
@@ -304,7 +303,13 @@ def _two_paths(paths: Sequence[str]) -> tuple[str, str]:
 
 
 def _open_modalities(
-    paths: Sequence[str], names: str | None, labels: Path | None, index: Path | None, key: str | None
+    paths: Sequence[str],
+    names: str | None,
+    labels: Path | None,
+    index: Path | None,
+    key: str | None,
+    *,
+    unpaired: bool = False,
 ) -> Modalities:
     """Open more than two modalities. Options for two modalities raise `InputError`."""
     for option, value in (("--labels", labels), ("--index", index), ("--key", key)):
@@ -316,7 +321,7 @@ def _open_modalities(
                     "is missing, and --drop-bad"
                 )
             raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given; {advice}")
-    return isthmus.Modalities.open(*paths, names=split_names(names), **reading_options())
+    return isthmus.Modalities.open(*paths, names=split_names(names), unpaired=unpaired, **reading_options())
 
 
 def _print_verdicts(explanations: PairwiseResults[Explanation]) -> None:
@@ -332,68 +337,3 @@ def _measure_names(results: PairwiseResults[Any]) -> tuple[list[str], list[str]]
     of_one = dict.fromkeys(name.removesuffix(s) for s in suffixes for name in result if name.endswith(s))
     of_two = [name for name in result if not name.endswith(suffixes) and not name.startswith(f"{y}_to_{x}_")]
     return [name.removeprefix(f"{x}_to_{y}_") for name in of_two], list(of_one)
-
-
-def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modality_names: Sequence[str] = ()) -> None:
-    """Print one matrix per name, and one table with the numbers of each single modality."""
-    from isthmus.diagnosis import COMPONENTS
-
-    definitions = COMPONENTS | {"total": "1 minus the mean cosine, the sum of these four components"}
-    definitions |= {"reached": "share of the largest covariance of matching rows that the two clouds can have"}
-    for name in names:
-        print_line(f"{name}: {definitions[name]}" if name in definitions else name)
-        typer.echo("\n".join(_matrix_lines(results, name)))
-        for line in (*_evidence_lines(results.estimates(name)), ""):
-            print_line(line)
-    if modality_names:
-        estimates = {name: results.per_modality(name) for name in modality_names}
-        rows = [(name, *(_cell(e[modality]) for modality in results.names)) for name, e in estimates.items()]
-        print_table(("of each modality", *results.names), rows)
-        for name, by_modality in estimates.items():
-            for line in _evidence_lines({(name, modality): e for modality, e in by_modality.items()}):
-                print_line(line)
-    if "R@1" in names:
-        typer.echo("R@1: rows are queries, columns are searched.")
-    if any(not math.isnan(e.null) for name in names for e in results.estimates(name).values()):
-        typer.echo("null: the value expected by chance.")
-
-
-def _matrix_lines(results: PairwiseResults[Any], name: str) -> list[str]:
-    """Return a matrix as lines with right-aligned columns, and with the decimals of its narrowest interval."""
-    estimates, names = results.estimates(name), results.names
-    texts = {pair: _cell(estimate) for pair, estimate in estimates.items()}
-    numbers = {pair for pair, text in texts.items() if text != "undefined"}
-    decimals = common_decimals(texts[pair] for pair in numbers)
-    if decimals is not None:
-        texts |= {pair: f"{estimates[pair].value:z.{decimals}f}" for pair in numbers}
-    cells = [["" if row == column else texts[row, column] for column in names] for row in names]
-    rows = [("", *results.names), *((modality, *row) for modality, row in zip(results.names, cells, strict=True))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-
-
-def _evidence_lines(estimates: Mapping[tuple[str, str], Estimate]) -> list[str]:
-    """Return interval and null of each estimate, or why it is undefined. Both directions are one line if equal."""
-    texts: dict[tuple[str, str], str] = {}
-    for (row, column), estimate in estimates.items():
-        if estimate.undefined:
-            text = f"undefined: {estimate.undefined}"
-        else:
-            interval = format_interval(estimate.value, estimate.low, estimate.high)[1]
-            null = "" if math.isnan(estimate.null) else f"null {_plain(estimate.null)}"
-            text = "; ".join(filter(None, [interval and f"95 % {interval}", null]))
-        if text and texts.get((column, row)) != text:
-            texts[row, column] = text
-    return [f"  {row}, {column}: {text}" for (row, column), text in texts.items()]
-
-
-def _cell(estimate: Estimate) -> str:
-    """Return a value with the digits of its interval."""
-    if math.isnan(estimate.value):
-        return "undefined"
-    text, interval = format_interval(estimate.value, estimate.low, estimate.high)
-    return text if interval else _plain(estimate.value)
-
-
-def _plain(value: float) -> str:
-    return number(value if abs(value) > ROUNDING else 0.0)

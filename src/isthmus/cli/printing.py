@@ -58,8 +58,8 @@ def split_message(text: str, max_length: int = MAX_MESSAGE) -> list[str]:
 def print_line(line: str = "") -> None:
     """Print a line, split where a message ends and wrapped at the width of a terminal."""
     indent = line[: len(line) - len(line.lstrip())]
-    first, *others = split_message(line, MAX_MESSAGE - len(indent))
-    for message in (first, *(f"{indent}{other}" for other in others)):
+    first, *further = split_message(line, MAX_MESSAGE - len(indent))
+    for message in (first, *(f"{indent}{text}" for text in further)):
         for part in wrap_line(message, terminal_width()):  # the terminal itself would break words
             typer.echo(part)
 

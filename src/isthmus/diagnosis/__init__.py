@@ -9,9 +9,10 @@ from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.diagnosis.hypotheses import Hypothesis, Prediction
-from isthmus.diagnosis.modalities import Modalities, PairwiseResults
+from isthmus.diagnosis.modalities import Modalities
 from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.diagnosis.models import compare_models
+from isthmus.diagnosis.pairwise_results import PairwiseResults
 from isthmus.diagnosis.recommendation import best_row, best_row_map
 from isthmus.diagnosis.verdict_sentences import retrieval_at_chance, verdict
 from isthmus.utils.lazy import hinting_getter

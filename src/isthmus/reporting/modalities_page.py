@@ -13,6 +13,7 @@ from isthmus.reporting.figures import budget_figure
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
+from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.paths import check_writable
 
@@ -48,8 +49,10 @@ def modalities_page(
     Raises
     ------
     InputError
-        If `path` cannot be written.
+        If `path` cannot be written, or the modalities have no pairs.
     """
+    if not all(explanation.is_paired for explanation in results.values()):
+        raise InputError("got explanations of sets without pairs, expected those of pairs: a page is about pairs")
     path = check_writable(path)
     sections = [_matrix_section(results, name) for name in ("centroid_angle", "R@1", "total", *COMPONENTS)]
     for pair, explanation in results.items():

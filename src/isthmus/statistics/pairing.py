@@ -338,12 +338,12 @@ def judge_items(pairs: Pairs, /, *, names: tuple[str, str]) -> Pairing:
             later = looks_paired(x, y, names=names)
             is_weak = pairing.z * math.sqrt(x.shape[0] / pairs.n_components) < 2 * Z_THRESHOLD
             if later.kind in REPORTED_KINDS and not (later.kind == "unpaired" and is_weak):
-                which = f"the matches number {number} of the items"
-                clause = f"{which} do not match (mean cosine {later.paired:z.3f}, first ones {pairing.paired:z.3f})"
+                matches = f"the matches number {number} of the items"
+                clause = f"{matches} do not match (mean cosine {later.paired:z.3f}, first ones {pairing.paired:z.3f})"
                 advice = "check their order"
                 if later.breaks:
                     clause, advice = (
-                        f"among {which}, {ranges_clause(later.breaks, names[1])}",
+                        f"among {matches}, {ranges_clause(later.breaks, names[1])}",
                         break_advice(later.breaks, names),
                     )
                 reason = f"only in part: {clause}; {advice}"

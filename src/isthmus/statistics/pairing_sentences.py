@@ -161,8 +161,8 @@ def break_advice(breaks: Sequence[PairingBreak], names: tuple[str, str]) -> str:
     if not all(entry.offset for entry in breaks):
         return "check the order of these rows"
     ranges = [(entry.start, entry.stop, entry.steps or ((entry.start, entry.offset),)) for entry in breaks]
-    if are_reordered(parts := [part for entry in ranges for part in moved_parts(*entry)]):
-        return reordering_advice(parts)
+    if are_reordered(moves := [move for entry in ranges for move in moved_parts(*entry)]):
+        return reordering_advice(moves)
     entry = breaks[0]
     if len(breaks) > 1 or entry.steps or not entry.is_open:
         return "check which rows are missing"
@@ -177,12 +177,12 @@ def moved_parts(start: int, stop: int, steps: Sequence[tuple[int, int]]) -> list
     return [(first, last, offset) for (first, last), (_, offset) in zip(pairwise(edges), steps, strict=True)]
 
 
-def are_reordered(parts: Sequence[MovedPart]) -> bool:
+def are_reordered(moves: Sequence[MovedPart]) -> bool:
     """Return whether ranges of rows stand in the places of each other.
 
     Parameters
     ----------
-    parts : sequence of tuple of int
+    moves : sequence of tuple of int
         First row of each range, the row after the last one, and its offset.
 
     Returns
@@ -197,21 +197,21 @@ def are_reordered(parts: Sequence[MovedPart]) -> bool:
     >>> are_reordered([(0, 20, 40), (20, 40, 40), (40, 80, -40)])
     True
     """
-    offsets = [offset for _, _, offset in parts if offset]
+    offsets = [offset for _, _, offset in moves if offset]
     if not offsets or min(offsets) > 0 or max(offsets) < 0:
         return False
-    shortest = min(min(stop - start, abs(offset)) for start, stop, offset in parts if offset)
+    shortest = min(min(stop - start, abs(offset)) for start, stop, offset in moves if offset)
     tolerance = max(shortest * MAX_MISPLACED, 1)
-    rows = _joined_ranges([(start, stop) for start, stop, _ in parts], tolerance)
-    matches = _joined_ranges([(start + offset, stop + offset) for start, stop, offset in parts], tolerance)
+    rows = _joined_ranges([(start, stop) for start, stop, _ in moves], tolerance)
+    matches = _joined_ranges([(start + offset, stop + offset) for start, stop, offset in moves], tolerance)
     if len(rows) != len(matches):
         return False
     return float(np.abs(np.subtract(rows, matches)).max()) <= tolerance
 
 
-def reordering_advice(parts: Sequence[MovedPart]) -> str:
+def reordering_advice(moves: Sequence[MovedPart]) -> str:
     """Return what to do about ranges that stand in the places of each other."""
-    count = len([offset for _, _, offset in parts if offset])
+    count = len([offset for _, _, offset in moves if offset])
     state = "the two ranges are exchanged" if count == 2 else f"the {count} ranges are in another order"
     return f"{state}, so restore their order in one of the files"
 
@@ -231,8 +231,8 @@ def shifted_reason(cosines: str, stop: int, steps: Sequence[tuple[int, int]], na
     """Return that all rows up to `stop` are shifted, and what to do about it."""
     clause = offset_clause(offset := steps[0][1], names[1], steps)
     if len(steps) > 1:
-        parts = moved_parts(0, stop, steps)
-        return f"no: {clause}; {reordering_advice(parts) if are_reordered(parts) else 'check which rows are missing'}"
+        moves = moved_parts(0, stop, steps)
+        return f"no: {clause}; {reordering_advice(moves) if are_reordered(moves) else 'check which rows are missing'}"
     rows = f"first {abs(offset):,} rows" if abs(offset) != 1 else "first row"
     return f"no: {clause}: {cosines}; leave out the {rows} of {names[offset > 0]}"
 

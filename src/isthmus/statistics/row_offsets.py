@@ -127,9 +127,9 @@ def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) ->
     if last - first < 2 * count:
         return [(first, offset)]
 
-    def probe(start: int, known: Iterable[int], count: int = count) -> int | None:
-        near = (_offset_of_rows(x, y, start, count, value - STEP_REACH, value + STEP_REACH) for value in known)
-        return next((value for value in near if value is not None), None)
+    def probe(start: int, offsets: Iterable[int], count: int = count) -> int | None:
+        nearby = (_offset_of_rows(x, y, start, count, value - STEP_REACH, value + STEP_REACH) for value in offsets)
+        return next((value for value in nearby if value is not None), None)
 
     starts = np.linspace(first, last - count, STEP_PROBES).astype(int).tolist()
     windows = [
@@ -137,15 +137,15 @@ def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) ->
         *((start, count) for start in starts),
         (last - 2 * MIN_QUERIES, 2 * MIN_QUERIES),
     ]
-    known, n_searched, probes = [offset], 0, []
+    offsets, n_searched, probes = [offset], 0, []
     for start, size in windows:
-        value = probe(start, known, size)
+        value = probe(start, offsets, size)
         if value is None and size == count and n_searched < MAX_SEARCHED:
             n_searched += 1
             value = _offset_of_rows(x, y, start, count)
         if value is not None:
             probes.append((start, value))
-            known = [value, *(other for other in known if abs(other - value) > STEP_REACH)]
+            offsets = [value, *(old for old in offsets if abs(old - value) > STEP_REACH)]
     steps = [(first, probes[0][1])] if probes else [(first, offset)]
     pending = list(itertools.pairwise(probes))[::-1]
     while pending:
