@@ -339,7 +339,9 @@ def test_pairs_that_were_not_judged_are_not_called_equal(rng: np.random.Generato
     x = rng.normal(size=(60, 8))
     twice = np.concatenate([x[:30], x[:30]])  # the second half does not match
     with pytest.warns(IsthmusWarning, match="30 of 60 y rows are distinct"):
-        reason = judge_pairing(open_pairs(x, twice, names=("x", "y"))).reason
+        pairs = open_pairs(x, twice, names=("x", "y"))
+    assert "the matches number 2 of the items do not match" in judge_pairing(pairs).reason
+    reason = looks_paired(*first_pairs(pairs), n_pairs=pairs.n_pairs).reason
     assert "for the first pairs of 30 items" in reason
     assert "the same" not in reason
     assert "every row of x is the same as its matching row of y" in judge_pairing(Pairs(x=x, y=x)).reason
