@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -12,6 +14,7 @@ from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_products,
     gap_interval,
+    gap_p_value,
     mean_covariance,
     mean_length_interval,
     mean_p_value,
@@ -109,7 +112,9 @@ def test_debiased_gap_squared_of_noise_has_the_interval_of_the_differences(rng: 
     covariance = np.cov(x - y, rowvar=False, bias=True) / 400
     noise = debiased_gap_squared(moments)[1]
     assert noise == pytest.approx(noise_interval(float(difference @ difference), covariance), rel=1e-9)
-    assert gap_interval(moments) == pytest.approx(tuple(np.sqrt(noise)), rel=1e-12)
+    low, high = gap_interval(moments)
+    assert low == 0 == noise[0]
+    assert np.sqrt(noise[1]) <= high < 1.1 * np.sqrt(noise[1])
 
 
 def test_gap_interval_of_a_clear_gap_has_the_delta_method_width(rng: np.random.Generator) -> None:
@@ -122,13 +127,60 @@ def test_gap_interval_of_a_clear_gap_has_the_delta_method_width(rng: np.random.G
     assert (low + high) / 2 == pytest.approx(np.linalg.norm(gap), rel=1e-3)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("interval", "p_value"), [(mean_length_interval, mean_p_value), (gap_interval, gap_p_value)], ids=["mean", "gap"]
+)
+@pytest.mark.parametrize("level", [0.001, 0.05])
+def test_interval_of_a_length_has_no_jump_where_noise_becomes_improbable(
+    interval: Callable[[Moments], tuple[float, float]],
+    p_value: Callable[[Moments], float],
+    axis: int,
+    level: float,
+    rng: np.random.Generator,
+) -> None:
+    """A change of rule at a p-value of .001 moves the ends by a fifth of the width, up or down."""
+    rows = rng.normal(size=(150, 3)) * [1.0, 0.4, 0.2]
+    other = np.concatenate([rows[1:], rows[:1]]) - rows.mean(axis=0)
+
+    def moments_at(length: float) -> Moments:
+        return Moments.of(rows + length * np.eye(3)[axis], other, normalize=False)
+
+    is_noise, is_clear = 0.0, 2.0
+    for _ in range(40):
+        middle = (is_noise + is_clear) / 2
+        is_noise, is_clear = (middle, is_clear) if p_value(moments_at(middle)) > level else (is_noise, middle)
+    assert p_value(moments_at(is_noise)) == pytest.approx(level, rel=1e-6)
+    assert interval(moments_at(is_noise)) == pytest.approx(interval(moments_at(is_clear)), rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("axis", "least"), [(0, 0.87), (20, 0.93)])
+def test_interval_of_a_short_mean_covers_along_strong_and_weak_directions(axis: int, least: float) -> None:
+    """The interval of noise alone covers .87 to .92 where the mean lies along the direction of largest variance."""
+    scales, n, covered = np.arange(1, 25) ** -0.5, 150, []
+    for length in (0.1, 0.3, 0.4):
+        shift = length * np.eye(24)[axis]
+        population = _unit(np.random.default_rng(1).normal(size=(100_000, 24)) * scales + shift)
+        true = float(np.linalg.norm(population.mean(axis=0)))
+        intervals = []
+        for seed in range(300):
+            rows = np.random.default_rng([2, seed]).normal(size=(n, 24)) * scales + shift
+            intervals.append(mean_length_interval(Moments.of(rows, rows)))
+        covered.append(np.mean([low <= true <= high for low, high in intervals]))
+    assert min(covered) >= least
+    assert np.mean(covered) >= 0.93
+
+
 def test_mean_length_interval_changes_from_noise_to_the_delta_method(rng: np.random.Generator) -> None:
     rows = _unit(rng.normal(size=(500, D)))
     noise = Moments.of(rows, rows)
     mean = noise.mean_x
     expected = noise_interval(float(mean @ mean), mean_covariance(noise))
     assert expected is not None
-    assert mean_length_interval(noise) == pytest.approx(tuple(np.sqrt(expected)), rel=1e-12)
+    low, high = mean_length_interval(noise)
+    assert low == pytest.approx(np.sqrt(expected[0]), abs=1e-12)
+    assert np.sqrt(expected[1]) <= high < 1.1 * np.sqrt(expected[1])
     clear = Moments.of(_unit(rows + 1.0), rows)
     length = float(np.linalg.norm(clear.mean_x))
     along = _unit(rows + 1.0) @ clear.mean_x / length

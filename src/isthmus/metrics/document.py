@@ -39,9 +39,11 @@ modalities, and `{x}` and `{y}` stand for the two. Each measure below has these 
 
 **Values and intervals.** Values and intervals are corrected for sampling bias. `plugin` is the usual formula without
 this correction, and may lie outside of the interval. Squared lengths near zero have the interval of a noncentral
-chi-square distribution, which is too wide rather than too narrow. If the moments do not give a standard error, it comes
-from at most 2,000 random items. `benchmarks/covering.py` shows why other measures have no interval. If there are fewer
-items than dimensions, measures of spectra and subspaces have a note with the number of items that they need.
+chi-square distribution, which is too wide rather than too narrow. The ends of a length change to those of a clear one
+between p-values of .05 and .001, without a jump. Along the direction of largest variance they contain a length of two
+standard errors in 90 to 92 %. If the moments do not give a standard error, it comes from at most 2,000 random items.
+`benchmarks/covering.py` shows why other measures have no interval. If there are fewer items than dimensions, measures
+of spectra and subspaces have a note with the number of items that they need.
 
 **Coverage.** 95 % intervals were simulated on 100 data sets each of 300 items in 24 dimensions. The laws are power-law
 clouds with and without a gap, isotropic clouds with and without a gap, narrow cones and collapsed clouds. The data are
@@ -118,6 +120,19 @@ contain the value in 93 to 100 % on average. For single laws it is 88 to 100 % o
 With normal quantiles and first-order variances, narrow cones of 6 to 12 pairs had 73 to 92 %. Three measures have no
 interval of fewer than 12 items, and `coral_distance` has none of fewer than 20. There it contained the value in as few
 as 82 %.
+
+Flat exports of 100 to 330 independent groups in 32 dimensions were simulated, with 200 to 600 data sets each: five
+captions per image, one to four images per text, groups of two images with five captions each of which they share one,
+and unequal numbers of both. Of a power law and heavy tails, intervals contain the value in 93 to 98 %, within the error
+of the simulation. The exceptions are:
+
+- Distances of shapes that hardly differ have intervals that are too wide, with up to 100 %: `centred_energy_distance`,
+  `centred_mmd2_1`, and the spectrum and the orientation of `explain`. So do those of trimmed margins and of shares with
+  few misses, and values at the end of the range.
+- In a narrow cone, `coral_distance` is near zero and its intervals contain it in 87 to 90 %. Those of
+  `centred_energy_distance` and `centred_mmd2_1` contain it in 87 to 91 % there with five captions per image.
+- `power_law_slope_{side}` of a nearly isotropic modality has an interval in 10 to 37 % of the data sets. These have the
+  larger slopes, and their intervals contain the true one in 84 to 93 %.
 
 If more than a tenth of the pairs share rows with each other, there is no interval, and the note gives the reason. An
 example is one text that belongs to a third of the images. Measures of the moments have no interval for five items and

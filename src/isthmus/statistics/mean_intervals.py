@@ -9,10 +9,13 @@ import numpy as np
 from isthmus.statistics.intervals import cosine_interval, length_interval, satterthwaite_p_value, square_interval
 from isthmus.statistics.mean_variance import interval_variance, product_variance
 from isthmus.statistics.moments import Moments
-from isthmus.statistics.noise_intervals import noise_interval
+from isthmus.statistics.noise_intervals import NOISE_LEVEL, noise_interval
 
 #: A mean is distinguishable from zero if its p-value is below this level.
 MEAN_TEST_LEVEL = 0.01
+#: A length that noise reaches with at least this probability has an interval that includes that of noise. Down to
+#: `NOISE_LEVEL`, the interval changes to that of a clear length.
+CLEAR_LEVEL = 0.05
 
 
 def mean_covariance(moments: Moments) -> np.ndarray:
@@ -209,8 +212,9 @@ def gap_interval(moments: Moments) -> tuple[float, float]:
     >>> low, round(high, 3)
     (0.0, 1.849)
     """
-    squared, noise = debiased_gap_squared(moments)
-    return _roots(noise) if noise else length_interval(squared, interval_variance(moments, xx=1, yy=1, xy=-2))
+    xy, xx, yy = debiased_mean_products(moments)
+    clear = length_interval(xx + yy - 2 * xy, interval_variance(moments, xx=1, yy=1, xy=-2))
+    return _with_noise(clear, moments.mean_x - moments.mean_y, gap_covariance(moments))
 
 
 def mean_length_interval(moments: Moments) -> tuple[float, float]:
@@ -232,16 +236,14 @@ def mean_length_interval(moments: Moments) -> tuple[float, float]:
     >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
     >>> low, high = mean_length_interval(moments)
     >>> round(low, 3), round(high, 3)
-    (0.274, 1.514)
+    (0.577, 1.066)
     """
-    mean = moments.mean_x
-    noise = noise_interval(float(mean @ mean), mean_covariance(moments))
-    if noise:
-        return _roots(noise)
     squared, variance = debiased_mean_products(moments)[1], interval_variance(moments, xx=1)
     if moments.normalize:
-        return _roots(cosine_interval(squared, variance, near_zero=square_interval(squared, variance)))
-    return length_interval(squared, variance)
+        clear = _roots(cosine_interval(squared, variance, near_zero=square_interval(squared, variance)))
+    else:
+        clear = length_interval(squared, variance)
+    return _with_noise(clear, moments.mean_x, mean_covariance(moments))
 
 
 def mean_product_noise(moments: Moments) -> float:
@@ -271,6 +273,23 @@ def mean_product_noise(moments: Moments) -> float:
     cross = cross / moments.n**2
     traces = np.sum(mean_covariance(moments) * mean_covariance(moments.swapped())) + np.sum(cross * cross.T)
     return max(float(traces), 0.0)
+
+
+def _with_noise(clear: tuple[float, float], mean: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
+    """Return the interval of the length of a mean from that of a clear one and that of noise, without a jump.
+
+    The interval of noise is right for the average direction. Along the direction of largest variance it is too short,
+    so that a length that may be noise has the smallest interval that includes both.
+    """
+    squared_length = float(mean @ mean)
+    noise = noise_interval(squared_length, covariance)
+    if noise is None:
+        return clear
+    low, high = _roots(noise)
+    probability = satterthwaite_p_value(squared_length, covariance)
+    weight = min(max(math.log(probability / NOISE_LEVEL) / math.log(CLEAR_LEVEL / NOISE_LEVEL), 0.0), 1.0)
+    both = min(low, clear[0]), max(high, clear[1])
+    return (1 - weight) * clear[0] + weight * both[0], (1 - weight) * clear[1] + weight * both[1]
 
 
 def _roots(squares: tuple[float, float]) -> tuple[float, float]:
