@@ -349,8 +349,8 @@ def test_comparison_judges_the_score_correction_that_auto_chose() -> None:
 
 def test_compare_of_modalities_called_y_and_x_gives_the_scores_of_other_names() -> None:
     rng = np.random.default_rng(3)
-    y = rng.normal(size=(240, 8)) - 1
-    x = y[::4] + rng.normal(size=(60, 8)) + 2
+    x = rng.normal(size=(60, 8)) + 2
+    y = np.repeat(x, 4, axis=0) + rng.normal(size=(240, 8)) - 3
     options = {"index": np.repeat(np.arange(60), 4), "labels": np.repeat(np.arange(15), 4)}
     tasks = ["retrieval", "mixed_search", "two_sided_search", "within_modality_search"]
     aligners = ["ScoreCalibration", "CSLS", "ScoreStandardization"]

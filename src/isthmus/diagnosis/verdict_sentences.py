@@ -290,7 +290,8 @@ def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, st
     remainder = total - sum(budget[name].value for name in phrases)
     ending = f". The remainder ({fixed(remainder, 3)}) is negligible" if remainder >= 0.0005 else ""
     if len(_listed(amounts)) > MAX_AMOUNTS and len(amounts) > 2:
-        ending, amounts = f". Smaller parts are {_listed(amounts[2:])}{ending}", amounts[:2]
+        smaller = _listed([amount.replace(" due to ", " is due to ", 1) for amount in amounts[2:]])
+        ending, amounts = f". {smaller}{ending}", amounts[:2]
     return _listed(amounts) + ending
 
 
