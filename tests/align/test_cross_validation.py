@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from isthmus import Pairs
-from isthmus.align import Centering, Identity, ScoreCalibration
+import numpy as np
+import pytest
+
+from isthmus import Pairs, config_context
+from isthmus.align import Aligner, Centering, Identity, ScoreCalibration
 from isthmus.align._candidates import DEFAULT
-from isthmus.align._cross_validation import _drop, _drop_futile, cross_validate, leave_one_out_gains
+from isthmus.align._cross_validation import Fold, _drop, _drop_futile, cross_validate, leave_one_out_gains
 
 
 def captions() -> Pairs:
@@ -103,3 +106,23 @@ def test_candidate_behind_the_best_is_dropped_if_the_best_will_hardly_lose_its_l
         scores[1, 2] = np.arange(400) < recall * 400
         _drop_futile(scores, inside, np.arange(400), "search", 0.01, names, share)
         assert [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()] == expected
+
+
+def test_rows_and_maps_of_a_fold_are_forgotten_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decompositions of all folds together would take twice the memory of the largest fold."""
+    folds: list[Fold] = []
+    judge = Fold.judge
+
+    def recorded(fold: Fold, aligner: Aligner) -> Any:
+        if fold not in folds:
+            assert not any(hasattr(before, "moments") for before in folds)
+            folds.append(fold)
+        return judge(fold, aligner)
+
+    monkeypatch.setattr(Fold, "judge", recorded)
+    with config_context(threads=1):
+        cross_validate(
+            captions(), np.arange(80), None, [Identity(), Centering(), ScoreCalibration()], aim="retrieval",
+            tolerance=1, folds=3, repeats=1, seed=0, normalize=True, paired=True,
+        )  # fmt: skip
+    assert len(folds) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from isthmus.align import (
 )
 from isthmus.data.grouping import pairs_of_items
 from isthmus.evaluation import Comparison, compare, default_aligners
+from isthmus.evaluation.held_out_half import TestHalf
 from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial
 from isthmus.metrics.centroid import gap_angle
@@ -383,3 +385,13 @@ def test_halves_of_one_corpus_that_share_no_rows_are_not_warned_of(rng: np.rando
     messages = [str(warning.message) for warning in caught]
     assert any("rows are distinct" in message for message in messages)
     assert not any("unlike those of the fit" in message for message in messages)
+
+
+def test_rows_of_a_split_are_forgotten_without_the_garbage_collector(pairs: Pairs) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        compare(pairs, aligners=[Centering(), ScoreCalibration()], splits=2)
+        assert not [held for held in gc.get_objects() if type(held) is TestHalf]
+    finally:
+        gc.enable()

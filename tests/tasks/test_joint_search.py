@@ -156,3 +156,17 @@ def test_running_top_tiles_in_any_order_gives_the_largest_scores(axis):
         tile = scores[:, columns] if axis == 0 else scores[:, columns].T
         top.add(np.ascontiguousarray(tile), **{"columns" if axis else "rows": slice(0, 90)})
     np.testing.assert_array_equal(top.values, -np.sort(-scores, axis=1)[:, :7])
+
+
+def test_corrections_of_the_same_rows_share_them(monkeypatch):
+    monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
+    rng = np.random.default_rng(9)
+    x, y, _ = pairs(60, 60, rng, np.float32)
+    corrections = [c.fit(*pairs(200, 200, rng)[:2]) for c in (ScoreCalibration(), ScoreStandardization())]
+    passes: list[Any] = []
+    for correction in (None, *corrections):
+        passes.append(_joint_search._prepared(TaskData(x, y, tasks=TASKS, correction=correction), passes))
+    raw, first, second = passes
+    for name in "xy":
+        assert getattr(first, name).exact is getattr(second, name).exact
+        assert getattr(raw, name).exact.dtype == np.float32  # rows of another precision are not the same

@@ -48,6 +48,8 @@ FUTILE_QUANTILE, NEEDED_ERRORS = 3.09, 2.0
 SEARCH_TASKS = {"search": ("mixed_search", "exchange_R@1"), TWO_SIDED: ("two_sided_search", "two_sided_NDCG@10")}
 #: A fitting set with its test set, the fold of each group, and the number of the fold that is tested.
 Trial = tuple["Fold", np.ndarray, int]
+#: A row map with the test rows after it.
+FittedMap = tuple[Aligner, np.ndarray, np.ndarray]
 
 
 @sharing_rows()
@@ -84,7 +86,9 @@ def cross_validate(
     results: list[Any] = run_parallel([gains, *summed], n_threads())
     rounds = [(repeat, number) for repeat in range(repeats) for number in range(folds)]
 
-    training = [sums for repeat in range(repeats) for sums in _sums_of_others(results[1 + repeat * folds :][:folds])]
+    sums_of_others = [_sums_of_others(results[1 + repeat * folds :][:folds]) for repeat in range(repeats)]
+    training = {(repeat, number): sums_of_others[repeat][number] for repeat, number in rounds}
+    del sums_of_others, results[1:]  # decompositions are kept as long as their moments
 
     def make_fold(repeat: int, number: int) -> Fold:
         test = tests[repeat * folds + number]
@@ -92,7 +96,7 @@ def cross_validate(
             fit_pairs = tests[repeat * folds + 1 - number]
         else:
             fit_pairs = pairs.take(np.flatnonzero(partitions[repeat][group] != number))
-        return Fold(fit_pairs, training[repeat * folds + number], test, class_texts, aim, seed + repeat, paired)
+        return Fold(fit_pairs, training.pop((repeat, number)), test, class_texts, aim, seed + repeat, paired)
 
     fits = run_parallel([partial(make_fold, *place) for place in rounds], n_threads())
     trials = [(fit, partitions[repeat], number) for fit, (repeat, number) in zip(fits, rounds, strict=True)]
@@ -149,6 +153,8 @@ def _judge(
             continue
         _, fold, tested = trials[number]
         scores[:, position, fold == tested] += [_by_group(values, group, fold, tested) for values in job_scores]
+        if position == positions[-1]:
+            trials[number][0].release()
         finished = number * len(aligners) + (positions.index(position) + 1) * len(aligners) // len(positions)
         detail = f"{display_name(aligners[position])}, split {number + 1} of {len(trials)}"
         report_progress(finished, total, "choosing a correction", detail)
@@ -264,8 +270,13 @@ class Fold:
         moments_of(fit, normalize=moments.normalize, known=moments)
         #: Reasons why candidates have no solution, by their names.
         self.failures: dict[str, str] = {}
-        self._row_maps: dict[str, tuple[Aligner, np.ndarray, np.ndarray]] = {}
+        self._row_maps: dict[str, FittedMap] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def release(self) -> None:
+        """Forget rows, moments and maps, after all candidates are judged."""
+        self._row_maps = {}
+        del self.fit, self.moments, self.test, self.fit_rows, self.test_rows
 
     def judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
         """Return the score of the aim and the cross-modal R@1 of each test item. NaN if the aligner has no solution."""
@@ -315,7 +326,7 @@ class Fold:
         )  # fmt: skip
         moments_of(fit, normalize=True, known=sums)
 
-    def _fitted(self, aligner: Aligner) -> tuple[Aligner, np.ndarray, np.ndarray]:
+    def _fitted(self, aligner: Aligner) -> FittedMap:
         """Return a row map that is fitted and solved once, and the test rows after it."""
         name = display_name(aligner)
         with self._locks[name]:

@@ -233,6 +233,31 @@ def select_rows(source: Source, rows: np.ndarray, /, *, min_rows: int = 2) -> So
     return subset
 
 
+def taken_rows(source: Source, rows: np.ndarray, /) -> Source:
+    """Return selected rows of a source in memory. Rows that are in memory already are gathered when they are read.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+    rows : numpy.ndarray
+        Row numbers (m,), in any order.
+
+    Returns
+    -------
+    Source
+        The rows (m, d).
+
+    Examples
+    --------
+    >>> taken_rows(Source(np.arange(8.0).reshape(4, 2), address="x"), np.array([3, 0])).read(0, 2).tolist()
+    [[6.0, 7.0], [0.0, 1.0]]
+    """
+    if type(source.rows) is np.ndarray:
+        return select_rows(source, rows)
+    return Source(source.take(rows), address=source.address, format=source.format)
+
+
 class RowSubset:
     """Selected rows of a source, in any order.
 

@@ -14,7 +14,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data import shared_rows
 from isthmus.data.columns import sources_of_pairs
 from isthmus.data.components import connected_items, dependence_reason, disjoint_pairs, halves_of_groups
-from isthmus.data.joins import KeyJoin
+from isthmus.data.joins import KeyJoin, taken_rows
 from isthmus.data.named_rows import named_modalities
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
 from isthmus.data.open_spec import OpenSpec
@@ -248,12 +248,12 @@ class Pairs:
         """
         items = np.asarray(items)
         labels = None if self.labels is None else self.labels[items]
-        x = self.x.take(items)
+        x = taken_rows(self.x, items)
         if self.index is None:
-            return self._subset(x, self.y.take(items), None, labels, self.y_groups_of(items))
+            return self._subset(x, taken_rows(self.y, items), None, labels, self.y_groups_of(items))
         rows = self._rows_of(items)
         index = np.repeat(np.arange(len(items)), np.diff(self._rows_by_item[1])[items])
-        return self._subset(x, self.y.take(rows), index, labels, self.y_groups_of(rows))
+        return self._subset(x, taken_rows(self.y, rows), index, labels, self.y_groups_of(rows))
 
     def y_groups_of(self, rows: np.ndarray, /) -> np.ndarray | None:
         """Return `y_groups` of selected rows of y, numbered anew from 0.
@@ -272,13 +272,10 @@ class Pairs:
         return None if groups is None or groups.max(initial=-1) + 1 == len(groups) else groups
 
     def _subset(
-        self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None, y_groups: np.ndarray | None
+        self, x: Source, y: Source, index: np.ndarray | None, labels: np.ndarray | None, y_groups: np.ndarray | None
     ) -> Pairs:
         """Return pairs of rows that were taken from these, with the names of their files."""
-        modalities = {
-            name: Source(rows, address=source.address, format=source.format)
-            for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
-        }
+        modalities = dict(zip(self.names, (x, y), strict=True))
         return type(self)(index=index, labels=labels, y_groups=y_groups, **modalities)._with_history_of(self)
 
     def _with_history_of(self, opened: Pairs, /) -> Self:

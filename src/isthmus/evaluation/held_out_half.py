@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.align import Aligner, Identity
 from isthmus.align._corpus_check import CorpusWarning
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.rows import are_equal
 from isthmus.data.pairs import Pairs
 from isthmus.data.shared_rows import computed_once
 from isthmus.evaluation.item_changes import ItemChange, item_changes
@@ -58,7 +59,8 @@ class TestHalf:
         self.pair_groups = PairGroups.random(int(group.max()) + 1, group_seed).take(group[items])
         self.raw_scores: dict[str, TaskScores] | None = None
         self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
-        self.first: Any = None  # the first split that is judged on these pairs
+        self.first: Any = None  # the first split that is judged on these pairs, until the raw scores are known
+        self.identity: Aligner | None = None  # Identity, fitted by the first split
         self.corrections: Sequence[Aligner] = ()  # corrections of the raw embeddings, whose products they share
         self.prepared: dict[int, Any] = {}  # these corrections by the id of their aligner
         self.terms: dict[int, Any] = {}  # terms of the scores of a correction by its id, after its tasks have run
@@ -82,7 +84,8 @@ class TestHalf:
     @cached_property
     def identity_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows x and y after Identity, which divides them by their norms once more."""
-        x, y = (to_numpy(rows) for rows in rows_after(self.first.identity, *self.rows))
+        assert self.identity is not None
+        x, y = (to_numpy(rows) for rows in rows_after(self.identity, *self.rows))
         return x, y
 
     @cached_property
@@ -101,7 +104,7 @@ class TestHalf:
         if type(aligner) is Identity and aligner.normalize == self.normalize:
             return self.identity_rows
         x, y = (
-            unchanged if _are_equal(rows := to_numpy(mapped), unchanged) else rows
+            unchanged if are_equal(rows := to_numpy(mapped), unchanged) else rows
             for mapped, unchanged in zip(rows_after(aligner, *self.rows), self.identity_rows, strict=True)
         )
         return x, y
@@ -174,11 +177,6 @@ class TestHalf:
         neighbours = {name for name, score in declared if score.counts_neighbours}
         units = self.group, self.random_group
         return item_changes(scores, raw, *units, of_neighbours=neighbours, as_stored=as_stored)
-
-
-def _are_equal(rows: np.ndarray, unchanged: np.ndarray) -> bool:
-    """Return whether two arrays are equal. Different ones differ in the first row as a rule."""
-    return bool(np.array_equal(rows[:1], unchanged[:1]) and np.array_equal(rows, unchanged))
 
 
 def rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:

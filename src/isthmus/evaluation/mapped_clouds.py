@@ -16,7 +16,7 @@ from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 
 #: Rows that are converted to float64 at once.
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 1024
 
 
 class MappedClouds:

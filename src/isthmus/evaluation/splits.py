@@ -152,8 +152,8 @@ class Design:
                 continue
             split.read()
             corrections = [a for a in unfinished if isinstance(a, ScoreCorrection) and a.row_map is None and is_own(a)]
-            if test.first is None:
-                test.first, test.corrections = split, corrections
+            if test.identity is None:
+                test.identity, test.first, test.corrections = split.identity, split, corrections
             correction_ids = {id(aligner) for aligner in corrections}
             for aligner in sorted(unfinished, key=lambda aligner: id(aligner) in correction_ids):
                 # Warnings of other packages belong to the process, so that only this thread may fit and collect them.
@@ -273,6 +273,7 @@ class Split:
                 data = self.test.task_data(x, y, first.identity_classes)
                 data.shared |= self.test.search_raw(x, y)
                 self.test.raw_scores = {task.name: task.run(data) for task in self.design.tasks}
+                self.test.first = None  # a cycle would keep the rows until garbage is collected
             return self.test.raw_scores
 
     def _fit(self, aligner: Aligner) -> Aligner:

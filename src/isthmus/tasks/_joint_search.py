@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isthmus.compute.resources import current
+from isthmus.compute.rows import are_equal
 from isthmus.compute.score_matrix import even_slices
 from isthmus.compute.topk import tile_map
 from isthmus.compute.workspace import Workspace
@@ -80,18 +81,25 @@ def search_together(inputs: Sequence[TaskData]) -> None:
     inputs : sequence of TaskData
         The rows, and the same rows with corrections. Their `joint_results` are computed.
     """
-    passes = [_prepared(data) for data in inputs]
+    passes: list[_Pass | None] = []
+    for data in inputs:
+        passes.append(_prepared(data, passes))
     first = passes[0]
     if first is not None:
         first.followers = [single for single in passes[1:] if single is not None and single.can_follow(first)]
+        for follower in first.followers:  # nothing multiplies their own rows
+            follower.x.rows, follower.y.rows = first.x.rows, first.y.rows
     for data, single in zip(inputs, passes, strict=True):
         if single is not None and (first is None or single not in first.followers):
             single.run()
         data.shared["joint"] = None if single is None else single.results()
 
 
-def _prepared(data: TaskData) -> _Pass | None:
-    """Return the pass over the scores of rows, or None if one pass does not serve several tasks."""
+def _prepared(data: TaskData, earlier: Sequence[_Pass | None] = ()) -> _Pass | None:
+    """Return the pass over the scores of rows, or None if one pass does not serve several tasks.
+
+    Rows that are equal to those of an earlier pass are kept once.
+    """
     is_mixed, is_two_sided = ("mixed_search" in data.tasks), ("two_sided_search" in data.tasks)
     if "retrieval" not in data.tasks or not (is_mixed or is_two_sided):
         return None
@@ -109,7 +117,15 @@ def _prepared(data: TaskData) -> _Pass | None:
     x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
     terms: Mapping[tuple[str, str], tuple[float, np.ndarray, np.ndarray]] = {}
     if correction is not None:
-        data.shared["terms"] = (x, y), terms = correction.score_terms(x, y)
+        (x, y), terms = correction.score_terms(x, y)
+    before = [single for single in earlier if single is not None]
+    for single in before:
+        x, y = (
+            same if same.dtype == rows.dtype and are_equal(same, rows) else rows
+            for same, rows in zip(single.mapped, (x, y), strict=True)
+        )
+    if correction is not None:
+        data.shared["terms"] = (x, y), terms
     half = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
     half[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
     precision = np.float32 if len(x) * len(y) >= SCREENED_SCORES else x.dtype
@@ -117,6 +133,12 @@ def _prepared(data: TaskData) -> _Pass | None:
         name: SearchedModality.of(rows, items, half, np.bincount(relevant_items, minlength=n_items), precision)
         for name, rows, items, relevant_items in (("x", x, x_items, y_items), ("y", y, y_items, x_items))
     }
+    for single in before:
+        for modality, rows, other, same in zip(
+            modalities.values(), (x, y), (single.x, single.y), single.mapped, strict=True
+        ):
+            if rows is same and np.array_equal(modality.order, other.order):
+                modality.rows, modality.exact = other.rows, other.exact
     for query, stored in ((a, b) for a in "xy" for b in "xy"):
         score_terms = Terms(*terms[query, stored]) if terms else Terms()
         kind = "own" if query == stored else "other"
@@ -124,7 +146,8 @@ def _prepared(data: TaskData) -> _Pass | None:
     numbers = {name: _inverse(modality.order) for name, modality in modalities.items()}
     pairs = numbers["x"][relevant[0]], numbers["y"][relevant[1]]
     matching = numbers["x"][matches.owner], numbers["y"][columns]
-    single = _Pass(modalities, pairs, matching, same_pairs=matches.columns is None, is_mixed=is_mixed)
+    options: dict[str, Any] = {"same_pairs": matches.columns is None, "is_mixed": is_mixed, "mapped": (x, y)}
+    single = _Pass(modalities, pairs, matching, **options)
     if is_two_sided and (data.labels is None or len(data.labels) == len(x)):
         classes = {name: values[modalities[name].order] for name, values in row_classes(matches, data.labels).items()}
         single.two_sided = two_sided_tiles(modalities, classes, pairs, single.blocks, single.slack)
@@ -166,6 +189,8 @@ class _Pass:
         Whether all pairs match.
     is_mixed : bool
         Whether mixed search is asked for.
+    mapped : tuple of array
+        Rows of x and of y before they were sorted.
     """
 
     def __init__(
@@ -175,6 +200,7 @@ class _Pass:
         matching: tuple[np.ndarray, ...],
         same_pairs: bool,
         is_mixed: bool,
+        mapped: tuple[np.ndarray, np.ndarray],
     ):
         self.x, self.y = modalities["x"], modalities["y"]
         order = np.argsort(pairs[0], kind="stable")
@@ -201,7 +227,7 @@ class _Pass:
         self.blocks = {
             name: [block for span in modality.spans for block in _blocks(span)] for name, modality in modalities.items()
         }
-        self.is_mixed = is_mixed
+        self.is_mixed, self.mapped = is_mixed, mapped
         self.two_sided: TwoSidedTiles | None = None
         self.workspace = Workspace()
         self.followers: list[_Pass] = []
