@@ -92,7 +92,7 @@ def test_import_loads_no_third_party_package() -> None:
 
 def test_measure_loads_no_torch_matplotlib_or_sklearn() -> None:
     code = (
-        "import sys, isthmus; isthmus.measure(isthmus.demo.load('plain')); import isthmus.cli;"
+        "import sys, isthmus; isthmus.measure(isthmus.demo.load('plain', split='test')); import isthmus.cli;"
         "print(*sorted({m.split('.')[0] for m in sys.modules}))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
