@@ -22,6 +22,7 @@ import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.compute.resources import n_threads
+from isthmus.compute.score_matrix import even_slices
 from isthmus.compute.threads import run_parallel
 from isthmus.data.grouping import pairs_of_items, units_of_pairs
 from isthmus.data.pairs import Pairs
@@ -308,15 +309,19 @@ def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, floa
     units = units_of_pairs(pairs)
     is_swapped = np.random.default_rng(rng).random(int(units.max()) + 1) < 0.5
     swap = is_swapped[units][:, None]
-    x = x[pairs.owner]
-    first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
-    mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
+    owner, means = pairs.owner, np.zeros((2, x.shape[1]))
+    total: Moments | None = None
+    for block in even_slices(len(y), BLOCK_ROWS):
+        a, b, swapped = x[owner[block]].astype(np.float64), y[block].astype(np.float64), swap[block]
+        means += np.where(swapped, a, b).sum(axis=0), np.where(swapped, b, a).sum(axis=0)
+        a, b = a - moments.mean_x, b - moments.mean_y
+        swapped_rows = np.where(swapped, a, b), np.where(swapped, b, a)
+        sums = Moments.of(*swapped_rows, normalize=False, matmul_dtype="float64")
+        total = sums if total is None else total + sums
+    assert total is not None
+    mean_first, mean_second = means / len(y)
     centre = np.linalg.norm(mean_first) * np.linalg.norm(mean_second) - mean_first @ mean_second
-    first -= np.where(swap, moments.mean_x, moments.mean_y)
-    second -= np.where(swap, moments.mean_y, moments.mean_x)
-    sums = Moments.of(first, second, normalize=False, matmul_dtype="float64")
-    del first, second, x, y, swap  # 140 MB at 10,000 items of width 512, while another thread computes the influence
-    pair = CovariancePair(sums)
+    pair = CovariancePair(total)
     lengths = [math.sqrt(max(1 - float(values.sum()), 0.0)) for values in (pair.lambdas, pair.mus)]
     return {
         "spectrum": max(1 - lengths[0] * lengths[1] - pair.bound, 0.0),
