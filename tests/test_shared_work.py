@@ -73,8 +73,8 @@ class Work:
 
         self.monkeypatch.setattr(owner, name, classmethod(counted) if is_class_method else counted)
 
-    def searched(self, data: Any) -> Any:
-        """Return the key of a search, by its rows and its correction."""
+    def searched(self, data: Any, earlier: Any = ()) -> Any:
+        """Return the key of a search, by its rows and its correction, whatever searches came before it."""
         self.corrections.append(data.correction)
         return content(np.asarray(data.x)), content(np.asarray(data.y)), id(data.correction)
 
