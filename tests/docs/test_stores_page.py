@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -98,6 +99,7 @@ def test_blocks_of_the_page_run(
             program, *arguments = shlex.split(os.path.expandvars(line))
             assert program == "isthmus"
             process = isthmus_(*arguments)
+            gc.collect()  # as the end of a process, it closes what a verb opened
             assert process.returncode == 0, f"{line}: {process.stderr}"
 
 
