@@ -176,6 +176,15 @@ def test_pairing_null_equals_shuffled_pairings(rng: np.random.Generator) -> None
     )
 
 
+def test_swap_null_of_blocks_is_that_of_all_rows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rng.normal(size=(2, 70, 5)) + np.eye(5)[:2, None]
+    pairs = Pairs(x=x, y=y)
+    moments = moments_of(pairs, normalize=True).numpy()
+    whole = swap_null(pairs, moments)
+    monkeypatch.setattr("isthmus.diagnosis.decomposition_intervals.BLOCK_ROWS", 16)
+    assert swap_null(pairs, moments) == pytest.approx(whole, rel=1e-9)
+
+
 def test_swap_null_equals_two_clouds_of_one_shape(rng: np.random.Generator) -> None:
     scales = np.arange(1, 9) ** -0.7
     values, nulls = [], []

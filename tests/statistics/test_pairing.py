@@ -352,8 +352,8 @@ def test_a_sample_of_the_pairs_is_called_a_sample(rng: np.random.Generator) -> N
     index = np.repeat(np.arange(300), 3)
     assert " for pairs and " in judge_pairing(Pairs(x=x, y=y[:300])).reason
     assert " for all pairs of 300 items and " in judge_pairing(Pairs(x=x, y=y, index=index)).reason
-    many = rng.normal(size=(2, 2500, 8))
-    assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=many[0], y=many[1])).reason
+    x, y = rng.normal(size=(2, 2500, 8))
+    assert " for 2,000 sampled pairs and " in judge_pairing(Pairs(x=x, y=y)).reason
 
 
 @pytest.mark.parametrize("places", [(4, 7), (4, 5), (0, 9)])
@@ -361,8 +361,8 @@ def test_two_exchanged_blocks_are_named_as_exchanged(places: tuple[int, int], rn
     x, y = clip_like_rows(rng, 2000, 48)
     blocks = np.array_split(y, 10)
     blocks[places[0]], blocks[places[1]] = blocks[places[1]], blocks[places[0]]
-    pairing = looks_paired(source(x), source(np.concatenate(blocks)))
-    assert pairing.reason.endswith("the two ranges are exchanged, so restore their order in one of the files")
+    reason = looks_paired(source(x), source(np.concatenate(blocks))).reason
+    assert reason.endswith("the two ranges are exchanged, so restore their order in one of the files")
 
 
 def test_missing_rows_are_not_named_as_exchanged(rng: np.random.Generator) -> None:
@@ -384,9 +384,8 @@ def test_missing_rows_are_not_named_as_exchanged(rng: np.random.Generator) -> No
 @pytest.mark.parametrize("size", [300, 1500])
 def test_blocks_in_any_other_order_are_named(order: Sequence[int], count: str, size: int) -> None:
     """Blocks beyond the reach of the search around a known offset, and with matching blocks between them, count too."""
-    n = size * len(order)
-    x, y = clip_like_rows(np.random.default_rng(1), n, 48)
-    rows = np.arange(n).reshape(len(order), size)[list(order)].ravel()
+    x, y = clip_like_rows(np.random.default_rng(1), size * len(order), 48)
+    rows = np.arange(len(x)).reshape(len(order), size)[list(order)].ravel()
     pairing = looks_paired(source(x), source(y[rows]))
     state = "exchanged" if count == "two" else "in another order"
     assert f"the {count} ranges are {state}, so restore their order in one of the files" in pairing.reason
@@ -395,8 +394,7 @@ def test_blocks_in_any_other_order_are_named(order: Sequence[int], count: str, s
 
 def test_a_clause_about_many_ranges_is_short() -> None:
     steps = tuple((100 * part, 1000 * (-1) ** part) for part in range(8))
-    ranges = [
-        PairingBreak(1000 * part, 1000 * part + 800, 1000, False, None, False, 0.1, 0.3, steps) for part in range(8)
-    ]
+    starts = range(0, 8000, 1000)
+    ranges = [PairingBreak(start, start + 800, 1000, False, None, False, 0.1, 0.3, steps) for start in starts]
     assert ranges_clause(ranges, "text").endswith("and 7 more ranges")
     assert len(ranges_clause(ranges, "text")) <= 220

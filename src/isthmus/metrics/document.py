@@ -114,7 +114,7 @@ exceptions:
   to 100 %.
 
 Five laws were simulated on 6, 8, 12, 20 and 40 pairs, with 200 data sets each. They are isotropic, power-law,
-collapsed and heavy-tailed clouds, and narrow cones. Intervals take the quantile of Student's t. Those of the means have
+collapsed and heavy-tailed clouds, and narrow cones. Intervals take the quantile of Student's t. Intervals of means have
 the jackknife's variance, which is n^2 / (n - 2)^2 times the first-order one of a squared length. For each measure they
 contain the value in 93 to 100 % on average. For single laws it is 88 to 100 % of 6 pairs, and 90 to 100 % from 20.
 With normal quantiles and first-order variances, narrow cones of 6 to 12 pairs had 73 to 92 %. Three measures have no
@@ -129,7 +129,7 @@ of the simulation. The exceptions are:
 - Distances of shapes that hardly differ have intervals that are too wide, with up to 100 %: `centred_energy_distance`,
   `centred_mmd2_1`, and the spectrum and the orientation of `explain`. So do those of trimmed margins and of shares with
   few misses, and values at the end of the range.
-- In a narrow cone, `coral_distance` is near zero and its intervals contain it in 87 to 90 %. Those of
+- In a narrow cone, `coral_distance` is near zero and its intervals contain it in 87 to 90 %. Intervals of
   `centred_energy_distance` and `centred_mmd2_1` contain it in 87 to 91 % there with five captions per image.
 - `power_law_slope_{side}` of a nearly isotropic modality has an interval in 10 to 37 % of the data sets. These have the
   larger slopes, and their intervals contain the true one in 84 to 93 %.
